@@ -1,0 +1,214 @@
+"""Every setting of the centre, validated once, at the start.
+
+Read from the environment (``CENTRE_SIP_PORT=5070``) and from one TOML file (``var/settings.toml``,
+or the one that ``CENTRE_SETTINGS`` names), the environment first. Secrets are not settings: they
+are generated into ``var/secrets.json`` (0600) and never have a default.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets as random
+from ipaddress import IPv4Address, ip_network
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def _network(value: str) -> str:
+    return str(ip_network(value, strict=False))
+
+
+def _plain_path(value: Path) -> Path:
+    """Paths go into Asterisk's files: nothing there that those files would read otherwise."""
+    if not re.fullmatch(r"[\w./ +@-]+", str(value)) or ";" in str(value):
+        raise ValueError(f"{value}: use a path of letters, digits and . _ - + @ / only")
+    return value
+
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Network = Annotated[str, AfterValidator(_network)]
+PlainPath = Annotated[Path, AfterValidator(_plain_path)]
+Digits = Annotated[str, Field(pattern=r"^\d{2,15}$")]
+SipHost = Annotated[str, Field(pattern=r"^[A-Za-z0-9.\-]+(:\d{1,5})?$")]
+ClockTime = Annotated[str, Field(pattern=r"^([01]\d|2[0-4]):[0-5]\d$")]
+
+
+class Settings(BaseSettings):
+    """All of it. Times in seconds unless the name says otherwise."""
+
+    model_config = SettingsConfigDict(env_prefix="CENTRE_", env_nested_delimiter="__", extra="forbid", frozen=True)
+
+    var: PlainPath = ROOT / "var"
+    database: str = ""  # an SQLAlchemy URL; empty is SQLite under var
+
+    # ── telephony: where Asterisk listens, and who it listens to ──
+    sip_bind: IPv4Address = IPv4Address("127.0.0.1")
+    sip_port: Port = 5060
+    sip_tls_port: Port | None = None  # with tls_certificate and tls_key
+    srtp: bool = False  # asked of seats
+    tls_certificate: PlainPath | None = None
+    tls_key: PlainPath | None = None
+    external_address: str = ""  # behind NAT: what Asterisk writes into SDP
+    rtp_from: Port = 16384
+    rtp_to: Port = 18383
+    landline_from: list[Network] = ["127.0.0.1/32"]
+    mobile_from: list[Network] = ["127.0.0.2/32"]
+    landline_host: SipHost = "127.0.0.1:5080"  # where calls out go
+    mobile_host: SipHost = "127.0.0.2:5080"
+    seat_networks: list[Network] = ["127.0.0.0/8"]  # from where a seat may register
+    short_number: Digits = "1551"
+    numbers: list[Digits] = ["1551", "0441551", "380441551"]  # the ways trunks may write it
+    seat_first: int = Field(default=101, ge=100, le=9000)
+    seat_count: int = Field(default=20, ge=1, le=400)
+    ami_port: Port = 5038
+    agi_port: Port = 4573
+    asterisk_http_port: Port = 8088
+
+    # ── the service ──
+    opens: ClockTime = "00:00"
+    closes: ClockTime = "24:00"
+    closed_days: list[str] = []  # "2026-12-31", on top of the calendar
+    ring_timeout: int = Field(default=15, ge=5, le=60)
+    wrap_up: int = Field(default=10, ge=0, le=600)
+    queue_timeout: int = Field(default=1800, ge=60)
+    agi_timeout: int = Field(default=3, ge=1, le=10)  # how long a caller may wait for us, silently
+    service_level: int = Field(default=20, ge=5)
+
+    # ── confirmation callbacks ──
+    call_from: ClockTime = "09:00"
+    call_to: ClockTime = "20:00"
+    callback_tries: int = Field(default=4, ge=1, le=20)
+    callback_retry: int = Field(default=7200, ge=1)  # after no answer; busy waits a quarter of it
+    callback_first: int = Field(default=0, ge=0)  # from the department's report to the first call
+    callback_ring: int = Field(default=40, ge=10, le=120)
+    callback_hourly_cap: int = Field(default=400, ge=1)
+    callback_prefixes: list[Annotated[str, Field(pattern=r"^\+\d{1,14}$")]] = ["+380"]
+    callback_inbound_wait: int = Field(default=60, ge=0)  # no callbacks while somebody waits longer
+    callback_lines: int = Field(default=4, ge=1)  # automatic ones at a time
+
+    # ── web and records ──
+    web_bind: IPv4Address = IPv4Address("127.0.0.1")
+    web_port: Port = 1551
+    session_hours: int = Field(default=12, ge=1, le=48)
+    recording_days: int = Field(default=180, ge=1)
+    dial_out: Literal["both", "landline"] = "landline"  # which trunks calls out may take
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Settings:
+        if self.rtp_to - self.rtp_from < 20:
+            raise ValueError("rtp_to must be at least 20 above rtp_from")
+        if (self.sip_tls_port or self.srtp) and not (self.tls_certificate and self.tls_key):
+            raise ValueError("sip_tls_port and srtp need tls_certificate and tls_key")
+        if set(self.landline_from) & set(self.mobile_from):
+            raise ValueError("landline_from and mobile_from share a network: a call could not be told apart")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource, **others: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What the code gives, then the environment, then the file."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, _settings_file())
+
+    # ── derived ──
+    @property
+    def database_url(self) -> str:
+        return self.database or f"sqlite:///{self.var / '1551.db'}"
+
+    @property
+    def seats(self) -> list[str]:
+        """The seats' numbers: "101", "102", …"""
+        return [str(self.seat_first + i) for i in range(self.seat_count)]
+
+    @property
+    def asterisk(self) -> Path:
+        """Asterisk's own folder: etc, run, spool, log, db."""
+        return self.var / "asterisk"
+
+    @property
+    def spool(self) -> Path:
+        """Where the AGI script that needs no service of ours leaves calls."""
+        return self.var / "spool"
+
+    @property
+    def recordings(self) -> Path:
+        return self.var / "recordings"
+
+    @property
+    def prompts(self) -> Path:
+        """Built sounds: <prompts>/<language>/<name>.{wav,wav16,alaw}."""
+        return self.var / "prompts"
+
+    @property
+    def line_socket(self) -> Path:
+        """Where the line tells the web what happens."""
+        return self.var / "run" / "line.sock"
+
+
+class Seat(BaseModel):
+    """How a seat's telephone signs in. The name is unguessable, so that no caller ID can equal it."""
+
+    number: str
+    sip_user: str
+    sip_secret: str
+
+    @property
+    def interface(self) -> str:
+        """What Asterisk calls it: PJSIP/<sip_user>."""
+        return f"PJSIP/{self.sip_user}"
+
+
+class Secrets(BaseModel):
+    """Generated once, kept 0600: AMI's passwords, the seats' SIP names and passwords."""
+
+    ami_line: str
+    ami_originate: str
+    web: str
+    seats: dict[str, Seat]
+
+    def seat_of(self, sip_user: str) -> Seat | None:
+        return next((seat for seat in self.seats.values() if seat.sip_user == sip_user), None)
+
+
+def load(**overrides: Any) -> Settings:
+    """The validated settings; SystemExit with one sentence for each bad one."""
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        lines = (f"  {'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in error.errors())
+        raise SystemExit("Settings are wrong; mend them in the environment (CENTRE_…) or in "
+                         f"{_settings_file()}:\n" + "\n".join(lines)) from None
+
+
+def load_secrets(settings: Settings) -> Secrets:
+    """The centre's secrets, generated where they are missing (a new seat gets its own)."""
+    path = settings.var / "secrets.json"
+    known: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    seats = dict(known.get("seats", {}))
+    for number in settings.seats:
+        if number not in seats:
+            seats[number] = {"number": number, "sip_user": f"seat{number}-{random.token_hex(3)}",
+                             "sip_secret": random.token_urlsafe(18)}  # fmt: skip
+    complete = {name: known.get(name) or random.token_urlsafe(24) for name in ("ami_line", "ami_originate", "web")}
+    complete["seats"] = seats
+    if complete != known:
+        settings.var.mkdir(parents=True, exist_ok=True)
+        draft = path.with_suffix(f".{os.getpid()}")
+        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            json.dump(complete, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    return Secrets.model_validate(complete)
+
+
+def _settings_file() -> Path:
+    return Path(os.environ.get("CENTRE_SETTINGS") or ROOT / "var" / "settings.toml")

@@ -1,0 +1,131 @@
+"""The life of an appeal: an explicit state machine, pure.
+
+    registered → assigned → in_work → executed → awaiting → closed
+                     ↑                               │
+                     └── returned ←──── not solved ──┤
+                          control ←─ the second time ┤
+                      unconfirmed ←── N tries later ─┘
+
+Executed is the department's word; only the resident's own closes. ``explained``, ``planned``,
+``refused``, ``defective``, ``forwarded`` and ``withdrawn`` are honest endings that do not count
+as solved. The whole table is ``TRANSITIONS``; what it does not name cannot happen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from crm.errors import BadInput, IllegalAction
+
+RETURNS_BEFORE_CONTROL = 2
+
+
+class State(StrEnum):
+    """Where an appeal stands."""
+
+    REGISTERED = "registered"
+    ASSIGNED = "assigned"
+    IN_WORK = "in_work"
+    EXECUTED = "executed"
+    AWAITING = "awaiting"  # the resident is to be asked
+    CLOSED = "closed"  # the resident said: solved
+    RETURNED = "returned"  # the resident said: not solved; back with the same department
+    CONTROL = "control"  # returned twice: the control desk decides
+    UNCONFIRMED = "unconfirmed"  # nobody could be reached
+    EXPLAINED = "explained"
+    PLANNED = "planned"  # comes back on its date
+    REFUSED = "refused"
+    DEFECTIVE = "defective"
+    FORWARDED = "forwarded"  # outside the city's competence
+    WITHDRAWN = "withdrawn"
+
+
+class Action(StrEnum):
+    """What can be done to an appeal, by whom it may be done being another table."""
+
+    ASSIGN = "assign"
+    START = "start"
+    EXECUTE = "execute"
+    ASK = "ask"  # a confirmation was scheduled
+    CONFIRM = "confirm"
+    NOT_SOLVED = "not_solved"  # partly solved is not solved
+    GIVE_UP = "give_up"
+    EXPLAIN = "explain"
+    PLAN = "plan"
+    RESUME = "resume"  # a planned one's date has come
+    REFUSE = "refuse"
+    FIND_DEFECTIVE = "find_defective"
+    FORWARD = "forward"
+    WITHDRAW = "withdraw"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """On what ground the resident's word was taken.
+
+    ``linkedid``: the call in which it was said. ``key``: the digit pressed, when a machine asked.
+    ``staff_id``: who heard it, when a person did. ``attempt``: the callback's attempt, if it was one.
+    """
+
+    linkedid: str
+    key: str = ""
+    staff_id: int | None = None
+    attempt: str = ""
+
+
+_OPEN = frozenset({State.REGISTERED, State.ASSIGNED, State.IN_WORK, State.RETURNED, State.CONTROL})
+_ASKED = frozenset({State.AWAITING, State.UNCONFIRMED, State.CLOSED})
+
+# action → (the states it may be done in, the state it leads to)
+TRANSITIONS: dict[Action, tuple[frozenset[State], State]] = {
+    Action.ASSIGN: (_OPEN, State.ASSIGNED),
+    Action.START: (frozenset({State.ASSIGNED, State.RETURNED}), State.IN_WORK),
+    Action.EXECUTE: (frozenset({State.ASSIGNED, State.IN_WORK, State.RETURNED}), State.EXECUTED),
+    Action.ASK: (frozenset({State.EXECUTED}), State.AWAITING),
+    Action.CONFIRM: (frozenset({State.AWAITING, State.UNCONFIRMED}), State.CLOSED),
+    Action.NOT_SOLVED: (_ASKED, State.RETURNED),
+    Action.GIVE_UP: (frozenset({State.AWAITING}), State.UNCONFIRMED),
+    Action.EXPLAIN: (_OPEN, State.EXPLAINED),
+    Action.PLAN: (_OPEN, State.PLANNED),
+    Action.RESUME: (frozenset({State.PLANNED}), State.ASSIGNED),
+    Action.REFUSE: (_OPEN, State.REFUSED),
+    Action.FIND_DEFECTIVE: (frozenset({State.REGISTERED, State.ASSIGNED}), State.DEFECTIVE),
+    Action.FORWARD: (_OPEN, State.FORWARDED),
+    Action.WITHDRAW: (_OPEN | {State.EXECUTED, State.AWAITING, State.UNCONFIRMED, State.PLANNED}, State.WITHDRAWN),
+}
+
+# What cannot be done without saying why, and what without the resident's own word.
+NEEDS_NOTE = frozenset({Action.EXPLAIN, Action.PLAN, Action.REFUSE, Action.FIND_DEFECTIVE, Action.FORWARD,
+                        Action.WITHDRAW})  # fmt: skip
+NEEDS_EVIDENCE = frozenset({Action.CONFIRM, Action.NOT_SOLVED})
+
+SOLVED = frozenset({State.CLOSED})
+
+
+def after(state: State, action: Action, returns: int) -> tuple[State, int]:
+    """The state that ``action`` leads to, and how often the appeal has then been returned.
+
+    A second return leads to the control desk instead of the department. IllegalAction if the
+    action cannot be done in ``state``.
+    """
+    allowed, target = TRANSITIONS[action]
+    if state not in allowed:
+        raise IllegalAction("appeal.illegal_action", state=state.value, action=action.value)
+    if action is Action.NOT_SOLVED:
+        returns += 1
+        if returns >= RETURNS_BEFORE_CONTROL:
+            target = State.CONTROL
+    return target, returns
+
+
+def possible(state: State) -> tuple[Action, ...]:
+    """The actions that can be done in ``state``, in the order of their declaration."""
+    return tuple(action for action, (allowed, _) in TRANSITIONS.items() if state in allowed)
+
+
+def check_evidence(evidence: Evidence | None) -> Evidence:
+    """BadInput unless it names a call and who or what heard the resident's word in it."""
+    if evidence is None or not evidence.linkedid or not (evidence.key or evidence.staff_id is not None):
+        raise BadInput("appeal.no_evidence")
+    return evidence
