@@ -1,0 +1,220 @@
+"""The command line: ``./1551 COMMAND``. One function a command; the work is elsewhere."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import importlib
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from centre import settings as configuration
+from centre.settings import ROOT, Settings
+
+
+def say(line: str) -> None:
+    """Progress and remarks go to stderr; stdout is for what was asked."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def prepare(settings: Settings) -> None:
+    """What every start needs: folders, tables, the city's data, the spoken prompts. Idempotent."""
+    from crm import seed, store
+    from ivr import build_prompts
+
+    os.umask(0o077)
+    for folder in (settings.var, settings.line_socket.parent, settings.spool, settings.recordings):
+        folder.mkdir(parents=True, exist_ok=True)
+    store.migrate(settings.database_url)
+    db = store.Database(settings.database_url)
+    try:
+        with db.write() as conn:
+            seed.load_seed(conn, datetime.now(UTC))
+    finally:
+        db.close()
+    build_prompts.build(settings, say)
+
+
+def up(args: argparse.Namespace) -> int:
+    from centre.up import run
+
+    settings = configuration.load()
+    prepare(settings)
+    _first_administrator(settings)
+    return asyncio.run(run(settings, configuration.load_secrets(settings), say))
+
+
+def line(args: argparse.Namespace) -> int:
+    from centre.line import run
+
+    settings = configuration.load()
+    return run(settings, configuration.load_secrets(settings))
+
+
+def web(args: argparse.Namespace) -> int:
+    from web.server import serve
+
+    settings = configuration.load()
+    serve(settings, configuration.load_secrets(settings))
+    return 0
+
+
+def demo(args: argparse.Namespace) -> int:
+    from centre.demo.story import run
+
+    return asyncio.run(run(calls=args.calls, seats=args.seats, as_json=args.json, say=say))
+
+
+def test(args: argparse.Namespace) -> int:
+    from centre import provision
+
+    for tool in ("asterisk", "sipp", "espeak-ng", "sox", "chromium"):
+        provision.ensure(tool)
+    os.chdir(ROOT)
+    os.execv(sys.executable, [sys.executable, "-m", "pytest", *args.pytest])
+
+
+def backup(args: argparse.Namespace) -> int:
+    from centre.backup import backup
+    from crm.store import Database
+
+    settings = configuration.load()
+    db = Database(settings.database_url)
+    try:
+        print(backup(settings, db, Path(args.file) if args.file else None))
+    finally:
+        db.close()
+    return 0
+
+
+def restore(args: argparse.Namespace) -> int:
+    from centre.backup import restore
+
+    settings = configuration.load(var=Path(args.into)) if args.into else configuration.load()
+    restore(Path(args.file), settings, force=args.force)
+    return 0
+
+
+def doctor(args: argparse.Namespace) -> int:
+    from centre.doctor import main
+
+    settings = configuration.load()
+    return main(settings, configuration.load_secrets(settings))
+
+
+def on_record(args: argparse.Namespace) -> int:
+    from centre import listings
+
+    rows: list[dict[str, Any]] = getattr(listings, args.command)(configuration.load(), args.limit)
+    if args.json:
+        print(json.dumps(rows, ensure_ascii=False, indent=1))
+    else:
+        print(listings.table(rows))
+    return 0
+
+
+def bench(args: argparse.Namespace) -> int:
+    sys.path.insert(0, str(ROOT))
+    if not (ROOT / "bench" / f"{args.name}.py").exists():
+        names = ", ".join(sorted(p.stem for p in (ROOT / "bench").glob("[a-z]*.py")))
+        raise SystemExit(f"There is no benchmark {args.name!r}; there are: {names}.")
+    code: int = importlib.import_module(f"bench.{args.name}").main(args.rest)
+    return code
+
+
+def database(args: argparse.Namespace) -> int:
+    from crm import store
+
+    url = configuration.load().database_url
+    if args.what == "upgrade":
+        store.migrate(url)
+    print(store.current(url))
+    return 0
+
+
+def user(args: argparse.Namespace) -> int:
+    from centre import accounts
+
+    return accounts.main(configuration.load(), args, say)
+
+
+def asterisk(args: argparse.Namespace) -> int:
+    from centre.asterisk import Asterisk
+
+    settings = configuration.load()
+    running = Asterisk(settings, configuration.load_secrets(settings))
+    if args.reload:
+        running.reload()
+    if args.rx:
+        print(running.rx(args.rx))
+    return 0
+
+
+def _first_administrator(settings: Settings) -> None:
+    from centre import accounts
+
+    made = accounts.first_administrator(settings)
+    if made:
+        say(f"First administrator: login {made.login}, one-time password {made.password} (change it after signing in).")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="1551", description="The 1551 contact centre.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, do: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(do=do)
+        return sub
+
+    command("up", up, "start the whole centre; Ctrl-C stops it")
+    command("line", line, "the telephone side alone (`up` starts it)")
+    command("web", web, "the pages alone (`up` starts it)")
+    sub = command("demo", demo, "the whole story with real calls on free ports and a database of its own")
+    sub.add_argument("--calls", type=int, default=12, help="residents who call (at least 8)")
+    sub.add_argument("--seats", type=int, default=3, help="seats that answer (at least 2)")
+    sub.add_argument("--json", action="store_true")
+    sub = command("test", test, "every test; what follows goes to pytest")
+    sub.add_argument("pytest", nargs=argparse.REMAINDER)
+    sub = command("backup", backup, "database, recordings and settings into one file")
+    sub.add_argument("file", nargs="?")
+    sub = command("restore", restore, "what a backup holds, into the centre's folder or another")
+    sub.add_argument("file")
+    sub.add_argument("--into", help="another folder instead of the settings' own")
+    sub.add_argument("--force", action="store_true", help="replace what is there")
+    command("doctor", doctor, "check machine, configuration and secrets; say what to do")
+    for name, text in (("calls", "calls on record"), ("appeals", "appeals on record"), ("seats", "seats and their SIP names")):
+        sub = command(name, on_record, text)
+        sub.add_argument("--json", action="store_true")
+        sub.add_argument("--limit", type=int, default=1000)
+    sub = command("bench", bench, "one benchmark under bench/")
+    sub.add_argument("name")
+    sub.add_argument("rest", nargs=argparse.REMAINDER, help="--json and the benchmark's own options")
+    sub = command("db", database, "the database's revision; upgrade it")
+    sub.add_argument("what", choices=("current", "upgrade"))
+    sub = command("user", user, "people who sign in")
+    sub.add_argument("what", choices=("add", "list", "password", "disable"))
+    sub.add_argument("login", nargs="?")
+    sub.add_argument("--name", default="")
+    sub.add_argument("--role", default="operator")
+    sub.add_argument("--department", default="")
+    sub = command("asterisk", asterisk, "Asterisk's own console; reload what is rendered anew")
+    sub.add_argument("-rx", "--rx", metavar="COMMAND")
+    sub.add_argument("--reload", action="store_true")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; the process's exit code."""
+    args = _parser().parse_args(argv)
+    do: Callable[[argparse.Namespace], int] = args.do
+    return do(args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

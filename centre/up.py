@@ -1,0 +1,109 @@
+"""`./1551 up`: the whole centre as child processes, each started again when it dies.
+
+Asterisk, the line and the web can each die alone. A child that dies is started again at once, then
+after longer and longer pauses while it keeps dying young. Ctrl-C or SIGTERM stops all of it: the
+web first, so that nobody writes into a closing centre, Asterisk last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import httpx
+
+from centre.asterisk import Asterisk
+from centre.settings import ROOT, Secrets, Settings
+
+YOUNG = 5.0  # seconds: dying sooner than this after a start is dying young
+LONGEST_PAUSE = 10.0
+STOPPING = 10.0  # how long a child may take to stop before it is killed
+
+
+@dataclass
+class Child:
+    """One process of the centre, kept running until told to stop."""
+
+    name: str
+    argv: Sequence[str]
+    say: Callable[[str], None]
+    env: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+    _process: asyncio.subprocess.Process | None = None
+    _stopping: bool = False
+
+    async def keep(self) -> None:
+        """Runs it, and again whenever it ends, until ``stop``."""
+        loop = asyncio.get_running_loop()
+        pause = 0.0
+        while not self._stopping:
+            started = loop.time()
+            # A session of its own: Ctrl-C in the terminal reaches us, and we end the rest in order.
+            self._process = await asyncio.create_subprocess_exec(*self.argv, env=dict(self.env), cwd=ROOT,
+                                                                 start_new_session=True)  # fmt: skip
+            code = await self._process.wait()
+            if self._stopping:
+                return
+            pause = min(LONGEST_PAUSE, pause * 2 or 0.5) if loop.time() - started < YOUNG else 0.0
+            self.say(f"{self.name} ended with {code}; starting it again" + (f" in {pause:g} s" if pause else ""))
+            await asyncio.sleep(pause)
+
+    async def stop(self) -> None:
+        """Asks it to end, waits, and kills it only if it does not."""
+        self._stopping = True
+        if self._process is None or self._process.returncode is not None:
+            return
+        self._process.terminate()
+        try:
+            await asyncio.wait_for(self._process.wait(), STOPPING)
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()
+
+
+def part(name: str, say: Callable[[str], None]) -> Child:
+    """A child that is one of our own commands: ``line`` or ``web``."""
+    return Child(name, [sys.executable, "-m", "centre", name], say)
+
+
+async def run(settings: Settings, secrets: Secrets, say: Callable[[str], None]) -> int:
+    """Starts everything, says where to go, and returns after a signal has stopped it all."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    asterisk = Asterisk(settings, secrets)
+    asterisk.prepare()
+    children = [Child("asterisk", asterisk.argv(), say, asterisk.env()), part("line", say), part("web", say)]
+    keeping = [asyncio.create_task(child.keep(), name=child.name) for child in children]
+    ready = asyncio.create_task(_ready(settings, say))
+    stopped = asyncio.create_task(stop.wait())
+    done, _ = await asyncio.wait([stopped, *keeping], return_when=asyncio.FIRST_COMPLETED)
+    ready.cancel()
+    for child in reversed(children):
+        await child.stop()
+    for task in keeping:
+        task.cancel()
+    results = await asyncio.gather(*keeping, return_exceptions=True)
+    failures = [r for r in results if isinstance(r, Exception)]
+    for failure in failures:
+        say(f"could not run: {failure}")
+    return 1 if failures or stopped not in done else 0
+
+
+async def _ready(settings: Settings, say: Callable[[str], None]) -> None:
+    address = f"http://{settings.web_bind}:{settings.web_port}"
+    async with httpx.AsyncClient() as client:
+        while True:
+            try:
+                if (await client.get(f"{address}/healthz")).status_code == httpx.codes.OK:
+                    break
+            except httpx.HTTPError:
+                pass
+            await asyncio.sleep(0.1)
+    print(f"ready {address}", flush=True)
+    say(f"The centre is up: {address} — call {settings.short_number} at {settings.sip_bind}:{settings.sip_port} (UDP). "
+        "Ctrl-C stops all of it.")  # fmt: skip
