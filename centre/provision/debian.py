@@ -75,8 +75,7 @@ def unpack(name: str, packages: Sequence[str], tools: Path, *, suite: str = SUIT
         fresh = staging / "tree"
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
-        # base-files makes /lib and its like links into /usr, and must do so before another makes them folders.
-        for deb in sorted(debs, key=lambda deb: (not deb.name.startswith("base-files_"), deb.name)):
+        for deb in debs:
             _logged(["dpkg-deb", "-x", str(deb), str(fresh)], log, dict(os.environ), f"unpack {deb.name}")
         versions = dict(sorted(deb.name.replace("%3a", ":").split("_")[:2] for deb in debs))
         write_whole(fresh / MANIFEST, json.dumps({"suite": suite, "packages": versions}, indent=1))
@@ -176,7 +175,9 @@ def _architecture() -> str:
 def _network_options() -> str:
     """The machine's proxies, certificates and address family, as lines for an apt configuration file."""
     dump = subprocess.run(["apt-config", "dump"], capture_output=True, text=True, check=True).stdout
-    return "".join(f"{line}\n" for line in dump.splitlines() if re.match(r"Acquire::(https?|Force\w+|Check-Date)\b", line))
+    return "".join(
+        f"{line}\n" for line in dump.splitlines() if re.match(r"Acquire::(https?|Force\w+|Check-Date)\b", line)
+    )
 
 
 def _logged(command: Sequence[str], log: Path, environment: dict[str, str], doing: str) -> str:
@@ -185,7 +186,9 @@ def _logged(command: Sequence[str], log: Path, environment: dict[str, str], doin
     Raises:
         ProvisionError: it failed.
     """
-    done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace")
+    done = subprocess.run(
+        command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace"
+    )
     with log.open("a") as output:
         output.write(f"$ {' '.join(command)}\n{done.stdout}{done.stderr}\n")
     if done.returncode:

@@ -53,7 +53,7 @@ def is_debian_archive(uri: str) -> bool:
 
 
 def archive_uris(root: Path = Path("/")) -> Iterator[str]:
-    """Every archive URI in this machine's apt sources, in apt's order, both formats; lines it cannot read are skipped."""
+    """Every archive URI in this machine's apt sources, both formats, in apt's order; what cannot be read is skipped."""
     folder = root / "etc/apt/sources.list.d"
     yield from _resolved(one_line_uris(_read(root / "etc/apt/sources.list")), root)
     for path in sorted(folder.glob("*")):

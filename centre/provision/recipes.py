@@ -1,0 +1,48 @@
+"""The programs, one entry each."""
+
+from __future__ import annotations
+
+from .tools import Recipe
+
+ASTERISK = Recipe(
+    name="asterisk",
+    program="sbin/asterisk",
+    packages=("asterisk",),
+    minimum=(22, 10, 1),  # earlier ones have published holes and miscount queue members
+    version_option="-V",
+    directories={
+        "modules": ("lib/*/asterisk/modules", "lib*/asterisk/modules"),
+        # Built from source it keeps its data under /var, whatever its prefix.
+        "data": ("share/asterisk", "var/lib/asterisk", "../var/lib/asterisk", "../../var/lib/asterisk"),
+    },
+    contents={
+        "modules": (
+            "app_queue.so",
+            "app_mixmonitor.so",
+            "res_agi.so",
+            "res_pjsip.so",
+            "res_srtp.so",
+            "res_pjsip_transport_websocket.so",
+            "pbx_config.so",
+        ),
+        "data": ("documentation",),  # Asterisk does not start without it
+    },
+)
+
+# A SIP caller without a person, for tests, the demo and benchmarks.
+SIPP = Recipe(name="sipp", program="bin/sipp", packages=("sip-tester",), minimum=(3, 6), version_option="-v")
+
+# Speaks the prompts that nobody has recorded yet.
+ESPEAK = Recipe(
+    name="espeak-ng",
+    program="bin/espeak-ng",
+    packages=("espeak-ng",),
+    minimum=(1, 50),
+    version_option="--version",
+    environment={"ESPEAK_DATA_PATH": "lib/*/espeak-ng-data"},
+)
+
+# Resamples what espeak-ng speaks (22,050 Hz) to what the trunk carries.
+SOX = Recipe(name="sox", program="bin/sox", packages=("sox",), minimum=(14, 4), version_option="--version")
+
+RECIPES = {recipe.name: recipe for recipe in (ASTERISK, SIPP, ESPEAK, SOX)}
