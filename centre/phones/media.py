@@ -1,0 +1,123 @@
+"""One end of a call's audio: A-law over RTP, keys by RFC 4733.
+
+Prompts are played in the trunk's codec with no transcoding, so what is heard is, byte for byte,
+what lies in the prompt's ``.alaw`` file: recognising a prompt is a search for a piece of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import struct
+from pathlib import Path
+
+FRAME = 160  # bytes and samples of A-law in 20 ms
+ALAW, EVENT = 8, 101  # RTP payload types
+KEYS = {digit: code for code, digit in enumerate("0123456789*#")}
+PIECE = 400  # bytes of a prompt (50 ms) that must be found, whole
+
+
+class Media(asyncio.DatagramProtocol):
+    """A UDP socket that hears, speaks and presses keys. Open it with ``await Media.open(host)``."""
+
+    def __init__(self) -> None:
+        self.heard = bytearray()
+        self.packets = 0
+        self._remote: tuple[str, int] | None = None
+        self._progress = asyncio.Event()
+        self._transport: asyncio.DatagramTransport
+        self._sequence = random.randrange(1 << 15)
+        self._timestamp = random.randrange(1 << 30)
+        self._source = random.randrange(1 << 32)
+        self._speaking: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def open(cls, host: str = "127.0.0.1") -> Media:
+        """A socket on a free even port of ``host``."""
+        loop = asyncio.get_running_loop()
+        while True:
+            transport, media = await loop.create_datagram_endpoint(cls, local_addr=(host, 0))
+            if transport.get_extra_info("sockname")[1] % 2 == 0:
+                return media
+            transport.close()
+
+    @property
+    def port(self) -> int:
+        port: int = self._transport.get_extra_info("sockname")[1]
+        return port
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.DatagramTransport)
+        self._transport = transport
+
+    def datagram_received(self, data: bytes, address: tuple[str, int]) -> None:
+        if len(data) < 12 or data[0] >> 6 != 2:
+            return
+        self._remote = address
+        if data[1] & 0x7F == ALAW:
+            self.packets += 1
+            self.heard += data[12 + 4 * (data[0] & 0x0F):]
+        self._progress.set()
+
+    def forget(self) -> None:
+        """What was heard so far is not to be searched again."""
+        self.heard.clear()
+
+    def has_heard(self, prompt: Path) -> bool:
+        """Whether any piece from the middle of the prompt's ``.alaw`` file was heard."""
+        sound = prompt.read_bytes()
+        third = len(sound) // 3
+        return any(sound[at:at + PIECE] in self.heard for at in range(third, 2 * third, 1600))
+
+    async def hear(self, prompt: Path, timeout: float = 30) -> None:
+        """Waits until the prompt was heard. TimeoutError says which was not, and how much was."""
+        try:
+            async with asyncio.timeout(timeout):
+                while not self.has_heard(prompt):
+                    await self.more()
+        except TimeoutError:
+            raise TimeoutError(f"{prompt.name} was not heard in {timeout:g} s; {self.packets} packets were") from None
+
+    async def more(self) -> None:
+        """Waits for the next packet."""
+        self._progress.clear()
+        await self._progress.wait()
+
+    def speak(self, sound: bytes) -> None:
+        """Says A-law again and again, in real time, until ``close``; silent until somebody is heard."""
+        self._speaking = asyncio.get_running_loop().create_task(self._speak(sound))
+
+    async def press(self, keys: str) -> None:
+        """Presses keys as a telephone does: 80 ms each, a pause between them."""
+        for key in keys:
+            code, at = KEYS[key], self._timestamp + FRAME  # one event, one timestamp
+            for step in range(1, 8):
+                over = step > 4  # the end is sent three times, as the RFC asks
+                length = min(step, 4) * FRAME
+                self._send(EVENT, struct.pack("!BBH", code, (0x80 if over else 0) | 10, length), at, marker=step == 1)
+                await asyncio.sleep(0.02)
+            self._timestamp = at + 10 * FRAME
+            await asyncio.sleep(0.1)
+
+    def close(self) -> None:
+        if self._speaking:
+            self._speaking.cancel()
+        self._transport.close()
+
+    async def _speak(self, sound: bytes) -> None:
+        loop = asyncio.get_running_loop()
+        frames = [sound[at:at + FRAME].ljust(FRAME, b"\xd5") for at in range(0, len(sound), FRAME)]
+        start, sent = loop.time(), 0
+        while True:
+            self._timestamp += FRAME
+            self._send(ALAW, frames[sent % len(frames)], self._timestamp)
+            sent += 1
+            await asyncio.sleep(max(0, start + sent * 0.02 - loop.time()))
+
+    def _send(self, kind: int, payload: bytes, timestamp: int, *, marker: bool = False) -> None:
+        if self._remote is None or self._transport.is_closing():
+            return
+        self._sequence = (self._sequence + 1) & 0xFFFF
+        header = struct.pack("!BBHII", 0x80, (0x80 if marker else 0) | kind, self._sequence,
+                             timestamp & 0xFFFFFFFF, self._source)  # fmt: skip
+        self._transport.sendto(header + payload, self._remote)

@@ -1,0 +1,172 @@
+"""SIPp as a resident who calls, a resident who is called, and a seat's telephone."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import os
+import socket
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from centre import provision
+from centre.phones.media import Media
+
+LONGEST = 300  # seconds that any phone may live: every load stops by itself
+_numbers = itertools.count(1)
+_templates = Environment(loader=FileSystemLoader(Path(__file__).parent / "scenarios"), undefined=StrictUndefined,
+                         autoescape=False, trim_blocks=False)  # noqa: S701  SIP, not HTML
+
+
+class PhoneError(AssertionError):
+    """SIPp says that the call did not go as a telephone expects; the message has its words."""
+
+
+def free_port(host: str = "127.0.0.1", kind: socket.SocketKind = socket.SOCK_DGRAM) -> int:
+    """A port that was free a moment ago."""
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind((host, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class _Sipp:
+    """One SIPp process with one scenario, in a folder of its own."""
+
+    def __init__(self, scenario: str, server: tuple[str, int], host: str, port: int | None, calls: int, **values: Any):
+        self.host, self.port = host, port or free_port(host)
+        self.server = server
+        self._folder = tempfile.TemporaryDirectory(prefix="phone-")
+        self._path = Path(self._folder.name)
+        (self._path / "scenario.xml").write_text(_templates.get_template(f"{scenario}.xml.j2").render(**values))
+        self.call_id = f"{os.getpid()}-{next(_numbers)}-%u@{host}"
+        tool = provision.ensure("sipp")
+        self._argv = tool.argv(
+            "-sf", self._path / "scenario.xml", "-i", host, "-p", str(self.port), "-m", str(calls), "-nostdin",
+            "-timeout", f"{LONGEST}s", "-cid_str", self.call_id, "-trace_err", "-error_file", self._path / "errors",
+            "-trace_logs", "-log_file", self._path / "log", "-trace_msg", "-message_file", self._path / "messages",
+        )  # fmt: skip
+        self._env = tool.env()
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self, *arguments: str) -> None:
+        self._process = await asyncio.create_subprocess_exec(
+            *self._argv, *arguments, ":".join(map(str, self.server)), env=self._env, cwd=self._path,
+            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL)  # fmt: skip
+
+    async def wait(self, timeout: float = 60) -> None:
+        """Waits for SIPp to have done its calls. PhoneError if one of them went wrong."""
+        assert self._process is not None
+        try:
+            code = await asyncio.wait_for(self._process.wait(), timeout)
+        except TimeoutError:
+            raise PhoneError(f"the call did not end in {timeout:g} s\n{self.messages()[-1500:]}") from None
+        if code:
+            raise PhoneError(f"SIPp ended with {code}: {self._read('errors')[-800:]}\n{self.messages()[-1500:]}")
+
+    def messages(self) -> str:
+        """Every SIP message that went over the wire."""
+        return self._read("messages")
+
+    def log(self) -> list[str]:
+        return self._read("log").splitlines()
+
+    async def kill(self) -> None:
+        if self._process and self._process.returncode is None:
+            self._process.kill()
+            await self._process.wait()
+        self._folder.cleanup()
+
+    def _read(self, name: str) -> str:
+        path = self._path / name
+        return path.read_text(errors="replace") if path.exists() else ""
+
+
+class _Phone(contextlib.AbstractAsyncContextManager["_Phone"]):
+    """A telephone: its SIPp and its media. Leaving the context ends both."""
+
+    media: Media
+    _sipp: _Sipp
+
+    async def __aexit__(self, *exception: object) -> None:
+        self.media.close()
+        await self._sipp.kill()
+
+    def messages(self) -> str:
+        return self._sipp.messages()
+
+
+class Caller(_Phone):
+    """A resident who calls. ``async with Caller(server, number="0671234567", host="127.0.0.2") as phone``.
+
+    ``sender``: the whole From, for hostile ones. ``headers``: more header lines.
+    """
+
+    def __init__(self, server: tuple[str, int], number: str, *, dial: str = "1551", host: str = "127.0.0.1",
+                 sender: str = "", headers: Sequence[str] = ()) -> None:  # fmt: skip
+        self._server, self._dial, self._host, self._headers = server, dial, host, headers
+        self._from = sender or f"<sip:{number}@{host}>"
+
+    async def __aenter__(self) -> Self:
+        self.media = await Media.open(self._host)
+        self._sipp = _Sipp("caller", self._server, self._host, None, 1, media_ip=self._host,
+                           media_port=self.media.port, headers=self._headers, **{"from": self._from})  # fmt: skip
+        await self._sipp.start("-s", self._dial)
+        return self
+
+    async def hang_up(self) -> None:
+        """Puts the receiver down, and waits until the other side has taken it."""
+        cue = (f"MESSAGE sip:phone@{self._host}:{self._sipp.port} SIP/2.0\r\n"
+               f"Via: SIP/2.0/UDP {self._host}:9;branch=z9hG4bKcue\r\nFrom: <sip:cue@{self._host}>;tag=cue\r\n"
+               f"To: <sip:phone@{self._host}>\r\nCall-ID: {self._sipp.call_id.replace('%u', '1')}\r\n"
+               "CSeq: 9 MESSAGE\r\nContent-Length: 0\r\n\r\n")  # fmt: skip
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.bind((self._host, 0))
+            sender.sendto(cue.encode(), (self._host, self._sipp.port))
+        await self._sipp.wait(15)
+
+    async def ended(self, timeout: float = 60) -> None:
+        """Waits until the other side has hung up. PhoneError if it does not, or not properly."""
+        await self._sipp.wait(timeout)
+
+
+class Callee(_Phone):
+    """A telephone that is called, again and again: ``answer`` 200 takes the call, 486 is busy."""
+
+    def __init__(self, port: int | None = None, *, host: str = "127.0.0.1", ring_ms: int = 300, answer: int = 200,
+                 calls: int = 1000) -> None:  # fmt: skip
+        self.host, self.port = host, port or free_port(host)
+        self._ring_ms, self._answer, self._calls = ring_ms, answer, calls
+
+    async def __aenter__(self) -> Self:
+        self.media = await Media.open(self.host)
+        self._sipp = _Sipp("callee", (self.host, 9), self.host, self.port, self._calls, media_ip=self.host,
+                           media_port=self.media.port, ring_ms=self._ring_ms, answer=self._answer)  # fmt: skip
+        await self._sipp.start()
+        return self
+
+    def called(self) -> list[str]:
+        """The numbers that were called here, one for each call, in order."""
+        return [line.split()[1] for line in self._sipp.log() if line.startswith("called ")]
+
+
+class SeatPhone(Callee):
+    """A seat's telephone: signs in, then answers what rings."""
+
+    def __init__(self, server: tuple[str, int], user: str, secret: str, *, ring_ms: int = 300) -> None:
+        super().__init__(ring_ms=ring_ms)
+        self._server, self._user, self._secret = server, user, secret
+
+    async def __aenter__(self) -> Self:
+        registration = _Sipp("register", self._server, self.host, self.port, 1, user=self._user, secret=self._secret)
+        await registration.start()
+        try:
+            await registration.wait(15)
+        finally:
+            await registration.kill()
+        return await super().__aenter__()
