@@ -5,9 +5,9 @@ Standard library only: this runs before anything is installed.
 
 from __future__ import annotations
 
-from .errors import ProvisionError
 from .recipes import RECIPES
 from .tools import TOOLS, Tool, find, unpacked
+from .work import ProvisionError
 
 __all__ = ["RECIPES", "TOOLS", "ProvisionError", "Tool", "ensure"]
 

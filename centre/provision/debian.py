@@ -12,13 +12,12 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import ProvisionError, say
-from .files import locked, write_whole
-from .sources import choose_mirror
+from .sources import MIRROR_SETTING, choose_mirror
+from .work import ProvisionError, Work, say, work, write_whole
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 SUITE = "forky"
@@ -44,7 +43,7 @@ def unpack(name: str, packages: Sequence[str], tools: Path, *, suite: str = SUIT
     """The folder into which `packages` and all they depend on are unpacked, fetching them unless it is there.
 
     Safe against a second run at the same time and against being killed: the folder appears whole, by a rename,
-    and finished downloads of a killed run are used again.
+    and what a killed run had downloaded is used again.
 
     Args:
         name: what the folder is called after.
@@ -58,49 +57,51 @@ def unpack(name: str, packages: Sequence[str], tools: Path, *, suite: str = SUIT
     tree = tools / f"{name}-{recipe}"
     if (tree / MANIFEST).exists() and not renew:
         return tree
-    with locked(tools / "debian.lock"):
+    _need_programs()
+    with work(tools / "debian.lock", tools / "log" / f"{name}.log") as steps:
         if (tree / MANIFEST).exists() and not renew:
             return tree
-        _need_programs()
-        log = tools / "log" / f"{name}.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        log.write_text("")
         staging = tools / "staging" / tree.name
-        archive = Archive(choose_mirror(), suite, KEYRING)
-        apt = PrivateApt(tools / "apt", staging, archive, log)
+        staging.mkdir(parents=True, exist_ok=True)
+        archive = Archive(choose_mirror(), suite, KEYRING if KEYRING.exists() else _fetched_keyring(tools, steps))
+        apt = PrivateApt(tools / "apt" / suite, staging, steps, archive)
         say(f"{name}: reading the package lists of Debian {suite}…")
         apt.update()
         debs = apt.download(name, packages)
         say(f"{name}: unpacking {len(debs)} packages…")
         fresh = staging / "tree"
         shutil.rmtree(fresh, ignore_errors=True)
-        fresh.mkdir(parents=True)
+        fresh.mkdir()
         for deb in debs:
-            _logged(["dpkg-deb", "-x", str(deb), str(fresh)], log, dict(os.environ), f"unpack {deb.name}")
+            steps.run(["dpkg-deb", "-x", deb, fresh], f"unpack {deb.name}")
         versions = dict(sorted(deb.name.replace("%3a", ":").split("_")[:2] for deb in debs))
         write_whole(fresh / MANIFEST, json.dumps({"suite": suite, "packages": versions}, indent=1))
         if tree.exists():
             tree.rename(staging / "old")
         fresh.rename(tree)
-        shutil.rmtree(staging, ignore_errors=True)
+        shutil.rmtree(staging)
     return tree
 
 
 class PrivateApt:
-    """One archive seen through an apt that shares nothing with the machine's but the way to the network."""
+    """An apt that shares nothing with the machine's but the way to the network."""
 
-    def __init__(self, state: Path, staging: Path, archive: Archive, log: Path) -> None:
-        """`state` keeps the package lists between uses; `staging` takes the downloads."""
-        self._log = log
+    def __init__(self, state: Path, staging: Path, steps: Work, archive: Archive | None) -> None:
+        """
+        Args:
+            state: keeps the package lists between uses.
+            staging: takes the downloads.
+            archive: where packages come from; None for the machine's own sources and keys.
+        """
+        self._steps = steps
         self._archives = staging / "archives"
-        lists = state / f"lists-{archive.suite}"
-        for folder in (lists / "partial", self._archives / "partial", state / "log"):
+        self._nothing = staging / "nothing"
+        lists = state / "lists"
+        for folder in (lists / "partial", self._archives / "partial", self._nothing / "partial"):
             folder.mkdir(parents=True, exist_ok=True)
-        sources = staging / "sources.list"
-        sources.write_text(archive.source())
         status = staging / "status"
         status.write_text("")
-        # Read before anything else: it keeps the machine's own hooks and options out, all but its way to the network.
+        # Read before anything else: it keeps the machine's hooks and options out, all but its way to the network.
         config = staging / "apt.conf"
         config.write_text('Dir::Etc::main "/dev/null";\nDir::Etc::parts "/dev/null";\n' + _network_options())
         options = {
@@ -111,16 +112,10 @@ class PrivateApt:
             "Dir::Cache::archives": self._archives,
             "Dir::Cache::pkgcache": "",
             "Dir::Cache::srcpkgcache": "",
-            "Dir::Etc::sourcelist": sources,
-            "Dir::Etc::sourceparts": "/dev/null",
-            "Dir::Etc::preferences": "/dev/null",
-            "Dir::Etc::preferencesparts": "/dev/null",
-            "Dir::Etc::trusted": archive.keyring,
-            "Dir::Etc::trustedparts": "/dev/null",
-            "Dir::Log": state / "log",
+            "Dir::Log": state,
             # As root, apt would download as the user _apt, who may not enter our folders.
             "APT::Sandbox::User": "root",
-            "APT::Architectures": _architecture(),
+            "APT::Architectures": _output("dpkg", "--print-architecture").strip(),
             "APT::Install-Recommends": "false",
             "APT::Get::Assume-Yes": "true",
             "Acquire::Check-Valid-Until": "false",  # mirrors lag
@@ -129,6 +124,20 @@ class PrivateApt:
             "Acquire::GzipIndexes": "true",
             "Acquire::PDiffs": "false",
         }
+        if archive:
+            sources = staging / "sources.list"
+            sources.write_text(archive.source())
+            options |= {
+                "Dir::Etc::sourcelist": sources,
+                "Dir::Etc::sourceparts": "/dev/null",
+                "Dir::Etc::preferences": "/dev/null",
+                "Dir::Etc::preferencesparts": "/dev/null",
+                "Dir::Etc::trusted": archive.keyring,
+                "Dir::Etc::trustedparts": "/dev/null",
+                # Otherwise apt goes on with the lists it had when an archive is unsigned or unreachable. The machine's
+                # own sources may well name an archive that fails.
+                "APT::Update::Error-Mode": "any",
+            }
         self._command = ["apt-get", "-q"]
         for key, value in options.items():
             self._command += ["-o", f"{key}={value}"]
@@ -136,27 +145,53 @@ class PrivateApt:
 
     def update(self) -> None:
         """Fetch the package lists; those that have not changed are not fetched again."""
-        self._run(["-o", "APT::Update::Error-Mode=any", "update"], "read the package lists")
+        try:
+            self._run("read the package lists", "update")
+        except ProvisionError as error:
+            if "NO_PUBKEY" in str(error) or "is not signed" in str(error):
+                raise ProvisionError(
+                    f"{error} If this machine's Debian keyring is old, update its package debian-archive-keyring."
+                ) from error
+            raise ProvisionError(f"{error} {MIRROR_SETTING} names another mirror.") from error
 
     def download(self, name: str, packages: Sequence[str]) -> list[Path]:
         """Fetch `packages` with all they depend on; the .deb files.
 
-        Files of an earlier try that no longer belong are removed, so what is returned is one consistent set.
+        What a killed run had fetched is used again, unless the archive has moved on.
         """
-        plan = self._run(["--print-uris", "install", *packages], "work out the packages")
-        wanted = dict(re.findall(r"^'\S+' (\S+\.deb) (\d+) ", plan, re.M))
-        if not wanted:
-            raise ProvisionError(f"apt found nothing to fetch for {name}: read {self._log}.")
-        for stale in self._archives.glob("*.deb"):
-            if stale.name not in wanted:
-                stale.unlink()
-        size = sum(map(int, wanted.values())) / 1e6
-        say(f"{name}: fetching {len(wanted)} packages, {size:.0f} MB…")
-        self._run(["--download-only", "install", *packages], "fetch the packages")
-        return [self._archives / deb for deb in wanted]
+        # apt leaves out what it already has: so it is asked with an empty folder.
+        empty = f"Dir::Cache::archives={self._nothing}"
+        plan = self._run(f"find {name}", "-o", empty, "--print-uris", "install", *packages)
+        sizes = {file: int(size) for file, size in re.findall(r"^'\S+' (\S+\.deb) (\d+) ", plan, re.M)}
+        total = sum(sizes.values())
 
-    def _run(self, arguments: list[str], doing: str) -> str:
-        return _logged([*self._command, *arguments], self._log, self._environment, doing)
+        def progress() -> str:
+            have = sum(file.stat().st_size for file in self._archives.rglob("*.deb*") if file.exists())
+            return f"{name}: {have / 1e6:.0f} of {total / 1e6:.0f} MB…"
+
+        say(f"{name}: fetching {len(sizes)} packages, {total / 1e6:.0f} MB…")
+        self._run(f"fetch {name}", "--download-only", "install", *packages, progress=progress)
+        return [self._archives / file for file in sizes]
+
+    def _run(self, doing: str, *arguments: str, progress: Callable[[], str] | None = None) -> str:
+        return self._steps.run([*self._command, *arguments], doing, environment=self._environment, progress=progress)
+
+
+def _fetched_keyring(tools: Path, steps: Work) -> Path:
+    """Debian's keyring out of the machine's own archive, on a system that is not Debian and does not have it."""
+    keyring = tools / "debian-archive-keyring.gpg"
+    if not keyring.exists():
+        say("fetching the keyring of Debian's archive…")
+        staging = tools / "staging" / "keyring"
+        staging.mkdir(parents=True, exist_ok=True)
+        apt = PrivateApt(tools / "apt" / "own", staging, steps, None)
+        apt.update()
+        for deb in apt.download("debian-archive-keyring", ["debian-archive-keyring"]):
+            steps.run(["dpkg-deb", "-x", deb, staging / "tree"], f"unpack {deb.name}")
+        shutil.copyfile(staging / "tree" / KEYRING.relative_to("/"), staging / KEYRING.name)
+        (staging / KEYRING.name).replace(keyring)
+        shutil.rmtree(staging)
+    return keyring
 
 
 def _need_programs() -> None:
@@ -168,31 +203,11 @@ def _need_programs() -> None:
         )
 
 
-def _architecture() -> str:
-    return subprocess.run(["dpkg", "--print-architecture"], capture_output=True, text=True, check=True).stdout.strip()
-
-
 def _network_options() -> str:
     """The machine's proxies, certificates and address family, as lines for an apt configuration file."""
-    dump = subprocess.run(["apt-config", "dump"], capture_output=True, text=True, check=True).stdout
-    return "".join(
-        f"{line}\n" for line in dump.splitlines() if re.match(r"Acquire::(https?|Force\w+|Check-Date)\b", line)
-    )
+    lines = _output("apt-config", "dump").splitlines()
+    return "".join(f"{line}\n" for line in lines if re.match(r"Acquire::(https?|Force\w+|Check-Date)\b", line))
 
 
-def _logged(command: Sequence[str], log: Path, environment: dict[str, str], doing: str) -> str:
-    """Run one step, all it prints going to `log`; what it printed on stdout.
-
-    Raises:
-        ProvisionError: it failed.
-    """
-    done = subprocess.run(
-        command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace"
-    )
-    with log.open("a") as output:
-        output.write(f"$ {' '.join(command)}\n{done.stdout}{done.stderr}\n")
-    if done.returncode:
-        said = [line for line in done.stderr.splitlines() if line.startswith(("E:", "dpkg-deb: error"))]
-        reason = said[0] if said else f"{command[0]} ended with {done.returncode}"
-        raise ProvisionError(f"Could not {doing} ({reason}): check the network and {log}, then run again.")
-    return done.stdout
+def _output(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, errors="replace", check=True).stdout

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from .errors import ProvisionError
+from .work import ProvisionError
 
 MIRROR_SETTING = "CENTRE_DEBIAN_MIRROR"
 

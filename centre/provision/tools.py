@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from . import debian
-from .errors import ProvisionError, say
+from .work import ProvisionError, say
 
 TOOLS = Path(__file__).resolve().parents[2] / "var" / "tools"
 
