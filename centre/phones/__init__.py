@@ -6,6 +6,6 @@ that what was heard can be held against the prompts.
 """
 
 from centre.phones.media import Media
-from centre.phones.sip import Callee, Caller, PhoneError, SeatPhone, free_port
+from centre.phones.sip import Callee, Caller, Exchange, PhoneError, SeatPhone, free_port
 
-__all__ = ["Callee", "Caller", "Media", "PhoneError", "SeatPhone", "free_port"]
+__all__ = ["Callee", "Caller", "Exchange", "Media", "PhoneError", "SeatPhone", "free_port"]

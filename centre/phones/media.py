@@ -10,6 +10,7 @@ import asyncio
 import random
 import struct
 from pathlib import Path
+from typing import cast
 
 FRAME = 160  # bytes and samples of A-law in 20 ms
 ALAW, EVENT = 8, 101  # RTP payload types
@@ -32,14 +33,28 @@ class Media(asyncio.DatagramProtocol):
         self._speaking: asyncio.Task[None] | None = None
 
     @classmethod
-    async def open(cls, host: str = "127.0.0.1") -> Media:
-        """A socket on a free even port of ``host``."""
+    async def open(cls, host: str = "127.0.0.1", port: int = 0) -> Media:
+        """A socket on ``port`` of ``host``, or on a free even one. OSError when it is taken."""
         loop = asyncio.get_running_loop()
         while True:
-            transport, media = await loop.create_datagram_endpoint(cls, local_addr=(host, 0))
-            if transport.get_extra_info("sockname")[1] % 2 == 0:
+            transport, media = await loop.create_datagram_endpoint(cls, local_addr=(host, port))
+            if media.port % 2 == 0:
                 return media
             transport.close()
+
+    @classmethod
+    async def open_row(cls, count: int, host: str = "127.0.0.1", step: int = 4) -> list[Media]:
+        """``count`` sockets whose ports lie ``step`` apart, as SIPp counts them."""
+        while True:
+            row = [await cls.open(host)]
+            try:
+                for _ in range(1, count):
+                    row.append(await cls.open(host, row[-1].port + step))
+            except (OSError, OverflowError):
+                for media in row:
+                    media.close()
+            else:
+                return row
 
     @property
     def port(self) -> int:
@@ -47,8 +62,7 @@ class Media(asyncio.DatagramProtocol):
         return port
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self._transport = transport
+        self._transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, address: tuple[str, int]) -> None:
         if len(data) < 12 or data[0] >> 6 != 2:

@@ -8,7 +8,7 @@ import itertools
 import os
 import socket
 import tempfile
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -136,23 +136,61 @@ class Caller(_Phone):
 
 
 class Callee(_Phone):
-    """A telephone that is called, again and again: ``answer`` 200 takes the call, 486 is busy."""
+    """A telephone that is called, one call after the other: ``answer`` 200 takes it, 486 is busy."""
 
-    def __init__(self, port: int | None = None, *, host: str = "127.0.0.1", ring_ms: int = 300, answer: int = 200,
-                 calls: int = 1000) -> None:  # fmt: skip
+    def __init__(self, port: int | None = None, *, host: str = "127.0.0.1", ring_ms: int = 300,
+                 answer: int = 200) -> None:  # fmt: skip
         self.host, self.port = host, port or free_port(host)
-        self._ring_ms, self._answer, self._calls = ring_ms, answer, calls
+        self._ring_ms, self._answer = ring_ms, answer
 
     async def __aenter__(self) -> Self:
         self.media = await Media.open(self.host)
-        self._sipp = _Sipp("callee", (self.host, 9), self.host, self.port, self._calls, media_ip=self.host,
-                           media_port=self.media.port, ring_ms=self._ring_ms, answer=self._answer)  # fmt: skip
-        await self._sipp.start()
+        await self._listen(str(self.media.port), self.media.port)
         return self
 
     def called(self) -> list[str]:
         """The numbers that were called here, one for each call, in order."""
         return [line.split()[1] for line in self._sipp.log() if line.startswith("called ")]
+
+    async def _listen(self, media_port: str, first_media: int) -> None:
+        self._sipp = _Sipp("callee", (self.host, 9), self.host, self.port, 1000, media_ip=self.host,
+                           media_port=media_port, ring_ms=self._ring_ms, answer=self._answer)  # fmt: skip
+        await self._sipp.start("-mp", str(first_media))
+
+
+class Exchange(Callee):
+    """Many telephones behind one address: each call has audio of its own.
+
+    ``async for number, media in exchange.calls():`` yields each call once its audio has begun.
+    """
+
+    def __init__(self, port: int | None = None, *, lines: int = 50, host: str = "127.0.0.1", ring_ms: int = 300) -> None:
+        super().__init__(port, host=host, ring_ms=ring_ms)
+        self._lines = lines
+
+    async def __aenter__(self) -> Self:
+        self._row = await Media.open_row(self._lines, self.host)
+        self.media = self._row[0]
+        await self._listen("[auto_media_port]", self.media.port)
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        for media in self._row[1:]:
+            media.close()
+        await super().__aexit__(*exception)
+
+    async def calls(self) -> AsyncIterator[tuple[str, Media]]:
+        """Each answered call: the number that was dialled, and its audio."""
+        waiting = {asyncio.ensure_future(media.more()): at for at, media in enumerate(self._row)}
+        try:
+            while waiting:
+                heard, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                for first in heard:
+                    at = waiting.pop(first)
+                    yield self.called()[at], self._row[at]
+        finally:
+            for task in waiting:
+                task.cancel()
 
 
 class SeatPhone(Callee):
