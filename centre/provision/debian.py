@@ -76,8 +76,10 @@ def unpack(name: str, packages: Sequence[str], tools: Path, *, suite: str = SUIT
             steps.run(["dpkg-deb", "-x", deb, fresh], f"unpack {deb.name}")
         versions = dict(sorted(deb.name.replace("%3a", ":").split("_")[:2] for deb in debs))
         write_whole(fresh / MANIFEST, json.dumps({"suite": suite, "packages": versions}, indent=1))
+        replaced = staging / "replaced"
+        shutil.rmtree(replaced, ignore_errors=True)
         if tree.exists():
-            tree.rename(staging / "old")
+            tree.rename(replaced)
         fresh.rename(tree)
         shutil.rmtree(staging)
     return tree
@@ -191,6 +193,7 @@ def _fetched_keyring(tools: Path, steps: Work) -> Path:
         shutil.copyfile(staging / "tree" / KEYRING.relative_to("/"), staging / KEYRING.name)
         (staging / KEYRING.name).replace(keyring)
         shutil.rmtree(staging)
+        shutil.rmtree(tools / "apt" / "own")
     return keyring
 
 

@@ -74,8 +74,9 @@ class Work:
             log.seek(start)
             printed = log.read().decode(errors="replace")
         if code:
-            said = [line for line in printed.splitlines() if line.startswith(("E: ", "ERROR: ", "dpkg-deb: error"))]
-            reason = said[0] if said else f"{words[0]} ended with {code}"
+            said = [line.strip() for line in printed.splitlines() if line.strip()]
+            errors = [line for line in said if line.startswith(("E: ", "ERROR: ", "dpkg-deb: error"))]
+            reason = [*errors, *said[-1:], f"{words[0]} ended with {code}"][0]
             raise ProvisionError(f"Could not {doing} ({reason}): check the network, read {self.log}, and run again.")
         return printed
 
