@@ -21,13 +21,14 @@ from crm.errors import BadInput
 from recordings import wav
 
 NAME = re.compile(r"[0-9a-f]{2}/[0-9a-f]{32}\.wav", re.ASCII)
+SETTLING = 60.0  # seconds: an unfinished file written to more recently may still be Asterisk's
 _FOLDER = re.compile(r"[0-9a-f]{2}", re.ASCII)
 
 
 class State(StrEnum):
     """What is known of a recording."""
 
-    OPEN = "open"  # announced, not looked at yet: the call goes on
+    OPEN = "open"  # announced; the call goes on, or Asterisk has not closed the file yet
     OK = "ok"
     DAMAGED = "damaged"  # no sound in it, cut short, or not what was indexed
     MISSING = "missing"  # announced and not there
@@ -66,10 +67,14 @@ def prepare(folder: Path) -> None:
     folder.chmod(0o700)
 
 
-def examine(folder: Path, path: str) -> Examined:
-    """Reads the whole file: its length, size and SHA-256. Closes it to others, and finishes an unfinished header.
+def examine(folder: Path, path: str, now: float) -> Examined:
+    """Reads the whole file: its length, size and SHA-256. Closes it to others, and finishes a crash's header.
 
-    The call must be over: a file that still grows would be measured too early.
+    Asterisk keeps the end of a recording in memory until it closes the file, a moment after the call: a
+    fresh file without a finished header is `State.OPEN` still, and left as it is.
+
+    Args:
+        now: seconds since the epoch.
 
     Raises:
         BadInput: ``path`` is no recording's name.
@@ -82,14 +87,19 @@ def examine(folder: Path, path: str) -> Examined:
     except _NotOurs as error:
         return Examined(State.DAMAGED, why=str(error))
     with os.fdopen(descriptor, "r+b") as file:
-        size = os.fstat(descriptor).st_size
+        status = os.fstat(descriptor)
+        size, fresh = status.st_size, abs(now - status.st_mtime) < SETTLING
         os.fchmod(descriptor, 0o600)
+        if fresh and size == 0:
+            return Examined(State.OPEN)
         try:
             sound = wav.parse(file.read(wav.HEAD), size)
         except wav.NotWav as error:
             return Examined(State.DAMAGED, None, size, _digest(file), str(error))
-        if sound.declared is None and sound.present:
-            for at, what in wav.finished(sound, size):
+        if sound.declared is None:
+            if fresh:
+                return Examined(State.OPEN)
+            for at, what in wav.finished(sound, size):  # so that players can play it
                 file.seek(at)
                 file.write(what)
             file.flush()
@@ -151,7 +161,7 @@ def exposed(folder: Path, paths: Collection[str]) -> list[str]:
     return loose
 
 
-class _NotOurs(Exception):
+class _NotOurs(OSError):
     """Something stands under a recording's name that is no plain file, or lies behind a link."""
 
 

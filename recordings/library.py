@@ -77,15 +77,16 @@ def announced(conn: Connection, linkedid: str, path: str, started_at: datetime) 
     return int(known.id)
 
 
-def index(db: Database, folder: Path, linkedid: str) -> list[Indexed]:
+def index(db: Database, folder: Path, linkedid: str, now: datetime) -> list[Indexed]:
     """Looks at the recordings of a call that has ended, and says on record what they are. Blocking: use a thread.
 
-    No transaction is open while files are read.
+    Asterisk closes the file a moment after the call's end. What is found `State.OPEN` it has not closed yet:
+    ask again later, or leave it to the next `sweep`. No transaction is open while files are read.
     """
     with db.read() as conn:
         rows = conn.execute(select(recording).where(recording.c.linkedid == linkedid,
                                                     recording.c.state == State.OPEN)).all()  # fmt: skip
-    return _examine(db, folder, rows)
+    return _examine(db, folder, rows, now)
 
 
 def sweep(db: Database, folder: Path, now: datetime, live: Collection[str]) -> Report:
@@ -110,7 +111,8 @@ def sweep(db: Database, folder: Path, now: datetime, live: Collection[str]) -> R
         _adopt(db, orphans)
     with db.read() as conn:
         rows = conn.execute(select(recording).where(recording.c.state != State.EXPIRED)).all()
-    looked_at = _examine(db, folder, [row for row in rows if row.linkedid not in live and not _as_recorded(row, found)])
+    suspect = [row for row in rows if row.linkedid not in live and not _as_recorded(row, found)]
+    looked_at = _examine(db, folder, suspect, now)
     changed = [one for one in looked_at if one.found.state is not one.was]
     report = Report(
         indexed=[one for one in changed if one.was is State.OPEN],
@@ -189,18 +191,18 @@ def _as_recorded(row: Row[Any], found: Mapping[str, Found]) -> bool:
     return row.state != State.OPEN and file is not None and file.bytes == row.bytes
 
 
-def _examine(db: Database, folder: Path, rows: Iterable[Row[Any]]) -> list[Indexed]:
-    results = []
+def _examine(db: Database, folder: Path, rows: Iterable[Row[Any]], now: datetime) -> list[Indexed]:
+    results: list[Indexed] = []
     for row in rows:
         try:
-            found = files.examine(folder, row.path)
+            found = files.examine(folder, row.path, now.timestamp())
         except (OSError, BadInput) as error:  # the disk's fault, or a hostile row: nothing is said of the recording
             log.error("recordings: %r of call %s cannot be read: %s", row.path, row.linkedid, error)
             continue
         if row.sha256 and found.sha256 and found.sha256 != row.sha256:
             # What was indexed stays on record: it tells what is lost, and knows the file again if it comes back.
             found = Examined(State.DAMAGED, row.duration_s, row.bytes, row.sha256, "not what was indexed")
-        if found.state is not State.OK and found.state != row.state:
+        if found.state in (State.DAMAGED, State.MISSING) and found.state != row.state:
             log.error("recordings: %s of call %s is %s: %s", row.path, row.linkedid, found.state, found.why)
         results.append(Indexed(row.id, row.linkedid, row.path, State(row.state), found))
     if results:
