@@ -1,0 +1,97 @@
+"""When, whom and how often to call back. Pure."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Mode(StrEnum):
+    LIVE = "live"  # a person of the feedback staff asks
+    AUTO = "auto"  # a machine asks, by the citizen's consent
+
+
+class Result(StrEnum):
+    """What the resident says of one appeal."""
+
+    SOLVED = "solved"
+    PARTLY = "partly"  # returned, as not solved is
+    NOT_SOLVED = "not_solved"
+
+
+class Reached(StrEnum):
+    """How an attempt to call ended."""
+
+    ANSWERED = "answered"  # the applicant was asked (the answers themselves are told one by one)
+    BUSY = "busy"
+    NO_ANSWER = "no_answer"
+    FAILED = "failed"  # the network said no
+    WRONG_NUMBER = "wrong_number"
+    DO_NOT_CALL = "do_not_call"
+    NO_KEY = "no_key"  # the machine asked and heard nothing it understood
+    PERSON = "person"  # key 0
+    UNKNOWN = "unknown"  # we died while it rang
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The settings that decide; seconds, and minutes after midnight in Kyiv."""
+
+    tries: int = 4
+    retry_s: int = 7200  # after no answer
+    first_s: int = 0  # from the department's report to the first call
+    ring_s: int = 40
+    call_from: int = 9 * 60
+    call_to: int = 20 * 60
+    hourly_cap: int = 400
+    inbound_wait_s: int = 60  # no callback while somebody has waited longer
+    lines: int = 4  # automatic ones at a time
+    prefixes: tuple[str, ...] = ("+380",)
+
+
+class Next(StrEnum):
+    DONE = "done"
+    RETRY = "retry"  # in the same mode
+    LIVE = "live"  # by a person
+    OTHER_CONTACT = "other_contact"
+    GIVE_UP = "give_up"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What follows an attempt; ``at`` is None for DONE and GIVE_UP."""
+
+    next: Next
+    at: dt.datetime | None = None
+
+
+def next_step(reached: Reached, *, mode: Mode, unanswered: Collection[int], other_contact: bool, now: dt.datetime,
+              window: tuple[int, int], rules: Rules) -> Step:
+    """What follows an attempt that ended so.
+
+    ``unanswered``: for each appeal still without an answer, how often it has been tried, this
+    attempt included. ``other_contact``: another usable number is known. ``window``: the citizen's.
+    """
+    raise NotImplementedError
+
+
+def spent(tries: int, rules: Rules) -> bool:
+    """Whether an appeal has had all its tries."""
+    raise NotImplementedError
+
+
+def waited_out(placed_at: dt.datetime, now: dt.datetime, rules: Rules) -> bool:
+    """Whether an attempt of unknown outcome can ring no longer, and may be called finished."""
+    raise NotImplementedError
+
+
+def forbidden(*, mode: Mode, inbound_longest_wait_s: float | None, placed_last_hour: int, lines_busy: int,
+              trunk_ok: bool, rules: Rules) -> str | None:
+    """Why no callback may be placed now, as a stable id; None when one may.
+
+    ``inbound_longest_wait_s``: how long the first in the city queue has waited, None if nobody
+    waits. ``lines_busy``: automatic callbacks on the line now.
+    """
+    raise NotImplementedError
