@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .chromium import launcher
 from .tools import Recipe
 
 ASTERISK = Recipe(
@@ -45,4 +46,15 @@ ESPEAK = Recipe(
 # Resamples what espeak-ng speaks (22,050 Hz) to what the trunk carries.
 SOX = Recipe(name="sox", program="bin/sox", packages=("sox",), minimum=(14, 4), version_option="--version")
 
-RECIPES = {recipe.name: recipe for recipe in (ASTERISK, SIPP, ESPEAK, SOX)}
+# A browser without a window, for tests and the demo; it draws Ukrainian letters by the fonts that come with it.
+CHROMIUM = Recipe(
+    name="chromium",
+    program="lib/chromium/chromium-headless-shell",
+    packages=("chromium-headless-shell", "fonts-dejavu-core"),
+    minimum=(130,),
+    version_option="--version",
+    names=("chromium", "chromium-headless-shell", "google-chrome"),
+    launcher=launcher,
+)
+
+RECIPES = {recipe.name: recipe for recipe in (ASTERISK, SIPP, ESPEAK, SOX, CHROMIUM)}

@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,12 @@ class Tool:
     prefix: tuple[str, ...]  # the words before the program's own arguments
     environment: Mapping[str, str] = field(default_factory=dict)  # what it needs beside ours
     directories: Mapping[str, Path] = field(default_factory=dict)  # by the names its recipe gives them
+
+    @property
+    def executable(self) -> str:
+        """The one file that is the program, for callers that take no command line (only some recipes give one)."""
+        (file,) = self.prefix
+        return file
 
     def argv(self, *arguments: str | Path) -> list[str]:
         """The whole command line."""
@@ -56,12 +62,19 @@ class Recipe:
     contents: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     # Variable → pattern, where an unpacked program must be told what it otherwise expects under /usr.
     environment: Mapping[str, str] = field(default_factory=dict)
+    # What it may be called on this machine, best first; by default the program's own name.
+    names: tuple[str, ...] = ()
+    # Makes one file that starts the unpacked program: (prefix, command line) → that file.
+    launcher: Callable[[Path, Sequence[str]], Path] | None = None
 
 
 def find(recipe: Recipe) -> Tool | None:
     """The program as this machine has it, if it is suitable."""
-    search = os.pathsep.join([os.environ.get("PATH", os.defpath), *SERVER_FOLDERS])
-    program = shutil.which(Path(recipe.program).name, path=search)
+    folders = [*os.environ.get("PATH", os.defpath).split(os.pathsep), *SERVER_FOLDERS]
+    # What a snap holds sees only a part of the file system.
+    search = os.pathsep.join(folder for folder in folders if not folder.startswith("/snap/"))
+    names = recipe.names or (Path(recipe.program).name,)
+    program = next(filter(None, (shutil.which(name, path=search) for name in names)), None)
     if program is None:
         return None
     try:
@@ -87,6 +100,8 @@ def unpacked(recipe: Recipe, tools: Path = TOOLS, *, renew: bool = False) -> Too
     # libpulse names its private folder by the path it has when installed.
     libraries = [*prefix.glob("lib/*-linux-gnu*"), *prefix.glob("lib/*-linux-gnu*/pulseaudio")]
     words = (str(loader), "--inhibit-cache", "--library-path", ":".join(map(str, libraries)), str(program))
+    if recipe.launcher:
+        words = (str(recipe.launcher(prefix, words)),)
     environment = {name: str(_first(prefix, (pattern,), ())) for name, pattern in recipe.environment.items()}
     try:
         return _described(recipe, words, prefix, environment)

@@ -108,8 +108,9 @@ def work(lock: Path, log: Path) -> Iterator[Work]:
         os.close(handle)
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str, mode: int = 0o644) -> None:
     """Write `text` so that a reader sees the old file or the new one, never a part."""
-    fresh = path.with_name(path.name + ".new")
+    fresh = path.with_name(f"{path.name}.{os.getpid()}")
     fresh.write_text(text, encoding="utf-8")
+    fresh.chmod(mode)
     fresh.replace(path)
