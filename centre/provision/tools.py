@@ -99,7 +99,13 @@ def unpacked(recipe: Recipe, tools: Path = TOOLS, *, renew: bool = False) -> Too
     # The program's own C library and loader: those of this machine may be older. ld.so.cache is this machine's, too.
     # libpulse names its private folder by the path it has when installed.
     libraries = [*prefix.glob("lib/*-linux-gnu*"), *prefix.glob("lib/*-linux-gnu*/pulseaudio")]
-    words = (str(loader), "--inhibit-cache", "--library-path", ":".join(map(str, libraries)), str(program))
+    words: tuple[str, ...] = (
+        str(loader),
+        "--inhibit-cache",
+        "--library-path",
+        ":".join(map(str, libraries)),
+        str(program),
+    )
     if recipe.launcher:
         words = (str(recipe.launcher(prefix, words)),)
     environment = {name: str(_first(prefix, (pattern,), ())) for name, pattern in recipe.environment.items()}

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import sync_playwright
 
 from centre.provision import Tool, ensure
 from centre.provision.recipes import ASTERISK
@@ -120,3 +121,47 @@ def test_sipp_runs_a_scenario_on_loopback(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 1, done.stderr
     assert "Failed call" in done.stdout
+
+
+# Two ends in one page, the first sending the fake microphone: resolves to how many packets the second got.
+CALL = """async () => {
+  const microphone = await navigator.mediaDevices.getUserMedia({audio: true});
+  const caller = new RTCPeerConnection(), seat = new RTCPeerConnection();
+  caller.onicecandidate = event => event.candidate && seat.addIceCandidate(event.candidate);
+  seat.onicecandidate = event => event.candidate && caller.addIceCandidate(event.candidate);
+  microphone.getTracks().forEach(track => caller.addTrack(track, microphone));
+  const unmuted = new Promise(done => seat.ontrack = event => event.track.onunmute = done);
+  await caller.setLocalDescription(await caller.createOffer());
+  await seat.setRemoteDescription(caller.localDescription);
+  await seat.setLocalDescription(await seat.createAnswer());
+  await caller.setRemoteDescription(seat.localDescription);
+  await unmuted;
+  const reports = [...(await seat.getStats()).values()];
+  return reports.find(report => report.type === "inbound-rtp").packetsReceived;
+}"""
+# Letters of a font that lacks them are all drawn as the same box.
+LETTERS_DIFFER = """() => {
+  const context = document.createElement("canvas").getContext("2d");
+  context.font = "40px sans-serif";
+  return new Set([..."їґєщ"].map(letter => context.measureText(letter).width)).size;
+}"""
+
+
+def test_chromium_speaks_and_draws_ukrainian() -> None:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=ensure("chromium").executable,
+            args=[
+                "--use-fake-device-for-media-stream",
+                "--use-fake-ui-for-media-stream",
+                "--allow-loopback-in-peer-connection",
+            ],
+        )
+        try:
+            page = browser.new_page()
+            page.route("**/*", lambda route: route.fulfill(body="<h1>1551</h1>", content_type="text/html"))
+            page.goto("https://localhost/")  # a microphone is given to secure pages only
+            assert page.evaluate(CALL) > 0
+            assert page.evaluate(LETTERS_DIFFER) == 4
+        finally:
+            browser.close()

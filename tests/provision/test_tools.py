@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from centre.provision import RECIPES, ProvisionError, Tool, debian, tools
+from centre.provision.chromium import launcher
 from centre.provision.tools import Recipe, find, numbers, version_in
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -143,4 +144,30 @@ def test_command_line_refuses_an_unknown_name() -> None:
 
 
 def test_recipes_are_known_by_their_names() -> None:
-    assert {"asterisk", "sipp", "espeak-ng", "sox"} <= set(RECIPES)
+    assert {"asterisk", "sipp", "espeak-ng", "sox", "chromium"} == set(RECIPES)
+
+
+def test_chromiums_launcher_comes_back_through_itself(tmp_path: Path) -> None:
+    """Paths with a space and a quote; written once; written anew where the folder was moved."""
+    prefix = tmp_path / "it's a place" / "usr"
+    (prefix / "lib/chromium").mkdir(parents=True)
+    (prefix / "loader").write_text('#!/bin/sh\nfor word; do echo "$word"; done\n')
+    (prefix / "loader").chmod(0o755)
+    words = [str(prefix / "loader"), "--library-path", "/l", str(prefix / "lib/chromium/chromium")]
+    script = launcher(prefix, words)
+    printed = subprocess.run([script, "--version"], capture_output=True, text=True, check=True).stdout.splitlines()
+    assert printed[:3] == words[1:]
+    assert f"--browser-subprocess-path={script}" in printed
+    assert printed[-1] == "--version"
+    written = script.stat().st_mtime_ns
+    assert launcher(prefix, words) == script
+    assert script.stat().st_mtime_ns == written
+    moved = prefix.parent.rename(tmp_path / "moved") / "usr"
+    again = launcher(moved, [word.replace("it's a place", "moved") for word in words])
+    assert "it's" not in again.read_text()
+
+
+def test_an_executable_is_one_file() -> None:
+    assert Tool("t", "1.0", ("/bin/t",)).executable == "/bin/t"
+    with pytest.raises(ValueError, match="unpack"):
+        _ = Tool("t", "1.0", ("/lib/loader", "/bin/t")).executable
