@@ -116,7 +116,7 @@ class Settings(BaseSettings):
         env_settings: PydanticBaseSettingsSource, **others: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """What the code gives, then the environment, then the file."""
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, _settings_file())
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, settings_file())
 
     # ── derived ──
     @property
@@ -185,7 +185,7 @@ def load(**overrides: Any) -> Settings:
     except ValidationError as error:
         lines = (f"  {'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in error.errors())
         raise SystemExit("Settings are wrong; mend them in the environment (CENTRE_…) or in "
-                         f"{_settings_file()}:\n" + "\n".join(lines)) from None
+                         f"{settings_file()}:\n" + "\n".join(lines)) from None
 
 
 def load_secrets(settings: Settings) -> Secrets:
@@ -210,5 +210,5 @@ def load_secrets(settings: Settings) -> Secrets:
     return Secrets.model_validate(complete)
 
 
-def _settings_file() -> Path:
+def settings_file() -> Path:
     return Path(os.environ.get("CENTRE_SETTINGS") or ROOT / "var" / "settings.toml")
