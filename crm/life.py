@@ -8,11 +8,13 @@
 
 Executed is the department's word; only the resident's own closes. ``explained``, ``planned``,
 ``refused``, ``defective``, ``forwarded`` and ``withdrawn`` are honest endings that do not count
-as solved. The whole table is ``TRANSITIONS``; what it does not name cannot happen.
+as solved. The whole table is ``TRANSITIONS``; what it does not name cannot happen, and an appeal's
+state is always what its history replays to.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -44,6 +46,7 @@ class State(StrEnum):
 class Action(StrEnum):
     """What can be done to an appeal, by whom it may be done being another table."""
 
+    REGISTER = "register"  # the first line of every history
     ASSIGN = "assign"
     START = "start"
     EXECUTE = "execute"
@@ -58,6 +61,7 @@ class Action(StrEnum):
     FIND_DEFECTIVE = "find_defective"
     FORWARD = "forward"
     WITHDRAW = "withdraw"
+    HEAR = "hear"  # the resident's word when it changes nothing any more: kept all the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +81,9 @@ class Evidence:
 _OPEN = frozenset({State.REGISTERED, State.ASSIGNED, State.IN_WORK, State.RETURNED, State.CONTROL})
 _ASKED = frozenset({State.AWAITING, State.UNCONFIRMED, State.CLOSED})
 
-# action → (the states it may be done in, the state it leads to)
-TRANSITIONS: dict[Action, tuple[frozenset[State], State]] = {
+# action → (the states it may be done in, the state it leads to; None: it stays)
+TRANSITIONS: dict[Action, tuple[frozenset[State], State | None]] = {
+    Action.REGISTER: (frozenset(), State.REGISTERED),
     Action.ASSIGN: (_OPEN, State.ASSIGNED),
     Action.START: (frozenset({State.ASSIGNED, State.RETURNED}), State.IN_WORK),
     Action.EXECUTE: (frozenset({State.ASSIGNED, State.IN_WORK, State.RETURNED}), State.EXECUTED),
@@ -98,9 +103,13 @@ TRANSITIONS: dict[Action, tuple[frozenset[State], State]] = {
 # What cannot be done without saying why, and what without the resident's own word.
 NEEDS_NOTE = frozenset({Action.EXPLAIN, Action.PLAN, Action.REFUSE, Action.FIND_DEFECTIVE, Action.FORWARD,
                         Action.WITHDRAW})  # fmt: skip
-NEEDS_EVIDENCE = frozenset({Action.CONFIRM, Action.NOT_SOLVED})
+NEEDS_EVIDENCE = frozenset({Action.CONFIRM, Action.NOT_SOLVED, Action.HEAR})
 
 SOLVED = frozenset({State.CLOSED})
+TO_ACT = frozenset({State.ASSIGNED, State.IN_WORK, State.RETURNED})  # what lies with a department
+OPEN = _OPEN  # what somebody in the city still has to act on: a passed deadline matters
+ENDED = frozenset({State.CLOSED, State.UNCONFIRMED, State.EXPLAINED, State.REFUSED, State.DEFECTIVE, State.FORWARDED,
+                   State.WITHDRAWN})  # fmt: skip
 
 
 def after(state: State, action: Action, returns: int) -> tuple[State, int]:
@@ -116,7 +125,21 @@ def after(state: State, action: Action, returns: int) -> tuple[State, int]:
         returns += 1
         if returns >= RETURNS_BEFORE_CONTROL:
             target = State.CONTROL
-    return target, returns
+    return target or state, returns
+
+
+def replay(actions: Iterable[Action]) -> tuple[State, int]:
+    """The state and the number of returns that a history leads to: REGISTER first, then the rest.
+
+    IllegalAction if it could not have happened.
+    """
+    actions = iter(actions)
+    if next(actions, None) is not Action.REGISTER:
+        raise IllegalAction("appeal.no_registration")
+    state, returns = State.REGISTERED, 0
+    for action in actions:
+        state, returns = after(state, action, returns)
+    return state, returns
 
 
 def possible(state: State) -> tuple[Action, ...]:

@@ -136,6 +136,7 @@ def sign_out(conn: Connection, token: str) -> None:
     raise NotImplementedError
 
 
-def log_access(conn: Connection, *, staff_id: int, what: str, subject_key: str, now: dt.datetime, why: str = "") -> None:
+def log_access(conn: Connection, *, staff_id: int, what: str, subject_key: str, now: dt.datetime,
+               why: str = "") -> None:
     """Who looked at whose data. ``what``: appeal, caller, building, recording."""
     raise NotImplementedError

@@ -2,23 +2,56 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+
+import phonenumbers
+
+_LONGEST = 40  # of what is worth reading: fifteen digits and their decoration
+_DECORATION = re.compile(r"[ \t\u00a0().-]")
+_DIGITS = re.compile(r"\+?[0-9]{5,18}")
+_KYIV = "44"
 
 
 def parse_phone(raw: str | bytes | None) -> str:
     """E.164 ("+380441234567") of what a trunk, a form or a file gave; "" when it is no number.
 
     Takes 0441234567, 380…, +380…, 00380…, seven digits of a Kyiv landline, and foreign numbers
-    with their plus; spaces, hyphens, dots and brackets are ignored, anything else makes it "".
+    with + or 00; spaces, hyphens, dots and brackets are ignored, anything else makes it "".
     """
-    raise NotImplementedError
+    if isinstance(raw, bytes):
+        raw = raw.decode("ascii", "replace")
+    if not raw or len(raw) > _LONGEST:
+        return ""
+    digits = _DECORATION.sub("", raw)
+    if not _DIGITS.fullmatch(digits):
+        return ""
+    if digits.startswith("00"):
+        digits = "+" + digits[2:]
+    elif digits.startswith("380") and len(digits) == 12:
+        digits = "+" + digits
+    elif len(digits) == 7 and digits[0] != "0":
+        digits = f"+380{_KYIV}{digits}"
+    try:
+        number = phonenumbers.parse(digits, "UA")
+    except phonenumbers.NumberParseException:
+        return ""
+    if phonenumbers.is_possible_number_with_reason(number) != phonenumbers.ValidationResult.IS_POSSIBLE:
+        return ""
+    if number.country_code == 380 and not 100_000_000 <= (number.national_number or 0) <= 999_999_999:
+        return ""
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
 
 def display(e164: str) -> str:
     """For people: "+380 44 123 4567"; "" stays ""."""
-    raise NotImplementedError
+    try:
+        number = phonenumbers.parse(e164)
+    except phonenumbers.NumberParseException:
+        return e164
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
 
 
 def may_call(e164: str, prefixes: Iterable[str]) -> bool:
     """Whether the centre may call this number: it begins with one of ``prefixes`` ("+380")."""
-    raise NotImplementedError
+    return bool(e164) and e164.startswith(tuple(prefixes))

@@ -1,8 +1,8 @@
 """Every table of the centre, for SQLite and PostgreSQL alike.
 
 Times are aware UTC datetimes in Python and in PostgreSQL; SQLite stores them as UTC text, which
-sorts the same. History tables (``appeal_event``, ``call_event``, ``seat_event``, ``access_log``,
-``listening``) are only ever added to.
+sorts the same. History tables (``HISTORY``) are only ever added to: the migrations put triggers on
+them that refuse anything else.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ NAMES = {
 }
 
 metadata = MetaData(naming_convention=NAMES)
+
+HISTORY = ("appeal_event", "call_event", "seat_event", "access_log", "listening", "taken")
 
 
 class Instant(TypeDecorator[dt.datetime]):
@@ -108,7 +110,7 @@ citizen = Table(
     Column("flat", String(20), nullable=False, server_default=""),
     Column("language", String(2), nullable=False, server_default="uk"),
     Column("auto_confirm", Boolean, nullable=False, server_default=false()),  # consent to be asked by a machine
-    Column("do_not_call", Boolean, nullable=False, server_default=false()),
+    Column("do_not_call", Boolean, nullable=False, server_default=false()),  # at any number
     Column("call_from", Integer, nullable=True),  # minutes after midnight in Kyiv, else the centre's window
     Column("call_to", Integer, nullable=True),
     Column("created_at", Instant, nullable=False),
@@ -120,6 +122,7 @@ citizen_phone = Table(
     _ref("citizen_id", "citizen.id"),
     Column("e164", String(16), nullable=False, index=True),  # "+380441234567"
     Column("wrong", Boolean, nullable=False, server_default=false()),  # somebody else answered there
+    Column("do_not_call", Boolean, nullable=False, server_default=false()),  # who answers there asked for it
     Column("last_used_at", Instant, nullable=False),
     UniqueConstraint("citizen_id", "e164"),
 )
@@ -150,8 +153,16 @@ staff = Table(
     _ref("department_id", "department.id", nullable=True),  # an executor's
     Column("language", String(2), nullable=False, server_default="uk"),
     Column("active", Boolean, nullable=False, server_default=true()),
-    Column("failures", Integer, nullable=False, server_default="0"),
-    Column("locked_until", Instant, nullable=True),
+)
+
+# Wrong passwords, by account and by where they came from: a stranger's guessing keeps nobody else out.
+sign_in_failure = Table(
+    "sign_in_failure", metadata,
+    Column("staff_id", ForeignKey("staff.id"), primary_key=True),
+    Column("source", String(64), primary_key=True),
+    Column("failures", Integer, nullable=False),
+    Column("last_at", Instant, nullable=False),
+    Index(None, "last_at"),
 )
 
 # A sign-in. The cookie holds the token, the table its SHA-256 only.
@@ -163,6 +174,7 @@ session = Table(
     Column("seat", String(20), nullable=True),  # where this person sits
     Column("created_at", Instant, nullable=False),
     Column("expires_at", Instant, nullable=False),
+    Index(None, "staff_id"),
 )
 
 # ── calls ────────────────────────────────────────────────────────────────────────────────────
@@ -193,6 +205,8 @@ call = Table(
     _ref("outcome_by", "staff.id", nullable=True),
     Column("outcome_at", Instant, nullable=True),
     Index(None, "arrived_at"),
+    Index("ix_call_unended", "arrived_at", sqlite_where=text("ended_at IS NULL"),
+          postgresql_where=text("ended_at IS NULL")),
     Index("ix_call_unsettled", "answered_at", sqlite_where=text("outcome = ''"), postgresql_where=text("outcome = ''")),
 )
 
@@ -203,7 +217,7 @@ call_event = Table(
     Column("at", Instant, nullable=False),
     Column("kind", String(20), nullable=False),
     Column("seat", String(20), nullable=False, server_default=""),
-    Column("data", JSON, nullable=False, server_default="{}"),
+    Column("data", JSON, nullable=False, default=dict),
 )
 
 seat_event = Table(
@@ -217,6 +231,13 @@ seat_event = Table(
 )
 
 # ── appeals ──────────────────────────────────────────────────────────────────────────────────
+# The last appeal number given in a year. The row's lock is what makes registrations take turns.
+appeal_counter = Table(
+    "appeal_counter", metadata,
+    Column("year", Integer, primary_key=True, autoincrement=False),
+    Column("last", Integer, nullable=False),
+)
+
 appeal = Table(
     "appeal", metadata, _id(),
     Column("number", Integer, nullable=False, unique=True),  # 26000123: year, then order
@@ -241,8 +262,10 @@ appeal = Table(
     CheckConstraint("returns >= 0", name="returns"),
     Index(None, "citizen_id", "registered_at"),
     Index(None, "building_id", "registered_at"),
-    Index(None, "department_id", "state"),
+    Index(None, "department_id", "state", "due_at"),
     Index(None, "state", "due_at"),
+    Index("ix_appeal_planned", "planned_for", sqlite_where=text("state = 'planned'"),
+          postgresql_where=text("state = 'planned'")),
 )
 
 # The appeal's history. ``evidence`` of a closing: which call, which key or which operator.
@@ -256,7 +279,7 @@ appeal_event = Table(
     _ref("staff_id", "staff.id", nullable=True),
     _ref("department_id", "department.id", nullable=True),
     Column("note", Text, nullable=False, server_default=""),
-    Column("evidence", JSON, nullable=False, server_default="{}"),
+    Column("evidence", JSON, nullable=False, default=dict),
     Index(None, "appeal_id"),
 )
 
@@ -275,7 +298,6 @@ callback = Table(
     Column("mode", String(4), nullable=False),  # live, auto
     Column("state", String(10), nullable=False),  # due, calling, done, given_up
     Column("due_at", Instant, nullable=False),
-    Column("tries", Integer, nullable=False, server_default="0"),
     Column("created_at", Instant, nullable=False),
     Column("ended_at", Instant, nullable=True),
     Index("uq_callback_open_citizen", "citizen_id", unique=True,
@@ -287,7 +309,8 @@ callback_appeal = Table(
     "callback_appeal", metadata,
     Column("callback_id", ForeignKey("callback.id"), primary_key=True),
     Column("appeal_id", ForeignKey("appeal.id"), primary_key=True, index=True),
-    Column("result", String(12), nullable=False, server_default=""),  # solved, partly, not_solved
+    Column("tries", Integer, nullable=False, server_default="0"),  # each appeal gets all of its own
+    Column("result", String(12), nullable=False, server_default=""),  # solved, partly, not_solved, given_up, gone
 )
 
 # Committed before it is dialled; the id becomes the channel's, so that a second one is refused.
@@ -295,6 +318,7 @@ attempt = Table(
     "attempt", metadata,
     Column("id", String(40), primary_key=True),
     _ref("callback_id", "callback.id"),
+    _ref("citizen_id", "citizen.id"),
     Column("e164", String(16), nullable=False),
     Column("mode", String(4), nullable=False),
     Column("seat", String(20), nullable=True),  # a live one's
@@ -302,8 +326,11 @@ attempt = Table(
     Column("placed_at", Instant, nullable=False),
     Column("answered_at", Instant, nullable=True),
     Column("ended_at", Instant, nullable=True),
-    Column("outcome", String(14), nullable=False, server_default=""),  # crm.confirmations.Reached
+    Column("outcome", String(14), nullable=False, server_default=""),  # crm.confirmation_rules.Reached
     Column("linkedid", String(64), nullable=False, server_default=""),
+    # Never two calls to one citizen at a time, whoever asks for the second.
+    Index("uq_attempt_open_citizen", "citizen_id", unique=True,
+          sqlite_where=text("ended_at IS NULL"), postgresql_where=text("ended_at IS NULL")),
     Index(None, "callback_id"),
     Index(None, "placed_at"),
 )
@@ -335,6 +362,13 @@ taken = Table(
     Column("source", String(20), primary_key=True),
     Column("key", String(200), primary_key=True),
     Column("at", Instant, nullable=False),
+)
+
+# How far each writing thread has come: crm.store.Writer asks after a lost connection.
+writer_mark = Table(
+    "writer_mark", metadata,
+    Column("writer", String(32), primary_key=True),
+    Column("batch", Integer, nullable=False),
 )
 
 access_log = Table(

@@ -6,34 +6,137 @@ that reads and then writes loses to "database is locked"); or PostgreSQL by URL.
 
 from __future__ import annotations
 
+import logging
+import queue
+import threading
+import time
+import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Connection
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, make_url, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from crm import schema
+from crm.errors import CentreError
 
 T = TypeVar("T")
 
+BUSY_S = 5  # how long SQLite itself waits for another process's transaction
+PATIENCE_S = 30.0  # how long a batch is tried again while the database is locked or gone
+BATCH = 256  # functions a transaction
+BACKLOG = 100_000  # functions waiting; beyond it the database is gone for good
+IDLE_S = 5.0  # a PostgreSQL connection unused for longer is tried before it is used
+
+# PostgreSQL: deadlock, serialization failure, lock not available, server shutting down or starting.
+_TRY_AGAIN = frozenset({"40P01", "40001", "55P03", "57P01", "57P02", "57P03", "53300"})
+
+_log = logging.getLogger(__name__)
+
 
 class Database:
-    """Connections to one database, kept open. Threads may share it."""
+    """Connections to one database, kept open. Threads may share it.
+
+    ``url``: ``sqlite:////path/1551.db`` or ``postgresql://…``.
+    """
 
     def __init__(self, url: str) -> None:
-        raise NotImplementedError
+        self.url = _url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self._writing = create_engine(self.url, **_connect_args(self.url, read_only=False))
+        self._reading = create_engine(self.url, poolclass=NullPool, isolation_level="AUTOCOMMIT",
+                                      **_connect_args(self.url, read_only=True))  # fmt: skip
+        if self.is_sqlite:
+            _prepare_sqlite(self._writing, read_only=False)
+            _prepare_sqlite(self._reading, read_only=True)
+        self._turn = threading.Lock()  # SQLite has one writer: threads queue here, not in its busy handler
+        self._idle: list[tuple[Connection, float]] = []  # readers, the last used at the end
+        self._closed = False
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A held connection that cannot write; each statement sees what is committed by then."""
-        raise NotImplementedError
+        conn = self._reader()
+        try:
+            yield conn
+        finally:
+            if conn.invalidated or self._closed:
+                conn.close()
+            else:
+                self._idle.append((conn, time.monotonic()))
+
+    def _reader(self) -> Connection:
+        while True:
+            try:
+                conn, used = self._idle.pop()
+            except IndexError:
+                return self._reading.connect()
+            if self.is_sqlite or time.monotonic() - used < IDLE_S:
+                return conn
+            try:
+                conn.exec_driver_sql("SELECT 1")
+                return conn
+            except DBAPIError:  # the server was restarted meanwhile
+                conn.close()
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """One transaction, committed at the end of the block, rolled back if it raises."""
-        raise NotImplementedError
+        if not self.is_sqlite:
+            with self._writing.begin() as conn:
+                yield conn
+            return
+        with self._turn, self._writing.begin() as conn:
+            yield conn
+
+    def drop_writers(self) -> None:
+        """Forgets the writing connections: the server went away under one of them."""
+        self._writing.dispose()
 
     def close(self) -> None:
-        raise NotImplementedError
+        self._closed = True
+        while self._idle:
+            self._idle.pop()[0].close()
+        self._reading.dispose()
+        self._writing.dispose()
+
+
+class _Work(Generic[T]):
+    """A submitted function, its future, and what it gave in the transaction that is under way."""
+
+    __slots__ = ("error", "fn", "future", "result")
+
+    def __init__(self, fn: Callable[[Connection], T]) -> None:
+        self.fn = fn
+        self.future: Future[T] = Future()
+        self.result: T | None = None
+        self.error: Exception | None = None
+
+    def run(self, conn: Connection) -> None:
+        self.result, self.error = None, None
+        savepoint = conn.begin_nested()
+        try:
+            self.result = self.fn(conn)
+            savepoint.commit()
+        except Exception as error:
+            if _worth_another_try(error):
+                raise
+            savepoint.rollback()
+            self.error = error
+
+    def resolve(self) -> None:
+        if self.error is not None:
+            self.future.set_exception(self.error)
+        else:
+            self.future.set_result(self.result)  # type: ignore[arg-type]  # T itself, unless fn raised
 
 
 class Writer:
@@ -45,28 +148,207 @@ class Writer:
     no effect but through its connection.
     """
 
-    def __init__(self, db: Database) -> None:
-        raise NotImplementedError
+    def __init__(self, db: Database, patience_s: float = PATIENCE_S) -> None:
+        self._db = db
+        self._patience_s = patience_s
+        self._queue: queue.Queue[_Work[Any] | None] = queue.Queue(BACKLOG)
+        self._id = uuid.uuid4().hex
+        self._batch = 0
+        self._closing = threading.Lock()
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+        self._thread.start()
 
     def submit(self, fn: Callable[[Connection], T]) -> Future[T]:
-        """From asyncio: ``await asyncio.wrap_future(writer.submit(fn))``."""
-        raise NotImplementedError
+        """From asyncio: ``await asyncio.wrap_future(writer.submit(fn))``.
+
+        CentreError "store.overloaded" at once when nothing has been written for very long.
+        """
+        work = _Work(fn)
+        with self._closing:
+            if self._closed:
+                raise CentreError("store.closed")
+            try:
+                self._queue.put_nowait(work)
+            except queue.Full:
+                raise CentreError("store.overloaded") from None
+        return work.future
 
     def close(self) -> None:
         """Writes what was submitted, then ends the thread."""
-        raise NotImplementedError
+        with self._closing:
+            if not self._closed:
+                self._closed = True
+                self._queue.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        last = False
+        while not last:
+            first = self._queue.get()
+            works = [] if first is None else [first]
+            last = first is None
+            while not last and len(works) < BATCH:
+                try:
+                    more = self._queue.get_nowait()
+                except queue.Empty:
+                    break
+                if more is None:
+                    last = True
+                else:
+                    works.append(more)
+            works = [work for work in works if work.future.set_running_or_notify_cancel()]
+            if works:
+                self._write(works)
+        if self._batch and not self._db.is_sqlite:
+            self._forget()
+
+    def _write(self, works: list[_Work[Any]]) -> None:
+        """One durable transaction, tried until it is known to be done or patience ends."""
+        self._batch += 1
+        started = time.monotonic()
+        pause = 0.02
+        while True:
+            try:
+                with self._db.write() as conn:
+                    if self._open_batch(conn):
+                        for work in works:
+                            work.run(conn)
+                break
+            except Exception as error:
+                if not _worth_another_try(error) or time.monotonic() - started > self._patience_s:
+                    _log.error("a batch of %d was not written: %s", len(works), error)
+                    for work in works:
+                        work.future.set_exception(error)
+                    return
+                _log.warning("the database cannot be written to, trying again: %s", error)
+                if not self._db.is_sqlite:
+                    self._db.drop_writers()
+                time.sleep(pause)
+                pause = min(1.0, pause * 2)
+        for work in works:
+            work.resolve()
+
+    def _open_batch(self, conn: Connection) -> bool:
+        """False if this very batch is committed already.
+
+        A connection lost during COMMIT leaves it open whether PostgreSQL took it. So each batch
+        begins by moving this writer's own row on to the batch's number: that waits until the
+        server has done with the lost transaction, and moves nothing if it was committed.
+        SQLite, in this process, always says what became of a COMMIT.
+        """
+        if self._db.is_sqlite:
+            return True
+        mark = schema.writer_mark
+        insert = postgresql.insert(mark).values(writer=self._id, batch=self._batch)
+        moved = conn.execute(insert.on_conflict_do_update(
+            index_elements=[mark.c.writer], set_={"batch": self._batch}, where=mark.c.batch < self._batch))  # fmt: skip
+        return moved.rowcount == 1
+
+    def _forget(self) -> None:
+        mark = schema.writer_mark
+        try:
+            with self._db.write() as conn:
+                conn.execute(mark.delete().where(mark.c.writer == self._id))
+        except DBAPIError as error:  # a row that stays harms nobody
+            _log.warning("the writer's mark stays behind: %s", error)
+
+
+def insert_or_ignore(conn: Connection, table: Any, values: dict[str, Any]) -> bool:
+    """Whether the row was new: one that exists already, by any unique key, is left alone."""
+    dialect: Any = sqlite if conn.dialect.name == "sqlite" else postgresql
+    done = conn.execute(dialect.insert(table).values(**values).on_conflict_do_nothing())
+    return bool(done.rowcount == 1)
 
 
 def migrate(url: str) -> None:
     """Brings the database up to the newest revision, making it (and its folder) if need be."""
-    raise NotImplementedError
+    with _engine(url, make=True) as engine, engine.begin() as conn:
+        if conn.dialect.name == "postgresql":  # two processes that start together take turns
+            conn.execute(text("SELECT pg_advisory_xact_lock(1551)"))
+        config = alembic_config()
+        config.attributes["connection"] = conn
+        command.upgrade(config, "head")
 
 
 def current(url: str) -> str:
     """The database's revision; "" when it has none."""
-    raise NotImplementedError
+    if make_url(url).get_backend_name() == "sqlite" and not Path(make_url(url).database or "").exists():
+        return ""
+    with _engine(url) as engine, engine.connect() as conn:
+        return MigrationContext.configure(conn).get_current_revision() or ""
 
 
 def is_current(url: str) -> bool:
     """Whether the database is at the newest revision."""
-    raise NotImplementedError
+    return current(url) == ScriptDirectory.from_config(alembic_config()).get_current_head()
+
+
+def alembic_config() -> Config:
+    """Alembic's configuration; ``attributes["connection"]`` is the caller's to set."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent.parent / "migrations").replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+@contextmanager
+def _engine(url: str, make: bool = False) -> Iterator[Engine]:
+    """A short-lived engine whose transactions on SQLite are real ones, for DDL too."""
+    parsed = _url(url)
+    if make and parsed.get_backend_name() == "sqlite":
+        Path(parsed.database or "").parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(parsed, poolclass=NullPool, **_connect_args(parsed, read_only=False))
+    if parsed.get_backend_name() == "sqlite":
+        _prepare_sqlite(engine, read_only=False)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def _url(url: str) -> URL:
+    """The URL with the driver we ship. ValueError for another database, or SQLite in memory."""
+    parsed = make_url(url)
+    backend = parsed.get_backend_name()
+    if backend == "postgresql":
+        return parsed.set(drivername="postgresql+psycopg")
+    if backend == "sqlite" and parsed.database and parsed.database != ":memory:":
+        return parsed.set(drivername="sqlite+pysqlite")
+    raise ValueError("the database must be sqlite:///<file> or postgresql://<host>/<name>")
+
+
+def _connect_args(url: URL, *, read_only: bool) -> dict[str, Any]:
+    if url.get_backend_name() == "sqlite":
+        return {"connect_args": {"timeout": BUSY_S, "check_same_thread": False}}
+    options = "-c default_transaction_read_only=on" if read_only else ""
+    return {"connect_args": {"options": options, "connect_timeout": 5, "application_name": "1551"}}
+
+
+def _prepare_sqlite(engine: Engine, *, read_only: bool) -> None:
+    """Durable commits, foreign keys, and our own BEGIN instead of sqlite3's late one."""
+
+    @event.listens_for(engine, "connect")
+    def _connect(connection: Any, record: object) -> None:
+        connection.isolation_level = None
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON",
+                       f"busy_timeout={BUSY_S * 1000}", f"query_only={'ON' if read_only else 'OFF'}"):  # fmt: skip
+            connection.execute(f"PRAGMA {pragma}")
+
+    if not read_only:
+
+        @event.listens_for(engine, "begin")
+        def _begin(conn: Connection) -> None:
+            conn.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _worth_another_try(error: Exception) -> bool:
+    """Whether the same statements may succeed later: locked, deadlocked, or the server is away."""
+    if not isinstance(error, DBAPIError):
+        return False
+    if error.connection_invalidated or getattr(error.orig, "sqlstate", None) in _TRY_AGAIN:
+        return True
+    if not isinstance(error, OperationalError):
+        return False
+    message = str(error.orig)
+    return "database is locked" in message or "connect" in message
