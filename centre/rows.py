@@ -17,6 +17,7 @@ from itertools import islice
 from typing import Any
 
 from alembic import command
+from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import (
     JSON,
@@ -30,8 +31,10 @@ from sqlalchemy import (
     Table,
     create_engine,
     event,
+    func,
     insert,
     inspect,
+    select,
     text,
     update,
 )
@@ -62,9 +65,7 @@ def transaction(url: URL) -> Iterator[Connection]:
 
 def revision(conn: Connection) -> str:
     """The schema's revision; "" where there is none."""
-    if not inspect(conn).has_table(REVISIONS):
-        return ""
-    return str(conn.execute(text(f"SELECT version_num FROM {REVISIONS}")).scalar() or "")  # noqa: S608
+    return MigrationContext.configure(conn).get_current_revision() or ""
 
 
 def known_revision(name: str) -> bool:
@@ -83,7 +84,7 @@ def tables(conn: Connection) -> list[str]:
     """The tables that hold rows of ours, those first that others refer to."""
     names = [name for name, _ in inspect(conn).get_sorted_table_and_fkc_names() if name and name != REVISIONS]
     if conn.dialect.name == "sqlite":
-        ordinary = set(conn.scalars(text("SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table'")))
+        ordinary = set(conn.scalars(text("SELECT name FROM pragma_table_list WHERE type = 'table'")))
         names = [name for name in names if name in ordinary]
     return names
 
@@ -227,7 +228,8 @@ def _advance_sequence(conn: Connection, table: Table) -> None:
         return
     for column in table.primary_key:
         if isinstance(column.type, Integer):
-            quoted = conn.dialect.identifier_preparer.quote
-            found = f"SELECT pg_get_serial_sequence(:t, :c) AS seq, max({quoted(column.name)}) AS last FROM {quoted(table.name)}"
-            conn.execute(text(f"SELECT setval(seq, last) FROM ({found}) AS f WHERE seq IS NOT NULL AND last IS NOT NULL"),
-                         {"t": quoted(table.name), "c": column.name})  # fmt: skip
+            quoted = conn.dialect.identifier_preparer.quote(table.name)
+            sequence = conn.scalar(select(func.pg_get_serial_sequence(quoted, column.name)))
+            last = conn.scalar(select(func.max(column)))
+            if sequence and last is not None:
+                conn.execute(select(func.setval(sequence, last)))

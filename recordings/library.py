@@ -184,11 +184,11 @@ def _adopt(db: Database, orphans: Mapping[str, datetime]) -> None:
 
 
 def _as_recorded(row: Row[Any], found: Mapping[str, Found]) -> bool:
-    """Whether the folder still shows what the row says. An open row says nothing yet."""
+    """Whether the folder still shows what the row says. Open and damaged ones (there are few) are looked at anew."""
     file = found.get(row.path)
     if row.state == State.MISSING:
         return file is None
-    return row.state != State.OPEN and file is not None and file.bytes == row.bytes
+    return row.state == State.OK and file is not None and file.bytes == row.bytes
 
 
 def _examine(db: Database, folder: Path, rows: Iterable[Row[Any]], now: datetime) -> list[Indexed]:

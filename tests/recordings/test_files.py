@@ -28,8 +28,9 @@ def put(folder: Path, path: str, data: bytes) -> Path:
 
 
 HOSTILE = [
-    "", "/etc/passwd", "../../etc/passwd", f"ab/../{PATH}", f"/{PATH}", f"{PATH}\n", f"{PATH}\0", PATH.upper(), f"./{PATH}",
-    "ab//" + "0" * 32 + ".wav", "аb/" + "0" * 32 + ".wav", "ab/" + "٠" * 32 + ".wav", PATH + "/x", b"ab/x", None,
+    "", "/etc/passwd", "../../etc/passwd", f"ab/../{PATH}", f"/{PATH}", f"{PATH}\n", f"{PATH}\0", PATH.upper(),
+    f"./{PATH}", "ab//" + "0" * 32 + ".wav", "аb/" + "0" * 32 + ".wav", "ab/" + "٠" * 32 + ".wav", PATH + "/x",
+    b"ab/x", None,
 ]  # fmt: skip
 
 
