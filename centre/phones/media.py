@@ -88,7 +88,8 @@ class Media(asyncio.DatagramProtocol):
         try:
             async with asyncio.timeout(timeout):
                 while not self.has_heard(prompt):
-                    await self.more()
+                    for _ in range(10):  # 200 ms: a search for every packet would be mostly in vain
+                        await self.more()
         except TimeoutError:
             raise TimeoutError(f"{prompt.name} was not heard in {timeout:g} s; {self.packets} packets were") from None
 

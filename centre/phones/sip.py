@@ -76,6 +76,16 @@ class _Sipp:
     def log(self) -> list[str]:
         return self._read("log").splitlines()
 
+    def cue(self, call_id: str) -> None:
+        """Tells SIPp to hang that call up: a MESSAGE within it, which no scenario takes for anything else."""
+        message = (f"MESSAGE sip:phone@{self.host}:{self.port} SIP/2.0\r\n"
+                   f"Via: SIP/2.0/UDP {self.host}:9;branch=z9hG4bKcue\r\nFrom: <sip:cue@{self.host}>;tag=cue\r\n"
+                   f"To: <sip:phone@{self.host}>\r\nCall-ID: {call_id}\r\n"
+                   "CSeq: 9 MESSAGE\r\nContent-Length: 0\r\n\r\n")  # fmt: skip
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.bind((self.host, 0))
+            sender.sendto(message.encode(), (self.host, self.port))
+
     async def kill(self) -> None:
         if self._process and self._process.returncode is None:
             self._process.kill()
@@ -121,13 +131,7 @@ class Caller(_Phone):
 
     async def hang_up(self) -> None:
         """Puts the receiver down, and waits until the other side has taken it."""
-        cue = (f"MESSAGE sip:phone@{self._host}:{self._sipp.port} SIP/2.0\r\n"
-               f"Via: SIP/2.0/UDP {self._host}:9;branch=z9hG4bKcue\r\nFrom: <sip:cue@{self._host}>;tag=cue\r\n"
-               f"To: <sip:phone@{self._host}>\r\nCall-ID: {self._sipp.call_id.replace('%u', '1')}\r\n"
-               "CSeq: 9 MESSAGE\r\nContent-Length: 0\r\n\r\n")  # fmt: skip
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-            sender.bind((self._host, 0))
-            sender.sendto(cue.encode(), (self._host, self._sipp.port))
+        self._sipp.cue(self._sipp.call_id.replace("%u", "1"))
         await self._sipp.wait(15)
 
     async def ended(self, timeout: float = 60) -> None:
@@ -150,7 +154,14 @@ class Callee(_Phone):
 
     def called(self) -> list[str]:
         """The numbers that were called here, one for each call, in order."""
-        return [line.split()[1] for line in self._sipp.log() if line.startswith("called ")]
+        return [line.split()[1] for line in self._calls()]
+
+    def hang_up(self) -> None:
+        """Puts the receiver down in the latest call."""
+        self._sipp.cue(self._calls()[-1].split()[2])
+
+    def _calls(self) -> list[str]:
+        return [line for line in self._sipp.log() if line.startswith("called ")]
 
     async def _listen(self, media_port: str, first_media: int) -> None:
         self._sipp = _Sipp("callee", (self.host, 9), self.host, self.port, 1000, media_ip=self.host,

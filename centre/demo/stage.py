@@ -1,0 +1,126 @@
+"""The demo's stage: a centre of its own on free ports, with a database of its own, and its people.
+
+Everything lies in one temporary folder and is gone afterwards, but for the prompts, which are
+shared with the centre of this checkout so that they are spoken once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Self
+
+from centre import accounts
+from centre.__main__ import prepare
+from centre.phones import free_port
+from centre.settings import ROOT, Secrets, Settings, load, load_secrets
+from crm import departments, people
+from crm.store import Database
+
+START = 90.0  # seconds for the centre to be up
+
+
+class Stage(AbstractAsyncContextManager["Stage"]):
+    """A running centre: ``async with Stage(seats=3, say=print) as stage``."""
+
+    settings: Settings
+    secrets: Secrets
+    db: Database
+
+    def __init__(self, seats: int, say: Callable[[str], None]) -> None:
+        self._seats, self._say = seats, say
+        self._folder = tempfile.TemporaryDirectory(prefix="1551-demo-", ignore_cleanup_errors=True)
+        self._process: asyncio.subprocess.Process | None = None
+        self.exchange_port = 0
+
+    async def __aenter__(self) -> Self:
+        self._environment = os.environ | self._choose()
+        self.settings = load(**self._chosen)
+        self.secrets = load_secrets(self.settings)
+        await asyncio.to_thread(prepare, self.settings)
+        self.db = Database(self.settings.database_url)
+        log = open(self.log, "wb")  # noqa: ASYNC230, SIM115  once, before anything runs
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "centre", "up", cwd=ROOT, env=self._environment, start_new_session=True,
+            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=log)  # fmt: skip
+        log.close()
+        try:
+            await asyncio.wait_for(self._ready(), START)
+        except BaseException:
+            await self.__aexit__()
+            raise
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        if self._process and self._process.returncode is None:
+            self._process.send_signal(signal.SIGTERM)
+            try:
+                await asyncio.wait_for(self._process.wait(), 30)
+            except TimeoutError:
+                os.killpg(self._process.pid, signal.SIGKILL)
+        if hasattr(self, "db"):
+            self.db.close()
+        if os.environ.get("CENTRE_DEMO_KEEP"):
+            self._say(f"kept: {self._folder.name}")
+            self._folder._finalizer.detach()  # type: ignore[attr-defined]  # the one way to keep it
+        else:
+            self._folder.cleanup()
+
+    @property
+    def log(self) -> Path:
+        return Path(self._folder.name) / "centre.log"
+
+    @property
+    def web(self) -> str:
+        return f"http://{self.settings.web_bind}:{self.settings.web_port}"
+
+    @property
+    def sip(self) -> tuple[str, int]:
+        return str(self.settings.sip_bind), self.settings.sip_port
+
+    def hire(self, login: str, role: people.Role, name: str, department: str = "") -> accounts.Made:
+        """A person with an account: the one thing that is set up without the pages."""
+        with self.db.read() as conn:
+            ids = {d.name: d.id for d in departments.departments(conn)}
+        return accounts.add(self.db, login, role, name=name, department_id=ids[department] if department else None)
+
+    def prompt(self, name: str, language: str = "uk") -> Path:
+        """A prompt's file in the trunk's codec."""
+        return self.settings.prompts / language / f"{name}.alaw"
+
+    def _choose(self) -> dict[str, str]:
+        """The settings that make this centre one of its own, as the environment its processes get."""
+        self.exchange_port = free_port()
+        rtp = free_port() // 2 * 2 if free_port() < 60000 else 40000
+        self._chosen = {
+            "var": self._folder.name,
+            "sip_port": free_port(),
+            "ami_port": free_port(kind=socket.SOCK_STREAM),
+            "agi_port": free_port(kind=socket.SOCK_STREAM),
+            "asterisk_http_port": free_port(kind=socket.SOCK_STREAM),
+            "web_port": free_port(kind=socket.SOCK_STREAM),
+            "landline_host": f"127.0.0.1:{self.exchange_port}",
+            "mobile_host": f"127.0.0.2:{free_port('127.0.0.2')}",
+            "rtp_from": rtp,
+            "rtp_to": rtp + 1000,
+            "seat_count": self._seats,
+            "wrap_up": 1,
+            "call_from": "00:00",
+            "call_to": "24:00",
+        }
+        return {f"CENTRE_{name.upper()}": str(value) for name, value in self._chosen.items()}
+
+    async def _ready(self) -> None:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        while line := await self._process.stdout.readline():
+            if line.startswith(b"ready "):
+                return
+        raise RuntimeError(f"the centre did not start:\n{self.log.read_text(errors='replace')[-3000:]}")
