@@ -109,8 +109,8 @@ def backup(settings: Settings, db: Database, out: Path | None = None) -> Path:
             os.fsync(file.fileno())
         draft.replace(out)
         _sync_folder(out.parent)
-    except OSError as error:
-        raise CentreError("backup.not_written", file=str(out), reason=error.strerror or str(error)) from error
+    except (OSError, SQLAlchemyError) as error:
+        raise CentreError("backup.not_written", file=str(out), reason=_reason(error)) from error
     finally:
         draft.unlink(missing_ok=True)
     return out
@@ -208,8 +208,7 @@ def restore(file: Path, settings: Settings, *, force: bool = False) -> Restored:
         with tempfile.TemporaryDirectory(dir=settings.var, prefix=".restore-") as staging:
             return _restore(file, settings, url, Path(staging))
     except (OSError, SQLAlchemyError) as error:
-        reason = getattr(error, "strerror", None) or str(getattr(error, "orig", error))
-        raise CentreError("restore.not_written", place=str(settings.var), reason=reason) from error
+        raise CentreError("restore.not_written", place=str(settings.var), reason=_reason(error)) from error
     finally:
         for folder in made:
             with contextlib.suppress(OSError):  # it is not empty: we succeeded
@@ -313,7 +312,8 @@ def _unpack(file: Path, staging: Path) -> Manifest:
 
 def _write(source: IO[bytes], info: tarfile.TarInfo, staging: Path) -> Member:
     place = staging / info.name
-    place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for folder in reversed([folder for folder in place.parents if not folder.exists()]):
+        folder.mkdir(mode=0o700)
     digest = hashlib.sha256()
     with os.fdopen(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         while chunk := source.read(CHUNK):
@@ -407,6 +407,11 @@ class _Swap:
             for old, new in reversed(self._done):
                 new.rename(old)
         self.marker.unlink(missing_ok=True)
+
+
+def _reason(error: OSError | SQLAlchemyError) -> str:
+    """The system's or the database's own words, without the statement and its values."""
+    return str(getattr(error, "strerror", None) or getattr(error, "orig", None) or error).strip()
 
 
 def _sync_folder(folder: Path) -> None:
