@@ -7,7 +7,6 @@ row says so. A row that a crash left behind the truth is mended by the next `swe
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,6 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
 
+from crm import texts
 from crm.errors import BadInput, NotFound
 from crm.schema import listening, recording
 from crm.store import Database
@@ -26,7 +26,6 @@ log = logging.getLogger(__name__)
 
 UNTOUCHED = timedelta(hours=1)  # a file that nobody announced and nobody wrote to for so long is an orphan
 LONGEST_REASON = 200
-_LINKEDID = re.compile(r"[\w.\-]{1,64}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +58,11 @@ def announced(conn: Connection, linkedid: str, path: str, started_at: datetime) 
         path: relative to the recordings' folder, ``<2 hex>/<32 hex>.wav``.
 
     Raises:
-        BadInput: ``recording.bad_path``, ``recording.bad_linkedid``, or ``recording.taken`` when another
-            call's recording has that name.
+        BadInput: ``recording.bad_path``, ``linkedid.malformed``, or ``recording.taken`` when another call's
+            recording has that name.
     """
     files.checked(path)
-    if not _LINKEDID.fullmatch(linkedid):
-        raise BadInput("recording.bad_linkedid")
+    texts.linkedid(linkedid)
     known = conn.execute(select(recording.c.id, recording.c.linkedid).where(recording.c.path == path)).one_or_none()
     if known is None:
         added = conn.execute(insert(recording).values(linkedid=linkedid, path=path, started_at=started_at,
@@ -154,15 +152,13 @@ def open_for_listening(conn: Connection, folder: Path, recording_id: int, staff_
     """The file to play, after writing down who listens and why. Commit before the first byte is sent.
 
     Raises:
-        BadInput: ``recording.no_reason`` or ``recording.long_reason``.
+        BadInput: ``recording.no_reason`` or ``text.too_long``.
         NotFound: ``recording.unknown``, ``recording.open`` (the call goes on), ``recording.expired`` or
             ``recording.missing``.
     """
-    reason = " ".join(reason.split())
+    reason = texts.line(reason, LONGEST_REASON)
     if not reason:
         raise BadInput("recording.no_reason")
-    if len(reason) > LONGEST_REASON:
-        raise BadInput("recording.long_reason", most=LONGEST_REASON)
     row = conn.execute(select(recording.c.path, recording.c.state).where(recording.c.id == recording_id)).one_or_none()
     if row is None:
         raise NotFound("recording.unknown")

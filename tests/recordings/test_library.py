@@ -74,7 +74,7 @@ def test_a_hostile_path_is_not_put_on_record(sqlite_url: str, path: str) -> None
 @pytest.mark.parametrize("linkedid", ["", "a b", "x\r\nAction: Command", "1" * 65, "канал"])
 def test_a_hostile_linkedid_is_not_put_on_record(sqlite_url: str, linkedid: str) -> None:
     db = Database(sqlite_url)
-    with pytest.raises(BadInput, match=r"recording\.bad_linkedid"):
+    with pytest.raises(BadInput, match=r"linkedid\.malformed"):
         announce(db, name(1), linkedid)
     db.close()
 
