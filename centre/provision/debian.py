@@ -213,4 +213,9 @@ def _network_options() -> str:
 
 
 def _output(*command: str) -> str:
-    return subprocess.run(command, capture_output=True, text=True, errors="replace", check=True).stdout
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace")
+    if done.returncode:
+        raise ProvisionError(
+            f"`{' '.join(command)}` fails ({done.stderr.strip()}): mend this machine's apt and run again."
+        )
+    return done.stdout

@@ -101,5 +101,9 @@ def _make(venv: Path, tools: Path, steps: Work) -> None:
 
 
 def _python(steps: Work, python: Path, *arguments: str | Path) -> None:
+    def progress() -> str:
+        lines = steps.log.read_text(encoding="utf-8", errors="replace").splitlines()
+        return f"… {lines[-1].strip()[:100]}"
+
     own = {name: value for name, value in os.environ.items() if name not in MISLEADING}
-    steps.run([python, "-I", *arguments], "make the Python environment", environment=PATIENCE | own)
+    steps.run([python, "-I", *arguments], "make the Python environment", environment=PATIENCE | own, progress=progress)

@@ -130,6 +130,33 @@ def test_a_failing_step_names_its_log(stand_ins: Path, tmp_path: Path) -> None:
     assert not list((tmp_path / "tools").glob("thing-*"))
 
 
+def test_a_machine_whose_own_apt_is_broken(stand_ins: Path, tmp_path: Path) -> None:
+    (stand_ins / "apt-config").write_text("#!/bin/sh\necho 'E: Syntax error /etc/apt/apt.conf:1' >&2\nexit 100\n")
+    process = start(stand_ins, tmp_path / "tools")
+    _, err = process.communicate(timeout=60)
+    assert "`apt-config dump` fails (E: Syntax error /etc/apt/apt.conf:1): mend" in err.splitlines()[-1]
+
+
+def test_only_the_way_to_the_network_is_taken_over(stand_ins: Path, tmp_path: Path) -> None:
+    """The machine's hooks run commands on the machine's own files: not from here."""
+    (stand_ins / "apt-config").write_text(
+        """#!/bin/sh
+echo 'Acquire::http::Proxy "http://proxy.example:3128";'
+echo 'Acquire::ForceIPv4 "true";'
+echo 'Acquire::AllowInsecureRepositories "1";'
+echo 'APT::Update::Post-Invoke:: "rm -rf /var/cache/apt";'
+"""
+    )
+    (stand_ins / "apt-get").write_text(f'#!/bin/sh\ncat "$APT_CONFIG" > {stand_ins}/config\nexit 1\n')
+    start(stand_ins, tmp_path / "tools").communicate(timeout=60)
+    assert (stand_ins / "config").read_text().splitlines() == [
+        'Dir::Etc::main "/dev/null";',
+        'Dir::Etc::parts "/dev/null";',
+        'Acquire::http::Proxy "http://proxy.example:3128";',
+        'Acquire::ForceIPv4 "true";',
+    ]
+
+
 def test_a_system_without_apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ProvisionError, match=r"no apt-get and no .*dpkg-deb: use a Debian or Ubuntu machine, or"):
