@@ -6,9 +6,11 @@ error, so a demo that passes has really used the forms.
 
 from __future__ import annotations
 
+import json
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 import httpx
 
@@ -21,17 +23,23 @@ class PageError(AssertionError):
 class Form:
     """A form as it came: its fields with the values they had, and what may be chosen."""
 
-    id: str
-    action: str
+    path: str  # where it goes
     method: str
     fields: dict[str, str] = field(default_factory=dict)
     names: set[str] = field(default_factory=set)
+    fixed: set[str] = field(default_factory=set)  # hidden: nobody can type there
     options: dict[str, dict[str, str]] = field(default_factory=dict)  # field → label → value
+
+    def takes(self, answers: Mapping[str, str]) -> bool:
+        """Whether a person could give these answers here."""
+        return all(name in self.names and (name not in self.fixed or self.fields[name] == answer)
+                   for name, answer in answers.items())  # fmt: skip
 
 
 class _Reader(HTMLParser):
-    def __init__(self) -> None:
+    def __init__(self, url: str) -> None:
         super().__init__()
+        self._url = url
         self.forms: list[Form] = []
         self.links: list[tuple[str, str]] = []  # (address, label)
         self.text: list[str] = []
@@ -48,7 +56,7 @@ class _Reader(HTMLParser):
         elif tag == "a":
             self._link = a.get("href")
         elif tag == "form":
-            self._form = Form(a.get("id", ""), a.get("action", ""), a.get("method", "get").lower())
+            self._form = Form(urlsplit(urljoin(self._url, a.get("action", ""))).path, a.get("method", "get").lower())
             self.forms.append(self._form)
         if self._form is None:
             return
@@ -63,6 +71,8 @@ class _Reader(HTMLParser):
                     self._form.fields[name] = value
             elif kind not in ("submit", "file"):
                 self._form.fields[name] = a.get("value", "")
+                if kind == "hidden":
+                    self._form.fixed.add(name)
         elif tag == "button" and name:
             self._form.names.add(name)
             self._form.options.setdefault(name, {})[a.get("value", "")] = a.get("value", "")
@@ -116,49 +126,57 @@ class Page:
     links: list[tuple[str, str]]
     text: str
 
-    def form(self, id: str) -> Form:
-        """The form with that id; PageError if the page has none."""
+    def form(self, path: str, answers: Mapping[str, str]) -> Form:
+        """The first form that goes to ``path`` and has these fields; PageError if the page has none."""
         for form in self.forms:
-            if form.id == id:
+            if form.path == path and form.takes(answers):
                 return form
-        raise PageError(f"{self.url} has no form {id!r}, only {[f.id for f in self.forms]}: {self.text[:300]}")
-
-    def has(self, id: str) -> bool:
-        return any(form.id == id for form in self.forms)
+        offered = [(form.path, sorted(form.names)) for form in self.forms]
+        raise PageError(f"{self.url} has no form to {path} with {dict(answers)}, only {offered}: {self.text[:300]}")
 
 
 class Browser:
     """One person's session."""
 
     def __init__(self, base: str) -> None:
+        self._base = base
         self._client = httpx.AsyncClient(base_url=base, follow_redirects=True, timeout=20)
 
     async def open(self, path: str) -> Page:
         return self._page(await self._client.get(path))
 
-    async def submit(self, page: Page, form_id: str, **answers: str) -> Page:
-        """Fills in the form's fields by name (a choice may be given by its label) and sends it.
+    async def submit(self, page: Page, path: str, **answers: str) -> Page:
+        """Fills in the form that goes to ``path``, by its fields' names, and sends it.
 
-        PageError when the form lacks a field, or when the answer is an error page.
+        A choice may be given by its label. PageError when the page has no such form, or when the
+        answer is an error page.
         """
-        form = page.form(form_id)
-        missing = set(answers) - form.names
-        if missing:
-            raise PageError(f"form {form_id!r} on {page.url} has no {sorted(missing)}, only {sorted(form.names)}")
+        form = page.form(path, answers)
         values = dict(form.fields)
         for name, answer in answers.items():
             values[name] = form.options.get(name, {}).get(answer, answer)
-        url = urljoin(page.url, form.action or page.url)
+        url = urljoin(page.url, path)
         if form.method == "post":
-            return self._page(await self._client.post(url, data=values, headers={"Origin": str(self._client.base_url)}))
+            return self._page(await self._client.post(url, data=values, headers={"Origin": self._base}))
         return self._page(await self._client.get(url, params=values))
+
+    async def events(self, path: str) -> AsyncIterator[tuple[str, dict[str, str]]]:
+        """What the page is told while it is open: (event, data)."""
+        async with self._client.stream("GET", path, timeout=None) as response:
+            name = ""
+            async for line in response.aiter_lines():
+                kind, _, rest = line.partition(": ")
+                if kind == "event":
+                    name = rest
+                elif kind == "data":
+                    yield name, json.loads(rest)
 
     async def close(self) -> None:
         await self._client.aclose()
 
     @staticmethod
     def _page(response: httpx.Response) -> Page:
-        reader = _Reader()
+        reader = _Reader(str(response.url))
         reader.feed(response.text)
         page = Page(str(response.url), response.status_code, response.text, reader.forms, reader.links,
                     " ".join(reader.text))  # fmt: skip

@@ -95,6 +95,11 @@ class Stage(AbstractAsyncContextManager["Stage"]):
         """A prompt's file in the trunk's codec."""
         return self.settings.prompts / language / f"{name}.alaw"
 
+    @property
+    def seat_voice(self) -> Path:
+        """What every seat says into its telephone: speech that no dialplan plays to a waiting caller."""
+        return self.prompt("confirm-live-greeting")
+
     def _choose(self) -> dict[str, str]:
         """The settings that make this centre one of its own, as the environment its processes get."""
         self.exchange_port = free_port()

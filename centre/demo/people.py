@@ -1,0 +1,207 @@
+"""The people of the demo: residents at their telephones, the centre's staff at their pages.
+
+Residents act on what they hear, staff on what their page shows; neither knows the other but by the
+call itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import tomllib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from centre.accounts import Made
+from centre.demo.browser import Browser, Page, PageError
+from centre.demo.stage import Stage
+from centre.phones import Caller, Media
+
+MOBILE = re.compile(r"\+380(39|50|63|66|67|68|73|75|77|89|9\d)")
+KEYS = {"key": "1", "zero": "0", "wrong": "7", "silence": ""}
+
+
+@dataclass
+class Resident:
+    """Who calls, from where, about what. ``way``: how this one goes through the menu."""
+
+    name: str
+    number: str
+    street: str
+    building: str
+    flat: str
+    subject: str
+    text: str
+    way: str
+    consents: bool
+    answers: list[str] = field(default_factory=lambda: ["1"])  # to "is it solved?", the last one for good
+    # What the operator reads to him at the end of the call: the appeal's number and code.
+    told: asyncio.Future[tuple[str, str]] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    @property
+    def host(self) -> str:
+        """From where his operator's trunk calls us."""
+        return "127.0.0.2" if MOBILE.match(self.number) else "127.0.0.1"
+
+    def next_answer(self) -> str:
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+
+def cast(count: int) -> list[Resident]:
+    """``count`` residents: those of residents.toml, then their neighbours."""
+    given = tomllib.loads((Path(__file__).parent / "residents.toml").read_text())["resident"]
+    people = [Resident(**one) for one in given]
+    for at in range(count - len(people)):
+        like, round_ = people[at % len(given)], at // len(given) + 1
+        number = like.number[:-4] + f"{int(like.number[-4:]) + 1000 * round_:04d}"
+        people.append(replace(like, name=f"{like.name} {round_ + 1}", number=number, flat=str(60 + at), answers=["1"],
+                              consents=True, told=asyncio.get_running_loop().create_future()))  # fmt: skip
+    return people[:count]
+
+
+async def call_in(stage: Stage, who: Resident, voice: bytes, connected: Callable[[], None] = lambda: None) -> None:
+    """Calls 1551, goes through the menu in his way, speaks with an operator, and hangs up once told his number."""
+    async with Caller(stage.sip, who.number, host=who.host) as phone:
+        await phone.media.hear(stage.prompt("greeting"))
+        phone.media.speak(voice)
+        await phone.media.hear(stage.prompt("menu"))
+        await phone.media.press(KEYS[who.way])
+        await phone.media.hear(stage.seat_voice, timeout=90)
+        connected()
+        await asyncio.wait_for(asyncio.shield(who.told), 60)
+        await phone.hang_up()
+
+
+async def hang_up_waiting(stage: Stage, number: str, seen_waiting: Awaitable[object]) -> None:
+    """Calls, waits in the queue until the live view has shown it, and hangs up."""
+    async with Caller(stage.sip, number, host="127.0.0.2") as phone:
+        await phone.media.hear(stage.prompt("greeting"))
+        await phone.media.hear(stage.prompt("menu"))
+        await phone.media.press("1")
+        await seen_waiting
+        await phone.hang_up()
+
+
+async def ask_state(stage: Stage, number: str, appeal: str, code: str, expected: str) -> None:
+    """Calls from another telephone and asks for an appeal's state by its number and code, with keys alone."""
+    async with Caller(stage.sip, number, host="127.0.0.2") as phone:
+        media = phone.media
+        for prompt, keys in (("greeting", ""), ("menu", "2"), ("ask-number", appeal), ("ask-code", code)):
+            await media.hear(stage.prompt(prompt))
+            await media.press(keys)
+        await media.hear(stage.prompt(expected))
+        await phone.hang_up()
+
+
+async def pick_up(stage: Stage, who: Resident, media: Media, voice: bytes) -> None:
+    """Answers the centre's call: a machine's by key, a person's by speaking."""
+    media.speak(voice)
+    if not who.consents:
+        await media.hear(stage.seat_voice)
+        return
+    await media.hear(stage.prompt("confirm-answer-keys"))
+    await media.press(who.next_answer())
+
+
+class Worker:
+    """A member of staff at the pages."""
+
+    def __init__(self, stage: Stage, account: Made) -> None:
+        self.stage, self.account = stage, account
+        self.browser = Browser(stage.web)
+
+    async def sign_in(self) -> None:
+        page = await self.browser.open("/sign-in")
+        await self.browser.submit(page, "/sign-in", login=self.account.login, password=self.account.password)
+
+    async def sit(self, seat: str) -> None:
+        await self.browser.submit(await self.browser.open("/seat"), "/seat", seat=seat)
+
+    async def leave(self) -> None:
+        await self.browser.submit(await self.browser.open("/seat"), "/seat/leave")
+
+
+class Operator(Worker):
+    """Takes calls at a seat: when one rings, writes the appeal that the caller tells."""
+
+    async def work(self, residents: dict[str, Resident], may_write: asyncio.Event) -> None:
+        """Until cancelled. ``residents``: by number; ``may_write``: the conversation has come to its end."""
+        done: set[str] = set()
+        async for name, data in self.browser.events("/events"):
+            linkedid = data.get("linkedid", "")
+            if name != "call" or data.get("state") != "talking" or linkedid in done:
+                continue
+            done.add(linkedid)
+            await may_write.wait()
+            await self._write(linkedid, residents)
+
+    async def _write(self, linkedid: str, residents: dict[str, Resident]) -> None:
+        page = await self.browser.open(f"/calls/{linkedid}")
+        who = next(r for r in residents.values() if _digits(r.number)[-9:] in _digits(page.html))
+        path = f"/calls/{linkedid}/appeals"
+        answers = {"name": who.name, "address": f"{who.street}, {who.building}", "flat": who.flat, "text": who.text,
+                   "subject": who.subject} | ({"consent": "on"} if who.consents else {})  # fmt: skip
+        saved = await self.browser.submit(page, path, **answers)
+        number = re.search(r"[?&]saved=(\d+)", saved.url)
+        code = re.search(r'data-code="(\d{4})"', saved.html)
+        if not number or not code:
+            raise PageError(f"no number and code to read to the caller on {saved.url}: {saved.text[:500]}")
+        who.told.set_result((number[1], code[1]))
+
+
+class Executor(Worker):
+    """A department's: reports each of its appeals as executed."""
+
+    async def execute_all(self) -> list[str]:
+        """The numbers of the appeals reported."""
+        done = []
+        page = await self.browser.open("/appeals")
+        for number in dict.fromkeys(re.findall(r"/appeals/(\d+)", page.html)):
+            await self._execute(number)
+            done.append(number)
+        return done
+
+    async def _execute(self, number: str) -> None:
+        page = await self.browser.open(f"/appeals/{number}")
+        await self.browser.submit(page, f"/appeals/{number}", action="execute", note="Роботи виконано, перевірено на місці.")
+
+
+class Feedback(Worker):
+    """Calls a resident back in person and writes down his word."""
+
+    async def call_back(self, name: str, asked: Awaitable[object]) -> None:
+        """Places the live call to the resident of that name; ``asked``: until he has been spoken to."""
+        page = await self.browser.open("/confirmations")
+        attempt = await self._call(page, name)
+        await asked
+        number = next(m for m in re.findall(r'name="result-(\d+)"', attempt.html))
+        path = urlsplit(attempt.url).path
+        await self.browser.submit(await self.browser.open(path), path, reached="answered", **{f"result-{number}": "solved"})
+
+    async def _call(self, page: Page, name: str) -> Page:
+        for form in page.forms:
+            if re.fullmatch(r"/confirmations/\d+/call", form.path) and _row_of(page.html, form.path, name):
+                return await self.browser.submit(page, form.path)
+        raise PageError(f"nobody called {name!r} is due on {page.url}: {page.text[:500]}")
+
+
+class Watcher(Worker):
+    """A supervisor at the live view."""
+
+    async def sees_waiting(self, number: str) -> None:
+        """Waits until the live view shows that number among those who wait."""
+        async for name, data in self.browser.events("/events?live=1"):
+            if name == "live" and _digits(number)[-9:] in _digits(data.get("waiting", "")):
+                return
+
+
+def _digits(text: str) -> str:
+    return "".join(re.findall(r"\d", re.sub(r"<[^>]*>", " ", text)))
+
+
+def _row_of(html: str, path: str, name: str) -> bool:
+    """Whether the form stands in the part of the page that is about that person."""
+    at = html.index(f'action="{path}"')
+    return name in html[max(0, html.rfind("<tr", 0, at), html.rfind("<li", 0, at), html.rfind("<article", 0, at)):at]

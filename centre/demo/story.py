@@ -1,0 +1,274 @@
+"""`./1551 demo`: the story, act by act. It comes true on the wire, or it fails and says where.
+
+1. Residents call: by landline and mobile, some with no key or a wrong one; the first as many as there
+   are seats are answered, one more waits, is seen waiting, and hangs up; the others are served.
+2. One asks for the state of an appeal by keys, from another telephone.
+3. Departments report execution, and the centre calls every resident back: a machine by consent, a
+   person otherwise. One says "not solved": the appeal goes back, is executed again, and he is called again.
+4. What is on record is held against what was done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import statistics
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+
+from centre.demo.people import (
+    Executor,
+    Feedback,
+    Operator,
+    Resident,
+    Watcher,
+    ask_state,
+    call_in,
+    cast,
+    hang_up_waiting,
+    pick_up,
+)
+from centre.demo.stage import Stage
+from centre.phones import Exchange, SeatPhone
+from crm import departments, schema
+from crm.confirmation_rules import Reached, Result
+from crm.life import State
+from crm.people import Role
+
+LONGEST_ACT = 240.0  # seconds
+GIVES_UP, ASKS_STATE = "+380631112299", "+380671112298"
+
+
+class StoryError(AssertionError):
+    """Something that the story tells did not really happen."""
+
+
+async def run(*, calls: int, seats: int, as_json: bool, say: Callable[[str], None]) -> int:
+    """The process's exit code: 0 only if all of it came true."""
+    if calls < 5 or seats < 2 or calls - 3 < seats:
+        say("The story needs at least 2 seats and at least 3 calls more than seats.")
+        return 2
+    started = time.monotonic()
+    async with Stage(seats, say) as stage:
+        try:
+            await _Story(stage, cast(calls - 2), say).tell()
+            report = await asyncio.to_thread(_report, stage, time.monotonic() - started)
+            _check(report, calls)
+        except (Exception, asyncio.CancelledError) as error:
+            say(f"The story did not come true: {type(error).__name__}: {error}\n"
+                f"The centre's last words:\n{stage.log.read_text(errors='replace')[-4000:]}")  # fmt: skip
+            if not isinstance(error, AssertionError | TimeoutError | ExceptionGroup):
+                raise
+            return 1
+    print(json.dumps(report) if as_json else _table(report), flush=True)
+    return 0
+
+
+class _Story:
+    def __init__(self, stage: Stage, residents: list[Resident], say: Callable[[str], None]) -> None:
+        self.stage, self.residents, self.say = stage, residents, say
+        self.by_number = {resident.number: resident for resident in residents}
+        self.picked_up: asyncio.Queue[Resident] = asyncio.Queue()
+        self.not_solved = next(r for r in residents if r.consents)
+        self.not_solved.answers = ["2", "1"]
+        self.voice = stage.prompt("ask-number").read_bytes()  # any speech will do for a resident's
+
+    async def tell(self) -> None:
+        stage = self.stage
+        numbers = stage.settings.seats
+        async with contextlib.AsyncExitStack() as phones:
+            exchange = await phones.enter_async_context(Exchange(stage.exchange_port))
+            voice = stage.seat_voice.read_bytes()
+            at_seats = []
+            for number in numbers:
+                seat = stage.secrets.seats[number]
+                phone = await phones.enter_async_context(SeatPhone(stage.sip, seat.sip_user, seat.sip_secret))
+                phone.media.speak(voice)
+                at_seats.append(phone)
+            operators = [Operator(stage, stage.hire(f"operator{n}", Role.OPERATOR, f"Оператор {n}")) for n in numbers]
+            watcher = Watcher(stage, stage.hire("supervisor", Role.SUPERVISOR, "Старша зміни"))
+            feedback = Feedback(stage, stage.hire("feedback", Role.FEEDBACK, "Відділ зворотного зв'язку"))
+            for worker in (*operators, watcher, feedback):
+                phones.push_async_callback(worker.browser.close)
+                await worker.sign_in()
+            for operator, number in zip(operators, numbers, strict=True):
+                await operator.sit(number)
+            self.say(f"{len(numbers)} seats have signed in their telephones and their people.")
+            may_write = asyncio.Event()
+            async with _background(*(o.work(self.by_number, may_write) for o in operators)):
+                await self._act("calls", self._calls(len(numbers), watcher, may_write))
+                await self._act("state by keys", self._state_by_keys())
+            await operators[-1].leave()
+            await feedback.sit(numbers[-1])
+            async with _background(self._answer_callbacks(exchange)):
+                await self._act("callbacks", self._execute_and_confirm(feedback, at_seats[-1]))
+
+    async def _act(self, name: str, act: Coroutine[Any, Any, None]) -> None:
+        try:
+            await asyncio.wait_for(act, LONGEST_ACT)
+        except TimeoutError as error:
+            raise StoryError(f"{name}: not finished in time: {error or LONGEST_ACT}") from error
+
+    async def _calls(self, seats: int, watcher: Watcher, may_write: asyncio.Event) -> None:
+        stage, first, rest = self.stage, self.residents[:seats], self.residents[seats:]
+        all_talk = asyncio.Event()
+        talking: list[Resident] = []
+
+        def connected(who: Resident) -> None:
+            talking.append(who)
+            if len(talking) == len(first):
+                all_talk.set()
+
+        async with asyncio.TaskGroup() as on_line:
+            for who in first:
+                on_line.create_task(call_in(stage, who, self.voice, lambda who=who: connected(who)))
+            await all_talk.wait()
+            self.say(f"{len(first)} residents speak with the operators; one more calls, waits, and hangs up.")
+            seen = asyncio.ensure_future(watcher.sees_waiting(GIVES_UP))
+            await hang_up_waiting(stage, GIVES_UP, seen)
+            may_write.set()
+            self.say(f"The operators write the appeals; {len(rest)} more residents call.")
+            for who in rest:
+                on_line.create_task(call_in(stage, who, self.voice))
+        self.say(f"{len(self.residents)} appeals are registered; each resident was told a number and a code.")
+
+    async def _state_by_keys(self) -> None:
+        number, code = self.residents[0].told.result()
+        await ask_state(self.stage, ASKS_STATE, number, code, "state-assigned")
+        self.say(f"A resident asked for the state of {number} by keys and heard it, with no operator.")
+
+    async def _answer_callbacks(self, exchange: Exchange) -> None:
+        async with asyncio.TaskGroup() as homes:
+            async for dialled, media in exchange.calls():
+                who = next(r for number, r in self.by_number.items() if number.endswith(dialled[-9:]))
+                homes.create_task(self._pick_up(who, media))
+
+    async def _pick_up(self, who: Resident, media: Any) -> None:
+        await pick_up(self.stage, who, media, self.voice)
+        self.picked_up.put_nowait(who)
+
+    async def _execute_and_confirm(self, feedback: Feedback, seat: SeatPhone) -> None:
+        stage = self.stage
+        with stage.db.read() as conn:
+            names = [d.name for d in departments.departments(conn)]
+        executors = [Executor(stage, stage.hire(f"executor{at}", Role.EXECUTOR, f"Виконавець: {name}", name))
+                     for at, name in enumerate(names)]  # fmt: skip
+        try:
+            for executor in executors:
+                await executor.sign_in()
+            executed = [n for executor in executors for n in await executor.execute_all()]
+            self.say(f"Departments report {len(executed)} appeals as executed; the centre calls the residents back.")
+            live = [who for who in self.residents if not who.consents]
+            machine = len(self.residents) - len(live)
+            for who in live:
+                await feedback.call_back(who.name, self._spoken_to(who))
+                seat.hang_up()
+                self.say(f"{who.name} was called by a person and said: solved.")
+            await self._until(lambda: self._answered_by_key() >= machine)
+            # «Not solved» has gone back to its department, which reports again; then he is called again.
+            again = [n for executor in executors for n in await executor.execute_all()]
+            if again != [self.not_solved.told.result()[0]]:
+                raise StoryError(f"{self.not_solved.name} said «not solved», but the departments had {again} to do")
+            self.say(f"{self.not_solved.name} said «not solved»: back to the department, executed, called again.")
+            await self._until(lambda: self._answered_by_key() >= machine + 1)
+        finally:
+            for executor in executors:
+                await executor.browser.close()
+
+    async def _spoken_to(self, who: Resident) -> None:
+        while await self.picked_up.get() is not who:
+            pass
+
+    def _answered_by_key(self) -> int:
+        with self.stage.db.read() as conn:
+            answers = select(func.count()).select_from(schema.callback_appeal).where(schema.callback_appeal.c.result != "")
+            live = select(func.count()).select_from(schema.attempt).where(
+                schema.attempt.c.mode == "live", schema.attempt.c.outcome == Reached.ANSWERED)  # fmt: skip
+            return conn.scalar(answers) - conn.scalar(live)
+
+    @staticmethod
+    async def _until(true: Callable[[], bool]) -> None:
+        while not await asyncio.to_thread(true):
+            await asyncio.sleep(0.2)  # residents press keys when they hear; the record follows
+
+
+@contextlib.asynccontextmanager
+async def _background(*works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Runs works beside the block: one that fails fails the block, and the block's end ends them."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(work) for work in works]
+        yield
+        for task in tasks:
+            task.cancel()
+
+
+def _report(stage: Stage, duration: float) -> dict[str, Any]:
+    """The contract's object, from what is on record."""
+    from centre.asterisk import Asterisk
+
+    with stage.db.read() as conn:
+        call, attempt, appeal = schema.call, schema.attempt, schema.appeal
+        inbound = [dict(row) for row in conn.execute(select(call).where(call.c.direction == "in")).mappings()]
+        waits = sorted(row["wait_s"] for row in inbound if row["wait_s"] is not None and row["answered_at"])
+        states = Counter(conn.scalars(select(appeal.c.state)))
+        events = Counter(conn.scalars(select(schema.appeal_event.c.action)))
+        attempts = [dict(row) for row in conn.execute(select(attempt)).mappings()]
+        results = Counter(conn.scalars(select(schema.callback_appeal.c.result)))
+        recordings = conn.scalar(select(func.count()).select_from(schema.recording).where(
+            schema.recording.c.state == "ok", schema.recording.c.duration_s > 0))  # fmt: skip
+        return {
+            "asterisk_version": Asterisk(stage.settings, stage.secrets).version,
+            "calls": {"offered": len(inbound), "answered": sum(row["answered_at"] is not None for row in inbound),
+                      "abandoned": sum(row["end_cause"] == "abandoned" for row in inbound)},
+            "wait_s": {"mean": round(statistics.fmean(waits), 2), "p50": round(statistics.median(waits), 2),
+                       "p95": round(waits[min(len(waits) - 1, int(0.95 * len(waits)))], 2),
+                       "max": round(waits[-1], 2)} if waits else {},
+            "appeals": {"registered": _count(conn, appeal), "executed": events["execute"], "confirmed": events["confirm"],
+                        "returned": events["not_solved"], "unconfirmed": states[State.UNCONFIRMED],
+                        "closed": states[State.CLOSED]},
+            "callbacks": {"placed": len(attempts), "answered": sum(row["answered_at"] is not None for row in attempts),
+                          "confirmed": results[Result.SOLVED], "not_solved": results[Result.NOT_SOLVED],
+                          "unreached": sum(row["outcome"] in ("busy", "no_answer", "failed") for row in attempts)},
+            "recordings": recordings,
+            "duration_s": round(duration, 1),
+        }  # fmt: skip
+
+
+def _count(conn: Connection, table: Any) -> int:
+    return conn.scalar(select(func.count()).select_from(table)) or 0
+
+
+def _check(report: dict[str, Any], calls: int) -> None:
+    """StoryError unless the record tells what was done."""
+    made = calls - 2
+    expected = {
+        "calls.offered": calls, "calls.answered": made, "calls.abandoned": 1,
+        "appeals.registered": made, "appeals.executed": made + 1, "appeals.confirmed": made, "appeals.returned": 1,
+        "appeals.unconfirmed": 0, "appeals.closed": made,
+        "callbacks.placed": made + 1, "callbacks.answered": made + 1, "callbacks.confirmed": made,
+        "callbacks.not_solved": 1, "callbacks.unreached": 0,
+    }  # fmt: skip
+    wrong = []
+    for name, value in expected.items():
+        part, key = name.split(".")
+        if report[part][key] != value:
+            wrong.append(f"{name} is {report[part][key]}, the story has {value}")
+    if report["recordings"] < made:
+        wrong.append(f"{report['recordings']} recordings of {made} conversations")
+    if wrong:
+        raise StoryError("; ".join(wrong))
+
+
+def _table(report: dict[str, Any]) -> str:
+    lines = []
+    for name, value in report.items():
+        if isinstance(value, dict):
+            lines.append(f"{name:<18}" + "   ".join(f"{key} {one}" for key, one in value.items()))
+        else:
+            lines.append(f"{name:<18}{value}")
+    return "\n".join(lines)
