@@ -1,0 +1,167 @@
+"""The pages' application: every address, who may open it, and the parts that it works with."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+
+import anyio
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from centre.settings import Settings
+from crm import people
+from crm.clock import minutes
+from crm.confirmation_rules import Rules
+from crm.errors import NotFound
+from crm.people import Permission
+from crm.store import Database
+from web import health, visit
+from web.live import Hub, Line, Viewer
+from web.pages import account, appeals, calls, confirmations, line, recordings
+from web.render import Renderer
+from web.security import Headers
+from web.texts import texts
+from web.tickets import Tickets
+from web.visit import Page, Parts
+
+P = Permission
+SIT = (P.TAKE_CALLS, P.CALL_BACK)
+
+# Every page: who may open it is decided here and nowhere else. What a person sees of it (his
+# department's appeals only, the actions of his role) is the page's own.
+PAGES = (
+    Page("GET", "/", account.home),
+    Page("GET", "/sign-in", account.ask, None),
+    Page("POST", "/sign-in", account.sign_in, None, slow=True),
+    Page("POST", "/sign-out", account.sign_out),
+    Page("POST", "/language", account.choose_language, None),
+    Page("GET", "/account", account.show),
+    Page("POST", "/account", account.change_password, slow=True),
+    Page("GET", "/live", line.live, (P.SEE_LIVE,)),
+    Page("GET", "/seat", line.seat, SIT),
+    Page("POST", "/seat", line.sit, SIT),
+    Page("POST", "/seat/leave", line.leave, SIT),
+    Page("POST", "/seat/pause", line.pause, SIT),
+    Page("POST", "/seat/unpause", line.unpause, SIT),
+    Page("GET", "/calls", calls.recent, (P.SETTLE_CALLS,)),
+    Page("GET", "/calls/unsettled", calls.unsettled, (P.SETTLE_CALLS,)),
+    Page("GET", "/calls/{linkedid}", calls.show, (P.TAKE_CALLS, P.SETTLE_CALLS)),
+    Page("POST", "/calls/{linkedid}/appeals", calls.register, (P.REGISTER,)),
+    Page("POST", "/calls/{linkedid}/outcome", calls.settle, (P.SETTLE_CALLS,)),
+    Page("POST", "/calls/{linkedid}/answer", calls.answer, (P.TAKE_CALLS,)),
+    Page("GET", "/addresses", calls.suggest, (P.REGISTER,)),
+    Page("GET", "/addresses/history", calls.building, (P.REGISTER,)),
+    Page("GET", "/appeals", appeals.search, (P.SEE_APPEALS,)),
+    Page("GET", "/appeals/{number}", appeals.show, (P.SEE_APPEALS,)),
+    Page("POST", "/appeals/{number}", appeals.act, (P.ASSIGN, P.EXECUTE, P.DECIDE, P.WITHDRAW)),
+    Page("GET", "/confirmations", confirmations.due, (P.CALL_BACK,)),
+    Page("POST", "/confirmations/{callback_id}/call", confirmations.call, (P.CALL_BACK,)),
+    Page("GET", "/confirmations/attempts/{attempt_id}", confirmations.attempt, (P.CALL_BACK,)),
+    Page("POST", "/confirmations/attempts/{attempt_id}", confirmations.result, (P.CALL_BACK,)),
+    Page("GET", "/recordings/{id}", recordings.ask, (P.LISTEN,)),
+    Page("POST", "/recordings/{id}", recordings.listen, (P.LISTEN,)),
+    Page("GET", "/recordings/audio/{ticket}", recordings.audio, (P.LISTEN,)),
+)
+
+
+def create_app(settings: Settings, db: Database, line: Line, *, secret: str,
+               clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Starlette:  # fmt: skip
+    """The application, of parts that the caller made and closes. ``app.state.parts`` has them.
+
+    Args:
+        line: the socket of the line (``centre.bus``), read while the application runs.
+        secret: signs what people without a session are given; the same after a restart.
+    """
+    renderer = Renderer()
+
+    def names() -> dict[int, str]:
+        with db.read() as conn:
+            return {person.id: person.name for person in people.staff(conn)}
+
+    parts = Parts(settings=settings, rules=rules_of(settings), db=db, hub=Hub(line, renderer, names), renderer=renderer,
+                  tickets=Tickets(), secret=secret, slow=anyio.CapacityLimiter(2), clock=clock)  # fmt: skip
+    measured = health.Measured(parts)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with asyncio.TaskGroup() as tasks:
+            reading = tasks.create_task(parts.hub.run())
+            yield
+            parts.hub.close()
+            reading.cancel()
+
+    async def events(request: Request) -> Response:
+        return await _events(parts, request)
+
+    app = Starlette(
+        routes=[
+            Route("/healthz", measured.healthz),
+            Route("/metrics", measured.metrics),
+            Route("/static/{name}", renderer.serve_static),
+            Route("/events", events),
+            *(_route(page, parts) for page in PAGES),
+        ],
+        middleware=[Middleware(Headers)],
+        exception_handlers={HTTPException: _unknown(parts), Exception: _failed(parts)},
+        lifespan=lifespan,
+    )
+    app.state.parts = parts
+    return app
+
+
+def rules_of(settings: Settings) -> Rules:
+    """The rules of calling back, as they are set."""
+    return Rules(
+        tries=settings.callback_tries, retry_s=settings.callback_retry, first_s=settings.callback_first,
+        ring_s=settings.callback_ring, call_from=minutes(settings.call_from), call_to=minutes(settings.call_to),
+        hourly_cap=settings.callback_hourly_cap, inbound_wait_s=settings.callback_inbound_wait,
+        lines=settings.callback_lines, prefixes=tuple(settings.callback_prefixes),
+    )  # fmt: skip
+
+
+def _route(page: Page, parts: Parts) -> Route:
+    async def endpoint(request: Request) -> Response:
+        return await visit.answer(page, parts, request)
+
+    return Route(page.path, endpoint, methods=[page.method])
+
+
+async def _events(parts: Parts, request: Request) -> Response:
+    """The stream of one browser: its seat's calls, and with ``?live=1`` the live view."""
+    now = parts.clock()
+    session = await run_in_threadpool(visit.session_of, parts, request, now)
+    live = request.query_params.get("live") == "1"
+    if session is None or (live and not people.may(session.staff.role, P.SEE_LIVE)):
+        return Response(status_code=403)
+    viewer = Viewer(visit.language_of(request, session), session.seat, live)
+    return StreamingResponse(parts.hub.stream(viewer, session.expires_at), media_type="text/event-stream",
+                             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})  # fmt: skip
+
+
+def _unknown(parts: Parts) -> Callable[[Request, Exception], Response]:
+    def answer(request: Request, error: Exception) -> Response:
+        status = error.status_code if isinstance(error, HTTPException) else 500
+        return _plain(parts, request, "page.unknown", status)
+
+    return answer
+
+
+def _failed(parts: Parts) -> Callable[[Request, Exception], Response]:
+    def answer(request: Request, error: Exception) -> Response:
+        return _plain(parts, request, "page.failed", 500)
+
+    return answer
+
+
+def _plain(parts: Parts, request: Request, id: str, status: int) -> Response:
+    language = visit.language_of(request, None)
+    sentence = texts(language).error(NotFound(id))
+    return HTMLResponse(parts.renderer("plain.html", language, {"sentence": sentence}), status)

@@ -1,0 +1,116 @@
+"""A form as it came over the wire, made plain: strict UTF-8, cleaned, every field bounded."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Iterator, Mapping
+from datetime import date
+from urllib.parse import parse_qsl
+
+from crm import texts
+from crm.errors import BadInput
+
+MAX_BODY = 64 * 1024  # bytes
+MAX_FIELDS = 200
+
+
+def clean(text: str) -> str:
+    """As the records take it: composed, without control characters and direction overrides, trimmed."""
+    return texts.text(text, MAX_BODY)
+
+
+class Form(Mapping[str, str]):
+    """Fields by name, cleaned; a field sent twice keeps its last value, an absent one reads as "".
+
+    ``problems`` gathers what is wrong with which field, so that all of it is told at once.
+    """
+
+    def __init__(self, fields: Mapping[str, str]) -> None:
+        self._fields = dict(fields)
+        self.problems: dict[str, BadInput] = {}
+
+    def __getitem__(self, name: str) -> str:
+        return self._fields.get(name, "")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._fields)
+
+    def __len__(self) -> int:
+        return len(self._fields)
+
+    def text(self, name: str, most: int, *, required: bool = False) -> str:
+        """The field, at most ``most`` characters; a problem and "" when it is longer or missing."""
+        value = self[name]
+        if required and not value:
+            self.wrong(name, BadInput(f"form.no_{name}"))
+        if len(value) > most:
+            self.wrong(name, BadInput("form.too_long", most=most))
+            return ""
+        return value
+
+    def number(self, name: str, *, required: bool = False) -> int | None:
+        """A whole number that a database takes; None and a problem otherwise, None when empty and not required."""
+        value = self[name]
+        if not value and not required:
+            return None
+        if not (number := whole(value)):
+            self.wrong(name, BadInput(f"form.no_{name}"))
+        return number
+
+    def choice(self, name: str, among: Mapping[str, object] | frozenset[str], *, required: bool = False) -> str:
+        """One of ``among``; a problem and "" otherwise."""
+        value = self[name]
+        if value in among:
+            return value
+        if value or required:
+            self.wrong(name, BadInput(f"form.no_{name}"))
+        return ""
+
+    def day(self, name: str, *, required: bool = False) -> date | None:
+        """A date as browsers send it, 2026-03-05."""
+        value = self[name]
+        if not value and not required:
+            return None
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            self.wrong(name, BadInput(f"form.no_{name}"))
+            return None
+
+    def ticked(self, name: str) -> bool:
+        return bool(self[name])
+
+    def wrong(self, name: str, problem: BadInput) -> None:
+        """Keeps the first problem of a field."""
+        self.problems.setdefault(name, problem)
+
+
+def whole(value: str) -> int | None:
+    """A positive whole number that a database's integer can hold, or None."""
+    return int(value) if re.fullmatch(r"[0-9]{1,9}", value) and int(value) else None
+
+
+def parse(body: bytes, content_type: str) -> Form:
+    """A posted form. BadInput ``form.unreadable`` if it is not one, is not UTF-8 or has absurdly many fields."""
+    if body and content_type.partition(";")[0].strip().lower() != "application/x-www-form-urlencoded":
+        raise BadInput("form.unreadable")
+    return _form(body)
+
+
+def query(raw: bytes) -> Form:
+    """The fields after the address's question mark, under the same rules."""
+    return _form(raw)
+
+
+def _form(raw: bytes) -> Form:
+    try:
+        pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
+    except ValueError:
+        raise BadInput("form.unreadable") from None
+    return Form({clean(name): clean(value) for name, value in pairs})
+
+
+def once() -> str:
+    """The mark of one showing of a form: what is sent twice with the same mark is done once."""
+    return secrets.token_urlsafe(16)

@@ -1,0 +1,295 @@
+"""What the line tells, kept for the pages and passed on to every browser that looks.
+
+One task reads the line's socket. The live view is a few parts of HTML (``PARTS``); when something
+changes, the parts are rendered once for each language that somebody looks in, and only the changed
+ones are sent, the same bytes to all. A seat's own call is sent to that seat's people alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from crm.errors import BadInput, CentreError
+
+log = logging.getLogger(__name__)
+
+PARTS = ("line", "counts", "waiting", "seats", "trunks")
+BACKLOG = 64  # messages a browser may lag behind before it is cut off; it then reconnects and starts afresh
+HEARTBEAT = 15.0  # seconds
+ON_CALL = frozenset({"ringing", "talking", "hold"})
+
+Render = Callable[[str, str, Mapping[str, object]], str]  # (template, language, values) → HTML
+
+
+class Line(Protocol):
+    """The line, as the web sees it: ``centre.bus.Client``."""
+
+    def events(self) -> AsyncIterator[dict[str, Any]]:
+        """Every event from now on; a snapshot after each connection; ``{"event": "lost"}`` when it breaks."""
+
+    async def request(self, do: str, **fields: object) -> dict[str, Any]:
+        """The line's answer; CentreError with the line's own error id, or ``line.unreachable``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    linkedid: str
+    caller: str
+    origin: str
+    since: datetime
+    position: int | None
+    queue: str
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    seat: str
+    staff_id: int | None
+    state: str
+    since: datetime | None
+    linkedid: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trunk:
+    name: str
+    state: str
+    calls: int
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All that the live view shows. ``ami``: whether the line reaches Asterisk."""
+
+    at: datetime
+    waiting: tuple[Waiting, ...] = ()
+    seats: tuple[Seat, ...] = ()
+    trunks: tuple[Trunk, ...] = ()
+    ami: bool = False
+    callbacks_due: int = 0
+    callbacks_calling: int = 0
+
+    @property
+    def talking(self) -> int:
+        """Calls at a seat now."""
+        return len({seat.linkedid for seat in self.seats if seat.state in ("talking", "hold")})
+
+    @property
+    def down(self) -> tuple[Trunk, ...]:
+        """Trunks that raise the alarm."""
+        return tuple(trunk for trunk in self.trunks if trunk.state == "down")
+
+    def seats_by_state(self) -> Counter[str]:
+        return Counter(seat.state for seat in self.seats)
+
+    def seat(self, number: str | None) -> Seat | None:
+        return next((seat for seat in self.seats if seat.seat == number), None)
+
+
+def parse(message: Mapping[str, Any]) -> Snapshot:
+    """A snapshot off the wire. BadInput ``line.unreadable`` if it is not what the contract says."""
+    try:
+        return Snapshot(
+            at=_instant(message["at"]),
+            waiting=tuple(Waiting(str(w["linkedid"]), str(w.get("caller") or ""), str(w.get("origin") or ""),
+                                  _instant(w["since"]), w.get("position"), str(w.get("queue") or ""))
+                          for w in message["waiting"]),
+            seats=tuple(Seat(str(s["seat"]), s.get("staff_id"), str(s["state"]),
+                             _instant(s["since"]) if s.get("since") else None,
+                             str(s.get("linkedid") or ""), str(s.get("reason") or "")) for s in message["seats"]),
+            trunks=tuple(Trunk(str(t["name"]), str(t["state"]), int(t.get("calls") or 0)) for t in message["trunks"]),
+            ami=bool(message["line"]["ami"]),
+            callbacks_due=int(message["callbacks"]["due"]),
+            callbacks_calling=int(message["callbacks"]["calling"]),
+        )  # fmt: skip
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise BadInput("line.unreadable") from None
+
+
+@dataclass(eq=False)
+class Viewer:
+    """One open stream. ``seat``: whose calls it is told; ``live``: whether it shows the live view."""
+
+    language: str
+    seat: str | None
+    live: bool
+    queue: asyncio.Queue[bytes] = field(default_factory=lambda: asyncio.Queue(BACKLOG))
+
+    def put(self, message: bytes) -> bool:
+        """False when the browser does not keep up."""
+        try:
+            self.queue.put_nowait(message)
+        except asyncio.QueueFull:
+            return False
+        return True
+
+
+class Hub:
+    """The last snapshot, and who is to be told what changes.
+
+    Everything but ``snapshot`` and ``reachable`` belongs to the event loop; those two are replaced whole and may
+    be read from any thread.
+    """
+
+    def __init__(self, line: Line, render: Render, names: Callable[[], Mapping[int, str]]) -> None:
+        self._line = line
+        self._render = render
+        self._names = names  # of staff, by id; read in a thread
+        self._viewers: set[Viewer] = set()
+        self._parts: dict[str, dict[str, str]] = {}  # language → part → HTML
+        self._callers: dict[str, str] = {}  # linkedid → number, of calls that ring or wait
+        self.staff: Mapping[int, str] = {}
+        self.snapshot: Snapshot | None = None
+        self.reachable = False
+        self.counted: Counter[str] = Counter()  # answered, and ended by cause, since this process began
+        self.lag_s = 0.0  # of the last event, from the line's clock to ours
+
+    @property
+    def alarm(self) -> str:
+        """Why the live view cannot be believed whole: ``line``, ``asterisk``, ``trunk``, or ""."""
+        if not self.reachable or self.snapshot is None:
+            return "line"
+        if not self.snapshot.ami:
+            return "asterisk"
+        return "trunk" if self.snapshot.down else ""
+
+    async def run(self) -> None:
+        """Reads the line's events until cancelled."""
+        async for event in self._line.events():
+            try:
+                await self._take(event)
+            except CentreError as error:
+                log.error("the line sent what cannot be read: %s", error)
+
+    async def ask(self, do: str, **fields: object) -> dict[str, Any]:
+        """A request to the line: its reply, or the line's refusal as a CentreError."""
+        return await self._line.request(do, **fields)
+
+    async def _take(self, event: Mapping[str, Any]) -> None:
+        kind = event.get("event")
+        if isinstance(at := event.get("at"), str):
+            self.lag_s = max(0.0, (datetime.now(UTC) - _instant(at)).total_seconds())
+        if kind == "snapshot":
+            snapshot = parse(event)
+            for one in snapshot.waiting:
+                self._callers[one.linkedid] = one.caller
+            known = {w.linkedid for w in snapshot.waiting} | {s.linkedid for s in snapshot.seats}
+            self._callers = {linkedid: caller for linkedid, caller in self._callers.items() if linkedid in known}
+            if {s.staff_id for s in snapshot.seats} - {None} - self.staff.keys():
+                self.staff = await asyncio.to_thread(self._names)
+            before, self.snapshot, self.reachable = self.snapshot, snapshot, True
+            self._tell_live()
+            self._tell_seats(before, snapshot)
+        elif kind == "lost":
+            self.reachable = False
+            self._tell_live()
+        elif kind == "ringing":
+            seat, linkedid = str(event["seat"]), str(event["linkedid"])
+            self._callers[linkedid] = str(event.get("caller") or "")
+            if self.snapshot is not None:
+                self.snapshot = replace(self.snapshot, seats=tuple(
+                    replace(s, state="ringing", linkedid=linkedid) if s.seat == seat else s
+                    for s in self.snapshot.seats))  # fmt: skip
+            self._tell_seat(seat)
+        elif kind == "answered":
+            self.counted["answered"] += 1
+        elif kind == "ended":
+            self.counted[str(event.get("cause") or "unknown")] += 1
+
+    # ── what browsers are told ──
+    def parts(self, language: str) -> dict[str, str]:
+        """Every part of the live view as it is now."""
+        values = self.values()
+        return {part: self._render(f"live/{part}.html", language, values) for part in PARTS}
+
+    def values(self) -> dict[str, Any]:
+        """What the parts' templates show."""
+        return {"snapshot": self.snapshot, "alarm": self.alarm, "staff": self.staff}
+
+    def call_of(self, seat: str | None) -> tuple[str, str, str]:
+        """(linkedid, caller, state) of the call at a seat; three times "" when there is none."""
+        at = self.snapshot.seat(seat) if self.snapshot is not None and self.reachable else None
+        if at is None or at.state not in ON_CALL or not at.linkedid:
+            return "", "", ""
+        return at.linkedid, self.caller_of(at.linkedid), at.state
+
+    def caller_of(self, linkedid: str) -> str:
+        """The number of a call that is on now; "" when hidden or unknown."""
+        return self._callers.get(linkedid, "")
+
+    async def stream(self, viewer: Viewer, until: datetime) -> AsyncIterator[bytes]:
+        """Server-sent events: all that is so now, then every change, until ``until`` or the browser lags."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + (until - datetime.now(UTC)).total_seconds()
+        if viewer.live:
+            self._refresh(viewer.language)
+        self._viewers.add(viewer)
+        try:
+            yield b"retry: 2000\n\n"
+            if viewer.live:
+                yield _event("live", self._parts[viewer.language])
+            yield self._call_event(viewer)
+            while viewer in self._viewers and loop.time() < end:
+                try:
+                    message = await asyncio.wait_for(viewer.queue.get(), HEARTBEAT)
+                except TimeoutError:
+                    message = b":\n\n"
+                yield message
+        finally:
+            self._viewers.discard(viewer)
+
+    def close(self) -> None:
+        """Ends every stream, so that the server can stop."""
+        for viewer in list(self._viewers):
+            self._viewers.discard(viewer)
+            viewer.put(b":\n\n")
+
+    def _tell_live(self) -> None:
+        for language in {viewer.language for viewer in self._viewers if viewer.live}:
+            self._refresh(language)
+
+    def _refresh(self, language: str) -> None:
+        now, before = self.parts(language), self._parts.get(language, {})
+        self._parts[language] = now
+        changed = {part: html for part, html in now.items() if before.get(part) != html}
+        if changed:
+            self._send(_event("live", changed),
+                       [v for v in self._viewers if v.live and v.language == language])  # fmt: skip
+
+    def _tell_seats(self, before: Snapshot | None, now: Snapshot) -> None:
+        for seat in now.seats:
+            was = before.seat(seat.seat) if before is not None else None
+            if was is None or (was.state, was.linkedid) != (seat.state, seat.linkedid):
+                self._tell_seat(seat.seat)
+
+    def _tell_seat(self, seat: str) -> None:
+        for viewer in [v for v in self._viewers if v.seat == seat]:
+            self._send(self._call_event(viewer), [viewer])
+
+    def _call_event(self, viewer: Viewer) -> bytes:
+        linkedid, caller, state = self.call_of(viewer.seat)
+        html = self._render("live/call.html", viewer.language,
+                            {"linkedid": linkedid, "caller": caller, "state": state}) if linkedid else ""  # fmt: skip
+        return _event("call", {"html": html, "linkedid": linkedid, "state": state})
+
+    def _send(self, message: bytes, viewers: Iterable[Viewer]) -> None:
+        for viewer in viewers:
+            if not viewer.put(message):
+                self._viewers.discard(viewer)
+
+
+def _event(name: str, data: Mapping[str, str]) -> bytes:
+    return f"event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode()
+
+
+def _instant(value: Any) -> datetime:
+    at = datetime.fromisoformat(value)
+    return at if at.tzinfo else at.replace(tzinfo=UTC)

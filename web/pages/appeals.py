@@ -1,0 +1,104 @@
+"""Appeals: found, read whole, and acted upon by departments and the control desk."""
+
+from __future__ import annotations
+
+from datetime import datetime, time
+from http import HTTPStatus
+from typing import Any
+
+from starlette.responses import Response
+
+from crm import addresses, appeals, citizens, departments, life, people
+from crm.appeals import Appeal
+from crm.citizens import Citizen
+from crm.clock import KYIV
+from crm.errors import BadInput, CentreError, IllegalAction, NotFound, Stale
+from crm.life import Action, State
+from crm.people import Staff
+from web import forms, reads
+from web.visit import STATUS, Visit
+
+PAGE = 50
+NOTE_MOST = 4000
+# What a machine or the resident's own word does, and so no form on the appeal's page.
+NOT_BY_HAND = frozenset({Action.ASK, Action.CONFIRM, Action.NOT_SOLVED, Action.GIVE_UP, Action.RESUME})
+
+
+def search(visit: Visit) -> Response:
+    """Appeals by what the address says; with nothing said, an executor's own work, nearest deadline first."""
+    asked, scope = visit.query, visit.person.department_id
+    number, subject, before = asked.number("number"), asked.number("subject"), asked.number("before")
+    department = scope or asked.number("department")
+    state, overdue = asked.choice("state", frozenset(State)), asked.ticked("overdue")
+    filtered = any((number, subject, before, state, overdue))
+    with visit.db.read() as conn:
+        if scope is not None and not filtered:
+            found = appeals.for_department(conn, scope, PAGE)
+        else:
+            found = appeals.search(
+                conn, states=[State(state)] if state else (), department_id=department, subject_id=subject,
+                overdue_at=visit.now if overdue else None, number=number, limit=PAGE, before_id=before,
+            )  # fmt: skip
+        lists: dict[str, Any] = {"departments": departments.departments(conn), "subjects": departments.subjects(conn)}
+    kept = {name: asked[name] for name in ("number", "state", "department", "subject", "overdue") if asked[name]}
+    more = {**kept, "before": str(found[-1].id)} if filtered or scope is None else {}
+    return visit.page("appeals.html", found=found, asked=asked, states=tuple(State), kept=kept,
+                      more=more if len(found) == PAGE else {}, **lists)  # fmt: skip
+
+
+def show(visit: Visit) -> Response:
+    return _page(visit, _appeal(visit), forms.Form({}))
+
+
+def act(visit: Visit) -> Response:
+    """One action on an appeal, on the version that the person has seen."""
+    form, appeal = visit.form, _appeal(visit)
+    action = form["action"]
+    if action not in possible(visit.person, appeal):
+        return _page(visit, appeal, form, IllegalAction("appeal.illegal_action", state=appeal.state, action=action))
+    note = form.text("note", NOTE_MOST, required=action in life.NEEDS_NOTE)
+    department = form.number("department", required=action == Action.ASSIGN)
+    until = form.day("until", required=action == Action.PLAN)
+    version = form.number("version", required=True)
+    if form.problems:
+        return _page(visit, appeal, form, next(iter(form.problems.values())))
+    try:
+        with visit.db.write() as conn:
+            appeals.act(conn, appeal.id, Action(action), now=visit.now, staff_id=visit.person.id,
+                        department_id=department, note=note, version=version,
+                        until=datetime.combine(until, time(8), KYIV) if until else None)  # fmt: skip
+    except (Stale, IllegalAction, BadInput) as error:
+        return _page(visit, _appeal(visit), form, error)
+    visit.poke_line("callbacks" if action == Action.EXECUTE else "appeals")
+    return visit.go(f"/appeals/{appeal.number}?done=acted")
+
+
+def possible(person: Staff, appeal: Appeal) -> tuple[Action, ...]:
+    """What this person may do to the appeal by hand: what its state allows and his role does, his department's only."""
+    if person.department_id not in (None, appeal.department_id):
+        return ()
+    return tuple(action for action in life.possible(appeal.state)
+                 if action not in NOT_BY_HAND and people.may(person.role, people.permission_for(action)))  # fmt: skip
+
+
+def _appeal(visit: Visit) -> Appeal:
+    """The appeal of the address. NotFound also for another department's: it is not said that it exists."""
+    with visit.db.read() as conn:
+        appeal = appeals.by_number(conn, visit.number("number"))
+    if appeal is None or visit.person.department_id not in (None, appeal.department_id):
+        raise NotFound("appeal.unknown")
+    return appeal
+
+
+def _page(visit: Visit, appeal: Appeal, typed: forms.Form, problem: CentreError | None = None) -> Response:
+    with visit.db.read() as conn:
+        building = addresses.find_building(conn, appeal.building_id) if appeal.building_id else None
+        citizen: Citizen | None = citizens.get(conn, appeal.citizen_id) if appeal.citizen_id else None
+        values: dict[str, Any] = {
+            "history": appeals.history(conn, appeal.id), "calls": reads.calls_of_appeal(conn, appeal.id),
+            "departments": departments.departments(conn),
+        }  # fmt: skip
+    visit.looked_at(("appeal", appeal.id))
+    return visit.page("appeal.html", status=STATUS[type(problem)] if problem else HTTPStatus.OK, appeal=appeal,
+                      citizen=citizen, building=building, actions=possible(visit.person, appeal), typed=typed,
+                      problem=problem, needs_note=life.NEEDS_NOTE, **values)  # fmt: skip

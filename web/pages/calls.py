@@ -1,0 +1,259 @@
+"""A call at the desk: who calls, what was said before, the appeals it brings, and what the call was."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection
+from starlette.responses import JSONResponse, Response
+
+from crm import addresses, appeals, calls, citizens, confirmations, departments, phones
+from crm.addresses import BuildingLine
+from crm.appeals import Appeal, AppealLine
+from crm.calls import Call, Outcome
+from crm.citizens import Citizen
+from crm.confirmation_rules import Result
+from crm.confirmations import Pending
+from crm.errors import BadInput, CentreError, NotFound
+from crm.people import Permission
+from web import forms, reads
+from web.forms import Form
+from web.render import line_of
+from web.visit import Visit
+
+# What a person may say that a call was; the rest of Outcome follows from what was done in it.
+SAID = (Outcome.CONSULTED, Outcome.ABOUT_APPEAL, Outcome.WRONG_NUMBER, Outcome.SILENT, Outcome.PRANK,
+        Outcome.TRANSFERRED)  # fmt: skip
+SUGGESTIONS = 10
+NAME_MOST, TEXT_MOST, FLAT_MOST, PLACE_MOST, ADDRESS_MOST = 200, 8000, 20, 200, 200
+
+
+def recent(visit: Visit) -> Response:
+    with visit.db.read() as conn:
+        found = calls.recent(conn)
+    return visit.page("calls.html", calls=found, unsettled=False)
+
+
+def unsettled(visit: Visit) -> Response:
+    """Answered calls of which nobody has said what they were."""
+    with visit.db.read() as conn:
+        found = calls.unsettled(conn)
+    return visit.page("calls.html", calls=found, unsettled=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """All that is known when a call rings. ``call`` is None while the call is not on record yet."""
+
+    linkedid: str
+    caller: str
+    call: Call | None
+    known: list[Citizen] = field(default_factory=list)
+    of_caller: list[AppealLine] = field(default_factory=list)
+    building: BuildingLine | None = None
+    of_building: list[AppealLine] = field(default_factory=list)
+    pending: Pending | None = None
+    here: list[Appeal] = field(default_factory=list)  # what this call is about
+    recordings: list[reads.Recording] = field(default_factory=list)
+
+
+def show(visit: Visit) -> Response:
+    card = _card(visit)
+    return _page(visit, card, _filled(card))
+
+
+def register(visit: Visit) -> Response:
+    """A new appeal. The same showing of the form makes one, however often it is sent."""
+    form = visit.form
+    if form["do"] == "find":
+        return _page(visit, _card(visit), dict(form))
+    name = form.text("name", NAME_MOST, required=True)
+    phone = phones.parse_phone(form["phone"])
+    if form["phone"] and not phone:
+        form.wrong("phone", BadInput("form.no_phone"))
+    subject = form.number("subject", required=True)
+    text = form.text("text", TEXT_MOST, required=True)
+    flat, place = form.text("flat", FLAT_MOST), form.text("place", PLACE_MOST)
+    mark = form.text("once", 40, required=True)
+    with visit.db.read() as conn:
+        building, _ = _building(conn, form)
+    if building is None and not place:
+        form.wrong("address", BadInput("form.no_address"))
+    if form.problems or subject is None:
+        return _page(visit, _card(visit), dict(form), again=True)
+    linkedid = visit.path("linkedid")
+    try:
+        with visit.db.write() as conn:
+            if not calls.taken_once(conn, "form", f"{visit.person.id}:{mark}", visit.now):
+                return visit.go(f"/calls/{linkedid}?done=already#here")
+            call = calls.get(conn, linkedid)
+            citizen_id = _applicant(conn, visit, name, phone, building, flat, call)
+            made = appeals.register(
+                conn, now=visit.now, citizen_id=citizen_id, building_id=building.id if building else None, flat=flat,
+                place=place, subject_id=subject, text=text, channel="phone", staff_id=visit.person.id,
+                linkedid=linkedid,
+            )  # fmt: skip
+            if call is not None:
+                calls.set_citizen(conn, linkedid, citizen_id)
+    except CentreError as error:
+        return _page(visit, _card(visit), dict(form), problem=error, again=True)
+    visit.poke_line("appeals")
+    return visit.go(f"/calls/{linkedid}?saved={made.number}#here")
+
+
+def settle(visit: Visit) -> Response:
+    """Says what the call was."""
+    said = visit.form["outcome"]
+    if said not in SAID:
+        raise BadInput("form.no_outcome")
+    linkedid = visit.path("linkedid")
+    with visit.db.write() as conn:
+        calls.settle(conn, linkedid, Outcome(said), visit.person.id, visit.now)
+    return visit.go(f"/calls/{linkedid}?done=settled")
+
+
+def answer(visit: Visit) -> Response:
+    """The caller's word on an appeal that awaits it, heard in this call."""
+    form, linkedid = visit.form, visit.path("linkedid")
+    result, note = form["result"], form.text("note", TEXT_MOST)
+    number = form.number("number", required=True)
+    if result not in set(Result):
+        form.wrong("result", BadInput("form.no_result"))
+    elif result != Result.SOLVED and not note:
+        form.wrong("note", BadInput("form.no_remains"))
+    if form.problems or number is None:
+        card = _card(visit)
+        return _page(visit, card, _filled(card), problem=next(iter(form.problems.values())), again=True)
+    with visit.db.write() as conn:
+        caller = _caller(visit, calls.get(conn, linkedid), linkedid)
+        pending = confirmations.pending_for(conn, caller) if caller else None
+        if pending is None:
+            raise BadInput("confirmation.not_theirs")
+        confirmations.answer(conn, number=number, result=Result(result), now=visit.now, linkedid=linkedid,
+                             citizen_id=pending.citizen_id, staff_id=visit.person.id, note=note)  # fmt: skip
+    visit.poke_line("callbacks")
+    return visit.go(f"/calls/{linkedid}?done=heard")
+
+
+def suggest(visit: Visit) -> Response:
+    """Addresses for what has been typed so far, for the page's script: [{"value", "label"}]."""
+    text = visit.query.text("q", ADDRESS_MOST)
+    with visit.db.read() as conn:
+        found = addresses.suggest(conn, text, SUGGESTIONS) if text else []
+    return JSONResponse([{"value": line_of(b), "label": _label(visit, b)} for b in found])
+
+
+def building(visit: Visit) -> Response:
+    """The history of the address that has been typed, as a part of the page, for its script."""
+    with visit.db.read() as conn:
+        found, _ = _building(conn, visit.query)
+        lines = appeals.of_building(conn, found.id) if found else []
+    if found is not None:
+        visit.looked_at(("building", found.id), why=visit.query.text("linkedid", 64))
+    return visit.page("call/building.html", building=found, of_building=lines)
+
+
+def _card(visit: Visit) -> Card:
+    """What is on record; the look at it is logged. NotFound for a call that neither the record nor the line knows."""
+    linkedid = visit.path("linkedid")
+    with visit.db.read() as conn:
+        call = calls.get(conn, linkedid)
+        caller = _caller(visit, call, linkedid)
+        known = citizens.by_phone(conn, caller) if caller else []
+        if call is not None and call.citizen_id is not None:
+            said = citizens.get(conn, call.citizen_id)
+            known = [said, *(citizen for citizen in known if citizen.id != said.id)]
+        place = _place(conn, visit, known)
+        card = Card(
+            linkedid, caller, call, known,
+            appeals.of_caller(conn, caller) if caller else [],
+            place, appeals.of_building(conn, place.id) if place else [],
+            confirmations.pending_for(conn, caller) if caller else None,
+            [appeals.get(conn, id) for id in calls.appeals_of(conn, linkedid)],
+            reads.recordings_of(conn, linkedid),
+        )  # fmt: skip
+    visit.looked_at(("call", linkedid), *([("building", card.building.id)] if card.building else []))
+    return card
+
+
+def _caller(visit: Visit, call: Call | None, linkedid: str) -> str:
+    if call is not None:
+        return call.caller
+    snapshot = visit.parts.hub.snapshot
+    if snapshot is None or linkedid not in {s.linkedid for s in snapshot.seats}:
+        raise NotFound("call.unknown")
+    return visit.parts.hub.caller_of(linkedid)
+
+
+def _place(conn: Connection, visit: Visit, known: list[Citizen]) -> BuildingLine | None:
+    """The building whose history is shown: the one typed, else where the caller lives."""
+    if visit.form["address"]:
+        return _building(conn, visit.form)[0]
+    homes = [citizen.building_id for citizen in known if citizen.building_id is not None]
+    return addresses.find_building(conn, homes[0]) if homes else None
+
+
+def _building(conn: Connection, form: Form) -> tuple[BuildingLine | None, list[BuildingLine]]:
+    """The building meant by the form, or those it may mean: a problem of the form when there is not one."""
+    text = form.text("address", ADDRESS_MOST)
+    chosen = form.number("building")
+    if chosen is not None and form["building_for"] == text:
+        return addresses.find_building(conn, chosen), []
+    found = addresses.suggest(conn, text, SUGGESTIONS) if text else []
+    exact = [b for b in found if addresses.fold(line_of(b)) == addresses.fold(text)]
+    if len(found) == 1 or len(exact) == 1:
+        return (exact or found)[0], []
+    if text:
+        form.wrong("address", BadInput("form.many_addresses" if found else "form.unknown_address"))
+    return None, found
+
+
+def _applicant(conn: Connection, visit: Visit, name: str, phone: str, building: BuildingLine | None, flat: str,
+               call: Call | None) -> int:  # fmt: skip
+    """The citizen of this name at this number (or whom this call is already said to be from), else a new one."""
+    candidates = citizens.by_phone(conn, phone) if phone else []
+    if call is not None and call.citizen_id is not None:
+        candidates.append(citizens.get(conn, call.citizen_id))
+    consents, home = visit.form.ticked("consent"), building.id if building else None
+    for citizen in candidates:
+        if citizen.name.casefold() == name.casefold():
+            if citizen.building_id is None and home is not None:
+                citizens.update(conn, citizen.id, building_id=home, flat=flat)
+            if phone:
+                citizens.add_phone(conn, citizen.id, phone, visit.now)
+            if citizen.auto_confirm != consents:
+                citizens.set_consent(conn, citizen.id, consents)
+            return citizen.id
+    return citizens.add(conn, now=visit.now, name=name, phones=[phone] if phone else [], building_id=home, flat=flat,
+                        language=call.language if call else visit.texts.language, auto_confirm=consents)  # fmt: skip
+
+
+def _filled(card: Card) -> dict[str, str]:
+    """The form as it is first shown: what is already known of the caller."""
+    first = card.known[0] if card.known else None
+    return {
+        "name": first.name if first else "",
+        "phone": phones.display(card.caller),
+        "address": line_of(card.building) if card.building else "",
+        "flat": first.flat if first else "",
+        "consent": "on" if first and first.auto_confirm else "",
+        "once": forms.once(),
+    }
+
+
+def _page(visit: Visit, card: Card, filled: dict[str, str], *, problem: CentreError | None = None,
+          again: bool = False) -> Response:  # fmt: skip
+    with visit.db.read() as conn:
+        subjects = departments.subjects(conn) if visit.can(Permission.REGISTER) else []
+        choices = _building(conn, Form(filled))[1] if filled.get("address") else []
+    saved = visit.query.number("saved")
+    show = visit.again if again else visit.page
+    return show("call.html", card=card, filled=Form(filled), subjects=subjects, choices=choices, problem=problem,
+                said=SAID, results=tuple(Result), saved=saved)  # fmt: skip
+
+
+def _label(visit: Visit, building: BuildingLine) -> str:
+    district = building.district_uk if visit.texts.language == "uk" else building.district_en
+    if building.old_name:
+        return visit.texts("call.once_named", district=district, old=building.old_name)
+    return district

@@ -1,0 +1,83 @@
+"""Calling residents back: who is due, the call, and what they said of each appeal."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from crm import citizens, confirmations
+from crm.confirmation_rules import Reached, Result
+from crm.errors import BadInput, CentreError
+from web import reads
+from web.visit import Visit
+
+# How a person says that a call went; the other endings are told by the telephone network.
+SAID = (Reached.ANSWERED, Reached.NO_ANSWER, Reached.BUSY, Reached.WRONG_NUMBER, Reached.DO_NOT_CALL)
+LISTED = 100
+NOTE_MOST = 4000
+
+
+def due(visit: Visit) -> Response:
+    """Callbacks that may be placed now, and those of this person that wait for their result."""
+    with visit.db.read() as conn:
+        found = confirmations.due(conn, visit.now, None, LISTED, visit.parts.rules)
+        open_ = [a for a in confirmations.open_attempts(conn) if a.staff_id == visit.person.id]
+        names = {a.citizen_id: citizens.get(conn, a.citizen_id).name for a in open_}
+    return visit.page("confirmations.html", due=found, mine=open_, names=names)
+
+
+def call(visit: Visit) -> Response:
+    """Asks the line to call: this person's seat first, then the resident. The line commits the attempt."""
+    callback_id = visit.number("callback_id")
+    if visit.seat is None:
+        raise BadInput("callback.needs_seat")
+    reply = visit.ask_line("call", callback_id=callback_id, seat=visit.seat, staff_id=visit.person.id)
+    if not reply.get("attempt"):  # there was no number left to call
+        return visit.go("/confirmations?done=no_number")
+    return visit.go(f"/confirmations/attempts/{reply['attempt']}")
+
+
+def attempt(visit: Visit) -> Response:
+    return _page(visit)
+
+
+def result(visit: Visit) -> Response:
+    """What came of the call: the resident's word on each appeal, or why there is none."""
+    form = visit.form
+    with visit.db.read() as conn:
+        one = reads.attempt_of(conn, visit.path("attempt_id"))
+        questions = confirmations.questions_of(conn, one.callback_id)
+    reached = form["reached"]
+    if reached not in SAID:
+        form.wrong("reached", BadInput("form.no_reached"))
+    said: list[tuple[int, Result, str]] = []
+    for question in questions if reached == Reached.ANSWERED else ():
+        word, note = form[f"result-{question.number}"], form.text(f"note-{question.number}", NOTE_MOST)
+        if word and word not in set(Result):
+            form.wrong(f"result-{question.number}", BadInput("form.no_result"))
+        elif word and word != Result.SOLVED and not note:
+            form.wrong(f"note-{question.number}", BadInput("form.no_remains"))
+        elif word:
+            said.append((question.number, Result(word), note))
+    if reached == Reached.ANSWERED and questions and not said and not form.problems:
+        form.wrong("reached", BadInput("form.no_result"))
+    if form.problems:
+        return _page(visit, next(iter(form.problems.values())))
+    heard_in = one.linkedid or one.id
+    with visit.db.write() as conn:
+        for number, word_said, note in said:
+            confirmations.answer(
+                conn, number=number, result=word_said, now=visit.now, linkedid=heard_in, attempt_id=one.id,
+                citizen_id=one.citizen_id, staff_id=visit.person.id, note=note,
+            )  # fmt: skip
+        confirmations.finish(conn, one.id, Reached(reached), visit.now, rules=visit.parts.rules, linkedid=heard_in)
+    visit.poke_line("callbacks")
+    return visit.go("/confirmations?done=result")
+
+
+def _page(visit: Visit, problem: CentreError | None = None) -> Response:
+    with visit.db.read() as conn:
+        one = reads.attempt_of(conn, visit.path("attempt_id"))
+        questions = confirmations.questions_of(conn, one.callback_id)
+    visit.looked_at(("citizen", one.citizen_id), why=one.id)
+    show = visit.again if problem else visit.page
+    return show("attempt.html", attempt=one, questions=questions, problem=problem, said=SAID, results=tuple(Result))

@@ -1,0 +1,82 @@
+"""What every answer carries and every question must pass: headers, the body's limit, origin and CSRF.
+
+No script and no style is inline, no page may be framed, nothing is loaded from elsewhere. A form is
+taken only from our own pages: its ``csrf`` field must match the session's, or, before there is a
+session, the one derived from the ``entry`` cookie; and ``Origin``, when sent, must be ours.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from urllib.parse import urlsplit
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from crm.errors import BadInput
+
+POLICY = ("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; "
+          "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'")  # fmt: skip
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+}
+
+
+class Headers:
+    """Adds ``HEADERS`` to every answer, and ``no-store`` to those that do not say how long they keep."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers[name] = value
+                headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        await self.app(scope, receive, guarded)
+
+
+async def body_of(request: Request, most: int) -> bytes:
+    """The request's body. BadInput ``form.too_big`` as soon as it is known to be longer than ``most`` bytes."""
+    if int(request.headers.get("content-length") or 0) > most:
+        raise BadInput("form.too_big")
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > most:
+            raise BadInput("form.too_big")
+    return bytes(body)
+
+
+def own_origin(request: Request) -> bool | None:
+    """Whether the browser says that the form is ours; None when it says nothing."""
+    origin = request.headers.get("origin")
+    if origin is None:
+        return None
+    return origin != "null" and urlsplit(origin).netloc == request.headers.get("host")
+
+
+def entry_csrf(secret: str, entry: str) -> str:
+    """The CSRF token of somebody without a session, from the random cookie he was given."""
+    return hmac.new(secret.encode(), b"entry:" + entry.encode(), hashlib.sha256).hexdigest()
+
+
+def same(one: str, other: str) -> bool:
+    """Equal, and not both empty; takes the same time wherever they differ."""
+    return bool(one) and hmac.compare_digest(one.encode(), other.encode())
