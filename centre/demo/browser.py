@@ -126,6 +126,14 @@ class Page:
     links: list[tuple[str, str]]
     text: str
 
+    @classmethod
+    def read(cls, response: httpx.Response) -> Page:
+        """The page that came, an error page too."""
+        reader = _Reader(str(response.url))
+        reader.feed(response.text)
+        return cls(str(response.url), response.status_code, response.text, reader.forms, reader.links,
+                   " ".join(reader.text))  # fmt: skip
+
     def form(self, path: str, answers: Mapping[str, str]) -> Form:
         """The first form that goes to ``path`` and has these fields; PageError if the page has none."""
         for form in self.forms:
@@ -176,10 +184,7 @@ class Browser:
 
     @staticmethod
     def _page(response: httpx.Response) -> Page:
-        reader = _Reader(str(response.url))
-        reader.feed(response.text)
-        page = Page(str(response.url), response.status_code, response.text, reader.forms, reader.links,
-                    " ".join(reader.text))  # fmt: skip
+        page = Page.read(response)
         if response.status_code >= 400:
             raise PageError(f"{response.request.method} {page.url}: {response.status_code}: {page.text[:400]}")
         return page
