@@ -15,6 +15,8 @@ from typing import Any
 
 from centre import settings as configuration
 from centre.settings import ROOT, Settings
+from centre.texts import of_error, sentence, terminal_language
+from crm.errors import CentreError
 
 
 def say(line: str) -> None:
@@ -95,8 +97,14 @@ def backup(args: argparse.Namespace) -> int:
 def restore(args: argparse.Namespace) -> int:
     from centre.backup import restore
 
-    settings = configuration.load(var=Path(args.into)) if args.into else configuration.load()
-    restore(Path(args.file), settings, force=args.force)
+    settings = configuration.load(var=Path(args.into).absolute()) if args.into else configuration.load()
+    done, language = restore(Path(args.file), settings, force=args.force), terminal_language()
+    say(sentence("restored.done", language, rows=done.rows, recordings=done.recordings, place=settings.var,
+                 made_at=f"{done.made_at:%Y-%m-%d %H:%M} UTC"))  # fmt: skip
+    if done.settings_left:
+        say(sentence("restored.settings_left", language, file=done.settings_left))
+    if done.replaced:
+        say(sentence("restored.replaced", language, files=", ".join(path.name for path in done.replaced)))
     return 0
 
 
@@ -132,6 +140,7 @@ def database(args: argparse.Namespace) -> int:
 
     url = configuration.load().database_url
     if args.what == "upgrade":
+        os.umask(0o077)
         store.migrate(url)
     print(store.current(url))
     return 0
@@ -188,7 +197,8 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--into", help="another folder instead of the settings' own")
     sub.add_argument("--force", action="store_true", help="replace what is there")
     command("doctor", doctor, "check machine, configuration and secrets; say what to do")
-    for name, text in (("calls", "calls on record"), ("appeals", "appeals on record"), ("seats", "seats and their SIP names")):
+    for name, text in (("calls", "calls on record"), ("appeals", "appeals on record"),
+                       ("seats", "seats and their SIP names")):  # fmt: skip
         sub = command(name, on_record, text)
         sub.add_argument("--json", action="store_true")
         sub.add_argument("--limit", type=int, default=1000)
@@ -213,7 +223,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; the process's exit code."""
     args = _parser().parse_args(argv)
     do: Callable[[argparse.Namespace], int] = args.do
-    return do(args)
+    try:
+        return do(args)
+    except CentreError as error:
+        say(of_error(error, terminal_language()))
+        return 1
 
 
 if __name__ == "__main__":
