@@ -18,6 +18,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from crm.clock import minutes
+from crm.confirmation_rules import Rules
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -122,6 +125,14 @@ class Settings(BaseSettings):
     @property
     def database_url(self) -> str:
         return self.database or f"sqlite:///{self.var / '1551.db'}"
+
+    @property
+    def callback_rules(self) -> Rules:
+        """The settings of confirmation callbacks, as the rules take them."""
+        return Rules(tries=self.callback_tries, retry_s=self.callback_retry, first_s=self.callback_first,
+                     ring_s=self.callback_ring, call_from=minutes(self.call_from), call_to=minutes(self.call_to),
+                     hourly_cap=self.callback_hourly_cap, inbound_wait_s=self.callback_inbound_wait,
+                     lines=self.callback_lines, prefixes=tuple(self.callback_prefixes))  # fmt: skip
 
     @property
     def seats(self) -> list[str]:

@@ -3,14 +3,39 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection
+import hmac
+import re
+import secrets
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Select, bindparam, func, select, union, update
+from sqlalchemy.dialects import postgresql, sqlite
 
+from crm import calls, clock, life, questions, texts
+from crm import history as records
+from crm.errors import BadInput, NotFound, Stale
 from crm.life import Action, Evidence, State
+from crm.schema import (
+    appeal,
+    appeal_call,
+    appeal_counter,
+    appeal_event,
+    building,
+    call,
+    citizen,
+    citizen_phone,
+    department,
+    staff,
+    street,
+    subject,
+)
+from crm.store import insert_row
 
+CHANNELS = ("phone", "web", "email", "facebook", "sms", "mobile", "visit")
+LONGEST_TEXT = 20_000
+LONGEST_NOTE = 4_000
 CODE_TRIES = 10  # wrong codes before an appeal cannot be asked about by number any more
 
 
@@ -27,6 +52,8 @@ class Registered:
 
 @dataclass(frozen=True, slots=True)
 class Appeal:
+    """An appeal as it stands."""
+
     id: int
     number: int
     code: str
@@ -97,16 +124,95 @@ class Event:
     evidence: dict[str, Any]
 
 
+_APPEAL: Select[Any] = (
+    select(*(appeal.c[name] for name in ("id", "number", "code", "citizen_id", "building_id", "flat", "place",
+                                         "subject_id")),
+           subject.c.name_uk, subject.c.name_en, appeal.c.text, appeal.c.channel, appeal.c.state,
+           appeal.c.department_id, department.c.name, appeal.c.returns, appeal.c.registered_at, appeal.c.due_at,
+           appeal.c.planned_for, appeal.c.executed_at, appeal.c.ended_at, appeal.c.version)
+    .select_from(appeal).join(subject).join(department, appeal.c.department_id == department.c.id)
+)  # fmt: skip
+_BY_ID = _APPEAL.where(appeal.c.id == bindparam("id"))
+_BY_NUMBER = _APPEAL.where(appeal.c.number == bindparam("number"))
+
+_noted = appeal_event.alias("noted")
+_answer = appeal_event.alias("answer")
+_LINES: Select[Any] = (
+    select(appeal.c.id, appeal.c.number, appeal.c.state, subject.c.name_uk, subject.c.name_en, appeal.c.text,
+           appeal.c.channel, appeal.c.department_id, department.c.name, appeal.c.citizen_id,
+           func.coalesce(citizen.c.name, ""), appeal.c.building_id, func.coalesce(street.c.name, ""),
+           func.coalesce(building.c.number, ""), appeal.c.flat, appeal.c.place, appeal.c.returns,
+           appeal.c.registered_at, appeal.c.due_at, appeal.c.planned_for, appeal.c.executed_at,
+           func.coalesce(_answer.c.note, ""), _answer.c.at, appeal.c.version)
+    .select_from(appeal).join(subject).join(department, appeal.c.department_id == department.c.id)
+    .join(citizen, appeal.c.citizen_id == citizen.c.id, isouter=True)
+    .join(building, appeal.c.building_id == building.c.id, isouter=True)
+    .join(street, building.c.street_id == street.c.id, isouter=True)
+    .join(_answer, isouter=True, onclause=_answer.c.id == (
+        select(func.max(_noted.c.id)).where(_noted.c.appeal_id == appeal.c.id, _noted.c.note != "").scalar_subquery()))
+)  # fmt: skip
+_NEWEST = (appeal.c.registered_at.desc(), appeal.c.id.desc())
+_OF_BUILDING = _LINES.where(appeal.c.building_id == bindparam("building")).order_by(*_NEWEST).limit(bindparam("limit"))
+_OF_CALLER = _LINES.where(appeal.c.id.in_(union(
+    select(appeal.c.id).join(citizen_phone, appeal.c.citizen_id == citizen_phone.c.citizen_id)
+    .where(citizen_phone.c.e164 == bindparam("e164"), citizen_phone.c.wrong.is_(False)),
+    # Registered in a call from this number without saying whose it is.
+    select(appeal.c.id).join(appeal_call).join(call, call.c.linkedid == appeal_call.c.linkedid)
+    .where(call.c.caller == bindparam("e164"), appeal.c.citizen_id.is_(None)),
+))).order_by(*_NEWEST).limit(bindparam("limit"))  # fmt: skip
+
+
 def register(conn: Connection, *, now: dt.datetime, citizen_id: int | None, building_id: int | None, subject_id: int,
              text: str, channel: str, staff_id: int | None, flat: str = "", place: str = "", linkedid: str = "",
              department_id: int | None = None) -> Registered:
     """Registers an appeal and assigns it to its subject's department (or ``department_id``): two events.
 
-    ``channel``: phone, web, email, facebook, sms, mobile. With ``linkedid``, the call is linked to it
-    and, if answered, settled as an appeal. BadInput for an empty or too long text, NotFound for an
-    unknown subject, building, citizen or department.
+    ``channel``: one of CHANNELS. With ``linkedid``, the call is linked to it and settled as an appeal.
+    BadInput for an empty or too long text, NotFound for an unknown subject, building, citizen or
+    department.
     """
-    raise NotImplementedError
+    text = texts.text(text, LONGEST_TEXT)
+    if not text:
+        raise BadInput("appeal.no_text")
+    if channel not in CHANNELS:
+        raise BadInput("appeal.channel")
+    about = conn.execute(select(subject.c.department_id, subject.c.term_days).where(subject.c.id == subject_id))
+    its_subject = about.one_or_none()
+    if its_subject is None:
+        raise NotFound("subject.unknown")
+    for table, given in ((citizen, citizen_id), (building, building_id), (department, department_id)):
+        if given is not None and conn.execute(select(1).where(table.c.id == given)).first() is None:
+            raise NotFound(f"{table.name}.unknown")
+    if department_id is None:
+        department_id = int(its_subject.department_id)
+    due_at = clock.due(now, its_subject.term_days)
+    code = f"{secrets.randbelow(10_000):04}"
+    number = _next_number(conn, now)
+    appeal_id = insert_row(conn, appeal, {
+        "number": number, "code": code, "citizen_id": citizen_id, "building_id": building_id,
+        "flat": texts.line(flat, 20), "place": texts.line(place, 200), "subject_id": subject_id, "text": text,
+        "channel": channel, "state": State.REGISTERED.value, "department_id": department_id, "registered_at": now,
+        "due_at": due_at})  # fmt: skip
+    records.add(conn, appeal_id, Action.REGISTER, State.REGISTERED, State.REGISTERED, now=now, staff_id=staff_id,
+                department_id=department_id)
+    registered = records.Standing(appeal_id, number, State.REGISTERED, 0, 1, citizen_id, subject_id, department_id)
+    records.move(conn, registered, Action.ASSIGN, now=now, staff_id=staff_id, department_id=department_id)
+    if linkedid:
+        calls.about(conn, linkedid, appeal_id, calls.Outcome.APPEAL, staff_id, now)
+    return Registered(appeal_id, number, code, due_at, department_id)
+
+
+def _next_number(conn: Connection, now: dt.datetime) -> int:
+    """Two digits of Kyiv's year, then six (or, in a very busy year, seven) of the order in it.
+
+    The counter's row is locked until the transaction ends: two registrations take turns.
+    """
+    year = now.astimezone(clock.KYIV).year % 100
+    dialect: Any = sqlite if conn.dialect.name == "sqlite" else postgresql
+    first = dialect.insert(appeal_counter).values(year=year, last=1)
+    following = first.on_conflict_do_update(index_elements=["year"], set_={"last": appeal_counter.c.last + 1})
+    order = conn.execute(following.returning(appeal_counter.c.last)).scalar_one()
+    return int(f"{year}{order:06}")
 
 
 def act(conn: Connection, appeal_id: int, action: Action, *, now: dt.datetime, staff_id: int | None = None,
@@ -118,40 +224,108 @@ def act(conn: Connection, appeal_id: int, action: Action, *, now: dt.datetime, s
     NOT_SOLVED ``evidence``. EXECUTE also schedules the confirmation. IllegalAction if the state does
     not allow it, Stale if ``version`` is not the appeal's, BadInput for what is missing.
     """
-    raise NotImplementedError
+    before = records.standing(conn, appeal_id)
+    if version is not None and version != before.version:
+        raise Stale("appeal.stale")
+    life.after(before.state, action, before.returns)  # said first: whatever else is missing, this cannot be done
+    note = texts.text(note, LONGEST_NOTE)
+    if action in life.NEEDS_NOTE and not note:
+        raise BadInput("appeal.needs_note")
+    kept = records.evidence_of(life.check_evidence(evidence)) if action in life.NEEDS_EVIDENCE else {}
+    changes = _changes(conn, before, action, now, department_id, until)
+    done = records.move(conn, before, action, now=now, staff_id=staff_id, note=note, evidence=kept, **changes)
+    if action is Action.EXECUTE:
+        questions.ask(conn, done, now)
+    elif before.state is State.AWAITING and done.state is not State.AWAITING:
+        results = {Action.CONFIRM: "solved", Action.NOT_SOLVED: "not_solved", Action.GIVE_UP: questions.GIVEN_UP}
+        questions.answered(conn, appeal_id, results.get(action, questions.GONE), now)
+    if evidence is not None and action in life.NEEDS_EVIDENCE:
+        calls.about(conn, evidence.linkedid, appeal_id, calls.Outcome.CONFIRMED, staff_id, now)
+    return get(conn, appeal_id)
+
+
+def _changes(conn: Connection, before: records.Standing, action: Action, now: dt.datetime,
+             department_id: int | None, until: dt.datetime | None) -> dict[str, Any]:
+    """What an action changes beside the state."""
+    match action:
+        case Action.ASSIGN:
+            if department_id is None:
+                raise BadInput("appeal.needs_department")
+            if conn.execute(select(1).where(department.c.id == department_id)).first() is None:
+                raise NotFound("department.unknown")
+            return {"department_id": department_id}
+        case Action.EXECUTE:
+            return {"executed_at": now}
+        case Action.PLAN:
+            if until is None or until <= now:
+                raise BadInput("appeal.needs_date")
+            return {"planned_for": until}
+        case Action.RESUME:
+            days = conn.execute(select(subject.c.term_days).where(subject.c.id == before.subject_id)).scalar_one()
+            return {"planned_for": None, "due_at": clock.due(now, days)}
+    return {}
 
 
 def get(conn: Connection, appeal_id: int) -> Appeal:
     """NotFound if there is none."""
-    raise NotImplementedError
+    row = conn.execute(_BY_ID, {"id": appeal_id}).one_or_none()
+    if row is None:
+        raise NotFound("appeal.unknown")
+    return _appeal(row)
 
 
 def by_number(conn: Connection, number: int) -> Appeal | None:
-    raise NotImplementedError
+    """None if there is none."""
+    row = conn.execute(_BY_NUMBER, {"number": number}).one_or_none() if 0 < number < 2**31 else None
+    return None if row is None else _appeal(row)
+
+
+def _appeal(row: Iterable[Any]) -> Appeal:
+    fields = dict(zip(Appeal.__dataclass_fields__, row, strict=True))
+    return Appeal(**{**fields, "state": State(fields["state"])})
 
 
 def by_number_and_code(conn: Connection, number: str, code: str, now: dt.datetime) -> Appeal | None:
     """The appeal for a caller who keyed in its number and code; None if either is wrong.
 
     Counts failures (so it needs a writing connection) and says None for ever after CODE_TRIES in a
-    row. Anything may be given: what is not digits is simply wrong.
+    row: an operator can still be asked. Anything may be given: what is not digits is simply wrong.
     """
-    raise NotImplementedError
+    if not re.fullmatch(r"[0-9]{8,9}", number) or not re.fullmatch(r"[0-9]{4}", code):
+        return None
+    found = by_number(conn, int(number))
+    if found is None:
+        return None
+    its = appeal.c.id == found.id
+    failures = conn.execute(select(appeal.c.code_failures).where(its).with_for_update()).scalar_one()
+    if failures >= CODE_TRIES:
+        return None
+    right = hmac.compare_digest(found.code, code)
+    if failures or not right:
+        conn.execute(update(appeal).where(its).values(code_failures=0 if right else failures + 1))
+    return found if right else None
 
 
 def history(conn: Connection, appeal_id: int) -> list[Event]:
     """All of it, oldest first."""
-    raise NotImplementedError
+    e = appeal_event.c
+    lines: Select[Any] = (
+        select(e.id, e.at, e.action, e.from_state, e.to_state, e.staff_id, func.coalesce(staff.c.name, ""),
+               e.department_id, e.note, e.evidence)
+        .join(staff, e.staff_id == staff.c.id, isouter=True).where(e.appeal_id == appeal_id).order_by(e.id)
+    )  # fmt: skip
+    rows: Iterable[Any] = conn.execute(lines)
+    return [Event(r[0], r[1], Action(r[2]), State(r[3]), State(r[4]), *r[5:]) for r in rows]
 
 
 def of_caller(conn: Connection, e164: str, limit: int = 20) -> list[AppealLine]:
-    """The appeals of whoever is known at this number, or called from it, newest first; one query."""
-    raise NotImplementedError
+    """The appeals of whoever is known at this number, or called from it unnamed, newest first; one query."""
+    return _lines(conn.execute(_OF_CALLER, {"e164": e164, "limit": limit})) if e164 else []
 
 
 def of_building(conn: Connection, building_id: int, limit: int = 20) -> list[AppealLine]:
     """The building's appeals by anyone, newest first; one query."""
-    raise NotImplementedError
+    return _lines(conn.execute(_OF_BUILDING, {"building": building_id, "limit": limit}))
 
 
 def search(conn: Connection, *, states: Collection[State] = (), department_id: int | None = None,
@@ -162,14 +336,39 @@ def search(conn: Connection, *, states: Collection[State] = (), department_id: i
 
     ``overdue_at``: still open with the deadline before it.
     """
-    raise NotImplementedError
+    query = _LINES
+    exact = {"department_id": department_id, "subject_id": subject_id, "citizen_id": citizen_id,
+             "building_id": building_id, "number": number}  # fmt: skip
+    for column, value in exact.items():
+        if value is not None:
+            query = query.where(appeal.c[column] == value)
+    if states:
+        query = query.where(appeal.c.state.in_([state.value for state in states]))
+    if overdue_at is not None:
+        query = query.where(appeal.c.due_at < overdue_at, appeal.c.state.in_([state.value for state in life.OPEN]))
+    if before_id is not None:
+        query = query.where(appeal.c.id < before_id)
+    return _lines(conn.execute(query.order_by(appeal.c.id.desc()).limit(limit)))
 
 
 def for_department(conn: Connection, department_id: int, limit: int = 50) -> list[AppealLine]:
     """What the department has to act on (assigned, in work, returned), nearest deadline first."""
-    raise NotImplementedError
+    to_act = appeal.c.state.in_([state.value for state in life.TO_ACT])
+    theirs = _LINES.where(appeal.c.department_id == department_id, to_act)
+    return _lines(conn.execute(theirs.order_by(appeal.c.due_at, appeal.c.id).limit(limit)))
+
+
+def _lines(rows: Iterable[Any]) -> list[AppealLine]:
+    return [AppealLine(row[0], row[1], State(row[2]), *row[3:]) for row in rows]
 
 
 def resume_planned(conn: Connection, now: dt.datetime) -> list[int]:
-    """Brings the planned appeals whose date has come back to their departments: their ids."""
-    raise NotImplementedError
+    """Brings the planned appeals whose date has come back to their departments: their ids.
+
+    Their term begins anew.
+    """
+    due = select(appeal.c.id).where(appeal.c.state == State.PLANNED.value, appeal.c.planned_for <= now)
+    ids = list(conn.execute(due.order_by(appeal.c.planned_for, appeal.c.id)).scalars())
+    for appeal_id in ids:
+        act(conn, appeal_id, Action.RESUME, now=now)
+    return ids

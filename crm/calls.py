@@ -8,10 +8,21 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
+
+from crm import citizens, texts
+from crm.errors import BadInput, NotFound
+from crm.schema import appeal_call, call, call_event, taken
+from crm.schema import seat_event as seat_events
+from crm.store import insert_or_ignore, insert_row
+
+ORIGINS = ("landline", "mobile", "seat", "centre")
+UNKNOWN_ORIGIN = "unknown"  # of a call first heard of in its middle; mended when its arrival is told
 
 
 class Direction(StrEnum):
+    """Who called whom."""
+
     IN = "in"
     OUT = "out"
 
@@ -34,7 +45,7 @@ class Outcome(StrEnum):
     APPEAL = "appeal"
     CONSULTED = "consulted"
     ABOUT_APPEAL = "about_appeal"  # about one registered before
-    CONFIRMED = "confirmed"  # a confirmation's answers were taken
+    CONFIRMED = "confirmed"  # a confirmation: the answers, or its attempt, say how it went
     WRONG_NUMBER = "wrong_number"
     SILENT = "silent"
     PRANK = "prank"
@@ -53,6 +64,8 @@ class Arrived:
 
 @dataclass(frozen=True, slots=True)
 class Call:
+    """A call's record; ``wait_s``, ``talk_s`` and ``hold_s`` in seconds, None until known."""
+
     id: int
     linkedid: str
     direction: Direction
@@ -78,94 +91,189 @@ class Call:
     outcome: str
 
 
+_FIELDS = tuple(Call.__dataclass_fields__)
+_CALL = select(*(call.c[name] for name in _FIELDS))
+_BY_LINKEDID = _CALL.where(call.c.linkedid == bindparam("linkedid"))
+_UPDATE = update(call).where(call.c.linkedid == bindparam("of"))
+
+
 def arrived(conn: Connection, linkedid: str, *, at: dt.datetime, origin: str, caller: str = "", language: str = "",
             direction: Direction = Direction.IN, source: str = "live") -> Arrived:
-    """Stores a call, once, however often it is told. ``caller``: E.164 or "". ``language``: "" takes
-    the caller's last one, else Ukrainian. BadInput for a linkedid that Asterisk would not make."""
-    raise NotImplementedError
+    """Stores a call, once, however often it is told.
+
+    ``origin``: landline, mobile, seat or centre. ``caller``: E.164 or "". ``language``: "" takes the
+    caller's last one, else Ukrainian. BadInput for a linkedid that Asterisk would not make.
+    """
+    texts.linkedid(linkedid)
+    if origin not in (*ORIGINS, UNKNOWN_ORIGIN):
+        raise BadInput("call.origin")
+    language = language or citizens.language_of(conn, caller) or "uk"
+    new = insert_or_ignore(conn, call, {"linkedid": linkedid, "direction": direction.value, "origin": origin,
+                                        "caller": caller, "language": language, "arrived_at": at, "source": source})
+    if not new and origin != UNKNOWN_ORIGIN:
+        untold = (call.c.linkedid == linkedid) & (call.c.origin == UNKNOWN_ORIGIN)
+        conn.execute(update(call).where(untold).values(origin=origin, caller=caller, language=language,
+                                                       direction=direction.value, arrived_at=at))
+    known = conn.execute(select(call.c.id, call.c.language).where(call.c.linkedid == linkedid)).one()
+    return Arrived(known.id, linkedid, new, known.language)
 
 
 def get(conn: Connection, linkedid: str) -> Call | None:
-    raise NotImplementedError
+    """None if there is none."""
+    row = conn.execute(_BY_LINKEDID, {"linkedid": linkedid}).one_or_none()
+    return None if row is None else _call(row)
+
+
+def _call(row: Row[Any]) -> Call:
+    fields = dict(zip(_FIELDS, row, strict=True))
+    return Call(**{**fields, "direction": Direction(fields["direction"])})
+
+
+def _known(conn: Connection, linkedid: str, at: dt.datetime) -> Call:
+    """The call; one that is heard of in its middle is stored now, so that nothing of it is lost."""
+    known = get(conn, linkedid)
+    if known is None:
+        arrived(conn, linkedid, at=at, origin=UNKNOWN_ORIGIN)
+        known = get(conn, linkedid)
+        assert known is not None  # noqa: S101  # inserted just now
+    return known
 
 
 def choose(conn: Connection, linkedid: str, at: dt.datetime, choice: str, language: str = "") -> None:
-    """What was chosen in the menu: queue, status, confirm, closed."""
-    raise NotImplementedError
+    """What was chosen in the menu: queue, status, confirm, closed. ``language``: "" leaves it."""
+    _known(conn, linkedid, at)
+    values = {"choice": texts.line(choice, 10), **({"language": language} if language else {})}
+    conn.execute(_UPDATE.values(values), {"of": linkedid})
 
 
 def queued(conn: Connection, linkedid: str, at: dt.datetime, queue: str, position: int | None = None,
            told_wait_s: int | None = None) -> None:
     """Entered the queue; told again, the first time and place stay."""
-    raise NotImplementedError
+    known = _known(conn, linkedid, at)
+    if known.queued_at is None:
+        conn.execute(_UPDATE.values(queued_at=at, queue=queue, position=position, told_wait_s=told_wait_s,
+                                    choice=known.choice or "queue"), {"of": linkedid})
+        add_event(conn, linkedid, at, "queued", data={"queue": queue, "position": position})
+    elif known.position is None and position is not None:
+        conn.execute(_UPDATE.values(position=position), {"of": linkedid})
 
 
 def rang(conn: Connection, linkedid: str, seat: str, at: dt.datetime) -> None:
-    raise NotImplementedError
+    """Rang at a seat."""
+    _known(conn, linkedid, at)
+    add_event(conn, linkedid, at, "rang", seat)
 
 
 def answered(conn: Connection, linkedid: str, seat: str, at: dt.datetime, staff_id: int | None = None) -> None:
     """A seat took it. The first answer ends the wait, the last one's seat and person are kept."""
-    raise NotImplementedError
+    known = _known(conn, linkedid, at)
+    waited = (at - known.queued_at).total_seconds() if known.queued_at else None
+    conn.execute(_UPDATE.values(
+        answered_at=known.answered_at or at, seat=seat, staff_id=staff_id if staff_id is not None else known.staff_id,
+        wait_s=known.wait_s if known.wait_s is not None else waited and max(0.0, waited)), {"of": linkedid})
+    add_event(conn, linkedid, at, "answered", seat, {} if staff_id is None else {"staff_id": staff_id})
 
 
 def held(conn: Connection, linkedid: str, at: dt.datetime, seat: str, seconds: float) -> None:
     """Adds to the time on hold."""
-    raise NotImplementedError
+    _known(conn, linkedid, at)
+    conn.execute(_UPDATE.values(hold_s=call.c.hold_s + max(0.0, seconds)), {"of": linkedid})
+    add_event(conn, linkedid, at, "held", seat, {"seconds": round(seconds, 3)})
 
 
 def transferred(conn: Connection, linkedid: str, at: dt.datetime, seat: str, to: str) -> None:
-    raise NotImplementedError
+    """Passed on by ``seat``."""
+    _known(conn, linkedid, at)
+    add_event(conn, linkedid, at, "transferred", seat, {"to": texts.line(to, 80)})
 
 
 def ended(conn: Connection, linkedid: str, at: dt.datetime, cause: EndCause, wait_s: float | None = None,
           talk_s: float | None = None, hold_s: float | None = None) -> None:
-    """Ended, once: told again (by the spool, by queue_log), it fills in only what was missing."""
-    raise NotImplementedError
+    """Ended, once: told again (by the spool, by queue_log), it fills in only what was missing, and
+    says better what was only known as lost."""
+    known = _known(conn, linkedid, at)
+    values: dict[str, Any] = {
+        "ended_at": known.ended_at or at,
+        "end_cause": cause.value if known.end_cause in ("", EndCause.LOST) else known.end_cause,
+        "wait_s": known.wait_s if known.wait_s is not None else wait_s,
+        "talk_s": known.talk_s if known.talk_s is not None else talk_s,
+        "hold_s": known.hold_s or hold_s or 0.0,
+    }
+    conn.execute(_UPDATE.values(values), {"of": linkedid})
+    if known.ended_at is None:
+        add_event(conn, linkedid, at, "ended", known.seat or "", {"cause": cause.value})
 
 
 def add_event(conn: Connection, linkedid: str, at: dt.datetime, kind: str, seat: str = "",
               data: Mapping[str, Any] | None = None) -> None:
     """Anything else worth a line in the call's history."""
-    raise NotImplementedError
+    conn.execute(insert(call_event), {"linkedid": texts.linkedid(linkedid), "at": at, "kind": kind, "seat": seat,
+                                      "data": dict(data or {})})
 
 
 def set_citizen(conn: Connection, linkedid: str, citizen_id: int) -> None:
-    """Somebody said who called."""
-    raise NotImplementedError
+    """Somebody said who called. NotFound for an unknown call."""
+    if conn.execute(_UPDATE.values(citizen_id=citizen_id), {"of": linkedid}).rowcount != 1:
+        raise NotFound("call.unknown")
 
 
 def settle(conn: Connection, linkedid: str, outcome: Outcome, staff_id: int | None, now: dt.datetime) -> None:
-    """Says what an answered call was."""
-    raise NotImplementedError
+    """Says what an answered call was; said again, the later word counts and both are in its history.
+
+    NotFound for an unknown call, BadInput for one that nobody answered.
+    """
+    known = get(conn, linkedid)
+    if known is None:
+        raise NotFound("call.unknown")
+    if known.answered_at is None:
+        raise BadInput("call.not_answered")
+    conn.execute(_UPDATE.values(outcome=outcome.value, outcome_by=staff_id, outcome_at=now), {"of": linkedid})
+    add_event(conn, linkedid, now, "settled", data={"outcome": outcome.value, "staff_id": staff_id})
+
+
+def about(conn: Connection, linkedid: str, appeal_id: int, outcome: Outcome, staff_id: int | None,
+          now: dt.datetime) -> None:
+    """The call was about this appeal; that also says what the call was, unless somebody has said so."""
+    insert_or_ignore(conn, appeal_call, {"appeal_id": appeal_id, "linkedid": texts.linkedid(linkedid)})
+    settle_by_itself(conn, linkedid, outcome, staff_id, now)
+
+
+def settle_by_itself(conn: Connection, linkedid: str, outcome: Outcome, staff_id: int | None, now: dt.datetime) -> None:
+    """Says what a call was where it follows from what was done in it; never over a person's word."""
+    unsaid = (call.c.linkedid == linkedid) & (call.c.outcome == "")
+    conn.execute(update(call).where(unsaid).values(outcome=outcome.value, outcome_by=staff_id, outcome_at=now))
 
 
 def unsettled(conn: Connection, limit: int = 100) -> list[Call]:
-    """Answered calls that nobody has said anything of yet, oldest first."""
-    raise NotImplementedError
+    """Answered calls, over, that nobody has said anything of yet, oldest first."""
+    query = _CALL.where(call.c.answered_at.is_not(None), call.c.ended_at.is_not(None), call.c.outcome == "")
+    return [_call(row) for row in conn.execute(query.order_by(call.c.answered_at).limit(limit))]
 
 
 def unended(conn: Connection) -> list[Call]:
     """Calls with no end, for reconciling with the live channels."""
-    raise NotImplementedError
+    return [_call(row) for row in conn.execute(_CALL.where(call.c.ended_at.is_(None)).order_by(call.c.arrived_at))]
 
 
 def recent(conn: Connection, limit: int = 50) -> list[Call]:
     """Newest first."""
-    raise NotImplementedError
+    newest = _CALL.order_by(call.c.arrived_at.desc(), call.c.id.desc()).limit(limit)
+    return [_call(row) for row in conn.execute(newest)]
 
 
 def appeals_of(conn: Connection, linkedid: str) -> list[int]:
     """The ids of the appeals that the call was about."""
-    raise NotImplementedError
+    about_it = select(appeal_call.c.appeal_id).where(appeal_call.c.linkedid == linkedid)
+    return list(conn.execute(about_it.order_by(appeal_call.c.appeal_id)).scalars())
 
 
 def seat_event(conn: Connection, seat: str, at: dt.datetime, kind: str, staff_id: int | None = None,
                reason: str = "") -> None:
     """login, logout, pause or unpause of a seat."""
-    raise NotImplementedError
+    insert_row(conn, seat_events, {"seat": seat, "at": at, "kind": kind, "staff_id": staff_id,
+                                   "reason": texts.line(reason, 60)})
 
 
 def taken_once(conn: Connection, source: str, key: str, now: dt.datetime) -> bool:
     """True the first time this line of the spool or of queue_log is taken, and never again."""
-    raise NotImplementedError
+    return insert_or_ignore(conn, taken, {"source": source, "key": key, "at": now})

@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row, Select, bindparam, select
+from sqlalchemy import update as change
+
+from crm import texts
+from crm.errors import BadInput, NotFound
+from crm.schema import building, citizen, citizen_phone
+from crm.store import insert_or_ignore, insert_row
+
+LANGUAGES = ("uk", "en")
+_E164 = re.compile(r"\+[1-9][0-9]{4,14}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,53 +45,132 @@ class Citizen:
     phones: tuple[Phone, ...]  # last used first
 
 
+_theirs = citizen_phone.alias("theirs")
+_CITIZEN: Select[Any] = (
+    select(citizen.c.id, citizen.c.name, citizen.c.building_id, citizen.c.flat, citizen.c.language,
+           citizen.c.auto_confirm, citizen.c.do_not_call, citizen.c.call_from, citizen.c.call_to,
+           citizen_phone.c.e164, citizen_phone.c.wrong, citizen_phone.c.do_not_call.label("barred"))
+    .join_from(citizen, citizen_phone, isouter=True)
+)  # fmt: skip
+_BY_ID = (_CITIZEN.where(citizen.c.id == bindparam("id"))
+          .order_by(citizen_phone.c.last_used_at.desc(), citizen_phone.c.id))  # fmt: skip
+_BY_PHONE = (
+    _CITIZEN.join(_theirs, _theirs.c.citizen_id == citizen.c.id)
+    .where(_theirs.c.e164 == bindparam("e164"), _theirs.c.wrong.is_(False))
+    .order_by(_theirs.c.last_used_at.desc(), citizen.c.id, citizen_phone.c.last_used_at.desc(), citizen_phone.c.id)
+)
+_LANGUAGE = (
+    select(citizen.c.language).join(citizen_phone)
+    .where(citizen_phone.c.e164 == bindparam("e164"), citizen_phone.c.wrong.is_(False))
+    .order_by(citizen_phone.c.last_used_at.desc()).limit(1)
+)  # fmt: skip
+
+
 def get(conn: Connection, citizen_id: int) -> Citizen:
     """NotFound if there is none."""
-    raise NotImplementedError
+    found = _gather(conn.execute(_BY_ID, {"id": citizen_id}).all())
+    if not found:
+        raise NotFound("citizen.unknown")
+    return found[0]
 
 
 def by_phone(conn: Connection, e164: str) -> list[Citizen]:
     """Everybody known at this number (a family may share one), last used first; one query."""
-    raise NotImplementedError
+    return _gather(conn.execute(_BY_PHONE, {"e164": e164}).all())
+
+
+def _gather(rows: Sequence[Row[Any]]) -> list[Citizen]:
+    """One citizen of his consecutive rows, a row for each phone."""
+    people: dict[int, Row[Any]] = {}
+    phones: dict[int, list[Phone]] = {}
+    for row in rows:
+        people.setdefault(row.id, row)
+        numbers = phones.setdefault(row.id, [])
+        if row.e164 is not None:
+            numbers.append(Phone(row.e164, row.wrong, row.barred))
+    return [Citizen(row.id, row.name, row.building_id, row.flat, row.language, row.auto_confirm, row.do_not_call,
+                    row.call_from, row.call_to, tuple(phones[id])) for id, row in people.items()]  # fmt: skip
 
 
 def language_of(conn: Connection, e164: str) -> str:
     """The language of whoever used this number last; "" for a stranger."""
-    raise NotImplementedError
+    return conn.execute(_LANGUAGE, {"e164": e164}).scalar() or "" if e164 else ""
 
 
 def add(conn: Connection, *, now: dt.datetime, name: str, phones: Sequence[str] = (), building_id: int | None = None,
         flat: str = "", language: str = "uk", auto_confirm: bool = False) -> int:
-    """The new citizen's id. ``phones``: E.164, as parse_phone gives them."""
-    raise NotImplementedError
+    """The new citizen's id. ``phones``: E.164, as parse_phone gives them. BadInput as ``update``."""
+    values = _checked(conn, name=name, building_id=building_id, flat=flat, language=language)
+    citizen_id = insert_row(conn, citizen, {**values, "auto_confirm": auto_confirm, "created_at": now})
+    for e164 in phones:
+        add_phone(conn, citizen_id, e164, now)
+    return citizen_id
 
 
 def update(conn: Connection, citizen_id: int, *, name: str | None = None, building_id: int | None = None,
            flat: str | None = None, language: str | None = None) -> None:
-    """Changes what is not None."""
-    raise NotImplementedError
+    """Changes what is not None. BadInput for a language we do not speak, NotFound for no such building."""
+    given = {"name": name, "building_id": building_id, "flat": flat, "language": language}
+    values = _checked(conn, **{key: value for key, value in given.items() if value is not None})
+    if values:
+        _change(conn, citizen_id, **values)
 
 
 def add_phone(conn: Connection, citizen_id: int, e164: str, now: dt.datetime) -> None:
     """Adds the number, or says that it was used just now and is right after all."""
-    raise NotImplementedError
+    if not _E164.fullmatch(e164):
+        raise BadInput("phone.malformed")
+    if not insert_or_ignore(conn, citizen_phone, {"citizen_id": citizen_id, "e164": e164, "last_used_at": now}):
+        _change_phone(conn, citizen_id, e164, wrong=False, last_used_at=now)
 
 
 def set_consent(conn: Connection, citizen_id: int, auto_confirm: bool) -> None:
     """Whether a machine may ask this citizen."""
-    raise NotImplementedError
+    _change(conn, citizen_id, auto_confirm=auto_confirm)
 
 
 def set_call_window(conn: Connection, citizen_id: int, call_from: int | None, call_to: int | None) -> None:
     """When he may be called, minutes after midnight in Kyiv; None, None for the centre's own window."""
-    raise NotImplementedError
+    if (call_from is None) != (call_to is None):
+        raise BadInput("citizen.half_window")
+    if call_from is not None and call_to is not None and not 0 <= call_from < call_to <= 1440:
+        raise BadInput("citizen.window_malformed")
+    _change(conn, citizen_id, call_from=call_from, call_to=call_to)
 
 
 def do_not_call(conn: Connection, citizen_id: int, e164: str = "") -> None:
     """Never to be called again: at this number, or (with none) at all."""
-    raise NotImplementedError
+    if e164:
+        _change_phone(conn, citizen_id, e164, do_not_call=True)
+    else:
+        _change(conn, citizen_id, do_not_call=True)
 
 
 def mark_wrong_number(conn: Connection, citizen_id: int, e164: str) -> None:
     """Somebody else answers at this number."""
-    raise NotImplementedError
+    _change_phone(conn, citizen_id, e164, wrong=True)
+
+
+def _checked(conn: Connection, **given: Any) -> dict[str, Any]:
+    values = dict(given)
+    if "name" in given:
+        values["name"] = texts.line(given["name"], 200)
+    if "flat" in given:
+        values["flat"] = texts.line(given["flat"], 20)
+    if given.get("language", "uk") not in LANGUAGES:
+        raise BadInput("citizen.language")
+    building_id = given.get("building_id")
+    if building_id is not None and conn.execute(select(1).where(building.c.id == building_id)).first() is None:
+        raise NotFound("building.unknown")
+    return values
+
+
+def _change(conn: Connection, citizen_id: int, **values: Any) -> None:
+    if conn.execute(change(citizen).where(citizen.c.id == citizen_id).values(values)).rowcount != 1:
+        raise NotFound("citizen.unknown")
+
+
+def _change_phone(conn: Connection, citizen_id: int, e164: str, **values: Any) -> None:
+    his = (citizen_phone.c.citizen_id == citizen_id) & (citizen_phone.c.e164 == e164)
+    if conn.execute(change(citizen_phone).where(his).values(values)).rowcount != 1:
+        raise NotFound("citizen.no_such_phone")

@@ -7,6 +7,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
+from crm import clock
+
 
 class Mode(StrEnum):
     LIVE = "live"  # a person of the feedback staff asks
@@ -40,7 +42,7 @@ class Rules:
     """The settings that decide; seconds, and minutes after midnight in Kyiv."""
 
     tries: int = 4
-    retry_s: int = 7200  # after no answer
+    retry_s: int = 7200  # after no answer; ``soon_s`` when he was there
     first_s: int = 0  # from the department's report to the first call
     ring_s: int = 40
     call_from: int = 9 * 60
@@ -49,6 +51,11 @@ class Rules:
     inbound_wait_s: int = 60  # no callback while somebody has waited longer
     lines: int = 4  # automatic ones at a time
     prefixes: tuple[str, ...] = ("+380",)
+
+    @property
+    def soon_s(self) -> int:
+        """Until the next try when the line was busy or the citizen had picked up: he is about."""
+        return self.retry_s // 4
 
 
 class Next(StrEnum):
@@ -72,19 +79,49 @@ def next_step(reached: Reached, *, mode: Mode, unanswered: Collection[int], othe
     """What follows an attempt that ended so.
 
     ``unanswered``: for each appeal still without an answer, how often it has been tried, this
-    attempt included. ``other_contact``: another usable number is known. ``window``: the citizen's.
+    attempt included. ``other_contact``: another usable number is known. ``window``: the citizen's,
+    minutes after midnight in Kyiv.
     """
-    raise NotImplementedError
+    if not unanswered:
+        return Step(Next.DONE)
+    match reached:
+        case Reached.WRONG_NUMBER | Reached.DO_NOT_CALL:
+            if not other_contact:
+                return Step(Next.GIVE_UP)
+            return Step(Next.OTHER_CONTACT, clock.next_in_window(now, *window))
+        case Reached.PERSON:
+            return Step(Next.LIVE, clock.next_in_window(now, *window))
+        case Reached.NO_KEY | Reached.ANSWERED if mode is Mode.AUTO:
+            # What a machine did not understand is asked by a person, whatever has been tried before.
+            return Step(Next.LIVE, _after(rules.soon_s, now, window))
+    if all(spent(tries, rules) for tries in unanswered):
+        return Step(Next.GIVE_UP)
+    soon = reached in (Reached.BUSY, Reached.ANSWERED, Reached.NO_KEY)
+    return Step(Next.RETRY, _after(rules.soon_s if soon else rules.retry_s, now, window))
+
+
+def _after(seconds: int, now: dt.datetime, window: tuple[int, int]) -> dt.datetime:
+    return clock.next_in_window(now + dt.timedelta(seconds=seconds), *window)
 
 
 def spent(tries: int, rules: Rules) -> bool:
     """Whether an appeal has had all its tries."""
-    raise NotImplementedError
+    return tries >= rules.tries
+
+
+def window_of(call_from: int | None, call_to: int | None, rules: Rules) -> tuple[int, int]:
+    """A citizen's hours for being called: his own, else the centre's."""
+    if call_from is None or call_to is None:
+        return rules.call_from, rules.call_to
+    return call_from, call_to
 
 
 def waited_out(placed_at: dt.datetime, now: dt.datetime, rules: Rules) -> bool:
-    """Whether an attempt of unknown outcome can ring no longer, and may be called finished."""
-    raise NotImplementedError
+    """Whether an attempt of unknown outcome can ring no longer, and may be called finished.
+
+    Twice the ring time: a live one rings the seat first. A clock that was set back waits once more.
+    """
+    return now - placed_at > dt.timedelta(seconds=2 * rules.ring_s)
 
 
 def forbidden(*, mode: Mode, inbound_longest_wait_s: float | None, placed_last_hour: int, lines_busy: int,
@@ -94,4 +131,12 @@ def forbidden(*, mode: Mode, inbound_longest_wait_s: float | None, placed_last_h
     ``inbound_longest_wait_s``: how long the first in the city queue has waited, None if nobody
     waits. ``lines_busy``: automatic callbacks on the line now.
     """
-    raise NotImplementedError
+    if not trunk_ok:
+        return "callback.trunk_down"
+    if inbound_longest_wait_s is not None and inbound_longest_wait_s > rules.inbound_wait_s:
+        return "callback.inbound_first"
+    if placed_last_hour >= rules.hourly_cap:
+        return "callback.hourly_cap"
+    if mode is Mode.AUTO and lines_busy >= rules.lines:
+        return "callback.lines_busy"
+    return None

@@ -7,12 +7,20 @@ appeal is kept, also when it comes too late to change anything.
 from __future__ import annotations
 
 import datetime as dt
+import secrets
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Select, and_, bindparam, func, insert, or_, select, update
 
+from crm import appeals, calls, citizens, clock, history, life, questions, texts
 from crm.appeals import Appeal
-from crm.confirmation_rules import Mode, Next, Reached, Result, Rules
+from crm.confirmation_rules import Mode, Next, Reached, Result, Rules, next_step, spent, window_of
+from crm.errors import BadInput, NotFound
+from crm.life import Action, Evidence, State
+from crm.schema import appeal, appeal_event, attempt, callback, callback_appeal, citizen, citizen_phone, subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +37,8 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A callback that may be placed now."""
+    """A callback that may be placed now. ``e164`` is "" when no number is left: claim it all the same,
+    that gives it up."""
 
     callback_id: int
     mode: Mode
@@ -60,7 +69,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """What a citizen who calls in can be asked: his open callback's appeals, then unconfirmed ones."""
+    """What a citizen who calls in can be asked: the appeals that await his word, then unconfirmed ones."""
 
     citizen_id: int
     citizen: str
@@ -68,18 +77,76 @@ class Pending:
     questions: tuple[Question, ...]
 
 
-def schedule(conn: Connection, appeal_id: int, now: dt.datetime) -> int | None:
-    """Asks for a confirmation of an executed appeal (``appeals.act`` does it for every EXECUTE).
+_QUESTION = (appeal.c.id, appeal.c.number, subject.c.name_uk, subject.c.name_en, appeal.c.text)
+_ATTEMPT: Select[Any] = (
+    select(attempt.c.id, attempt.c.callback_id, attempt.c.citizen_id, attempt.c.e164, attempt.c.mode, attempt.c.seat,
+           attempt.c.staff_id, citizen.c.language, attempt.c.placed_at, attempt.c.answered_at, attempt.c.linkedid,
+           attempt.c.ended_at)
+    .join(citizen, attempt.c.citizen_id == citizen.c.id)
+)  # fmt: skip
+_PENDING: Select[Any] = (
+    select(citizen.c.id.label("citizen_id"), citizen.c.name, callback.c.id.label("callback_id"), appeal.c.state,
+           *_QUESTION, func.coalesce(callback_appeal.c.tries, 0))
+    .select_from(citizen_phone).join(citizen).join(appeal, appeal.c.citizen_id == citizen.c.id).join(subject)
+    .join(callback, (callback.c.citizen_id == citizen.c.id) & callback.c.ended_at.is_(None), isouter=True)
+    .join(callback_appeal, (callback_appeal.c.callback_id == callback.c.id)
+          & (callback_appeal.c.appeal_id == appeal.c.id), isouter=True)
+    .where(citizen_phone.c.e164 == bindparam("e164"), citizen_phone.c.wrong.is_(False),
+           appeal.c.state.in_([State.AWAITING.value, State.UNCONFIRMED.value]))
+    .order_by(appeal.c.state, citizen_phone.c.last_used_at.desc(), citizen.c.id, appeal.c.id)
+)  # fmt: skip  # "awaiting" sorts before "unconfirmed"
 
-    Joins the citizen's open callback, or opens one: its id. With nobody to call (no citizen, no
-    usable number, do not call) the appeal is unconfirmed at once: None.
-    """
-    raise NotImplementedError
+
+def _numbers(rules: Rules) -> Select[Any]:
+    """A citizen's usable numbers, the last used first, for a query that already has ``citizen``."""
+    allowed = or_(*(citizen_phone.c.e164.startswith(prefix, autoescape=True) for prefix in rules.prefixes))
+    return select(citizen_phone.c.e164).where(
+        citizen_phone.c.citizen_id == citizen.c.id, citizen_phone.c.wrong.is_(False),
+        citizen_phone.c.do_not_call.is_(False), citizen.c.do_not_call.is_(False), allowed,
+    ).order_by(citizen_phone.c.last_used_at.desc(), citizen_phone.c.id).limit(1).correlate(citizen)  # fmt: skip
 
 
 def due(conn: Connection, now: dt.datetime, mode: Mode | None, limit: int, rules: Rules) -> list[Due]:
-    """Callbacks that may be placed at ``now``, each inside its citizen's hours, longest due first."""
-    raise NotImplementedError
+    """Callbacks that may be placed at ``now``, each inside its citizen's hours, longest due first.
+
+    ``mode``: None for both.
+    """
+    minute = clock.minutes_of_day(now)
+    start = func.coalesce(citizen.c.call_from, rules.call_from)
+    end = func.coalesce(citizen.c.call_to, rules.call_to)
+    inside = or_(and_(start <= minute, minute < end), and_(start >= end, or_(start <= minute, minute < end)),
+                 start == end)  # as clock.in_window
+    rows = conn.execute(
+        select(callback.c.id, callback.c.mode, callback.c.due_at, citizen.c.id, citizen.c.name, citizen.c.language,
+               func.coalesce(_numbers(rules).scalar_subquery(), ""))
+        .join(citizen)
+        .where(callback.c.state == "due", callback.c.due_at <= now, inside,
+               callback.c.mode == mode.value if mode else callback.c.mode.is_not(None),
+               or_(callback.c.created_at <= now - dt.timedelta(seconds=rules.first_s),
+                   callback.c.due_at > callback.c.created_at))
+        .order_by(callback.c.due_at, callback.c.id).limit(limit)
+    ).all()  # fmt: skip
+    asked = _questions(conn, [row[0] for row in rows])
+    return [Due(row[0], Mode(row[1]), *row[2:], tuple(asked[row[0]])) for row in rows]
+
+
+def _questions(conn: Connection, callback_ids: Sequence[int]) -> dict[int, list[Question]]:
+    """The unanswered questions of each callback, one query for all."""
+    asked: dict[int, list[Question]] = defaultdict(list)
+    rows = conn.execute(
+        select(callback_appeal.c.callback_id, *_QUESTION, callback_appeal.c.tries)
+        .join(appeal, callback_appeal.c.appeal_id == appeal.c.id).join(subject)
+        .where(callback_appeal.c.callback_id.in_(callback_ids), callback_appeal.c.result == "")
+        .order_by(appeal.c.id)
+    )  # fmt: skip
+    for row in rows:
+        asked[row[0]].append(Question(*row[1:]))
+    return asked
+
+
+def questions_of(conn: Connection, callback_id: int) -> list[Question]:
+    """The callback's appeals that have no answer yet."""
+    return _questions(conn, [callback_id])[callback_id]
 
 
 def claim(conn: Connection, callback_id: int, *, now: dt.datetime, rules: Rules, seat: str | None = None,
@@ -88,14 +155,51 @@ def claim(conn: Connection, callback_id: int, *, now: dt.datetime, rules: Rules,
 
     None when there is no number left to call, and the appeals are unconfirmed now. BadInput
     "callback.not_open", "callback.calling" (the citizen is being called), "callback.needs_seat",
-    "callback.outside_hours", "callback.hourly_cap".
+    "callback.outside_hours", "callback.hourly_cap"; NotFound for no such callback.
     """
-    raise NotImplementedError
+    row = conn.execute(
+        select(callback.c.state, callback.c.mode, citizen.c.id, citizen.c.call_from, citizen.c.call_to,
+               _numbers(rules).scalar_subquery().label("e164"))
+        .join(citizen).where(callback.c.id == callback_id).with_for_update(of=callback)
+    ).one_or_none()  # fmt: skip
+    if row is None:
+        raise NotFound("callback.unknown")
+    busy = select(attempt.c.id).where(attempt.c.citizen_id == row.id, attempt.c.ended_at.is_(None))
+    if conn.execute(busy).first() is not None:
+        raise BadInput("callback.calling")
+    if row.state != "due":
+        raise BadInput("callback.not_open")
+    if row.e164 is None:
+        _end(conn, callback_id, Next.GIVE_UP, "no_contact", "", now)
+        return None
+    if row.mode == Mode.LIVE and seat is None:
+        raise BadInput("callback.needs_seat")
+    if not clock.in_window(now, *window_of(row.call_from, row.call_to, rules)):
+        raise BadInput("callback.outside_hours")
+    if placed_last_hour(conn, now) >= rules.hourly_cap:
+        raise BadInput("callback.hourly_cap")
+    attempt_id = f"cb-{secrets.token_hex(12)}"
+    mode = Mode.AUTO if seat is None else Mode.LIVE
+    conn.execute(insert(attempt), {"id": attempt_id, "callback_id": callback_id, "citizen_id": row.id,
+                                   "e164": row.e164, "mode": mode.value, "seat": seat, "staff_id": staff_id,
+                                   "placed_at": now})  # fmt: skip
+    conn.execute(update(callback).where(callback.c.id == callback_id).values(state="calling"))
+    conn.execute(update(callback_appeal).values(tries=callback_appeal.c.tries + 1)
+                 .where(callback_appeal.c.callback_id == callback_id, callback_appeal.c.result == ""))  # fmt: skip
+    return _attempts(conn.execute(_ATTEMPT.where(attempt.c.id == attempt_id)))[0]
+
+
+def _attempts(rows: Iterable[Any]) -> list[Attempt]:
+    return [Attempt(row[0], row[1], row[2], row[3], Mode(row[4]), *row[5:11]) for row in rows]
 
 
 def attempt_answered(conn: Connection, attempt_id: str, now: dt.datetime, linkedid: str = "") -> None:
-    """The citizen picked up."""
-    raise NotImplementedError
+    """The citizen picked up; told again, the first time stays. NotFound for no such attempt."""
+    values: dict[str, Any] = {"answered_at": func.coalesce(attempt.c.answered_at, now)}
+    if linkedid:
+        values["linkedid"] = texts.linkedid(linkedid)
+    if conn.execute(update(attempt).where(attempt.c.id == attempt_id).values(values)).rowcount != 1:
+        raise NotFound("attempt.unknown")
 
 
 def answer(conn: Connection, *, number: int, result: Result, now: dt.datetime, linkedid: str = "",
@@ -105,40 +209,117 @@ def answer(conn: Connection, *, number: int, result: Result, now: dt.datetime, l
 
     Closes or returns an appeal that awaits it, is unconfirmed or closed; in any other state it
     changes nothing and is kept in the history. The same word told twice is taken once.
-    ``citizen_id``: who is speaking; BadInput "confirmation.not_theirs" if the appeal is not his.
-    BadInput without evidence (a call, and a key or a person who heard it).
+    ``linkedid``: the call; a callback's own when empty. ``citizen_id``: who is speaking; BadInput
+    "confirmation.not_theirs" if the appeal is not his, or not the callback's citizen's. BadInput
+    without evidence (a call, and a key or a person who heard it).
     """
-    raise NotImplementedError
+    before = history.standing_by_number(conn, number)
+    if attempt_id:
+        asked = conn.execute(_ATTEMPT.where(attempt.c.id == attempt_id)).one_or_none()
+        if asked is None:
+            raise NotFound("attempt.unknown")
+        linkedid = linkedid or asked.linkedid or attempt_id
+        if asked.citizen_id != before.citizen_id:
+            raise BadInput("confirmation.not_theirs")
+    if citizen_id is not None and citizen_id != before.citizen_id:
+        raise BadInput("confirmation.not_theirs")
+    if linkedid:
+        texts.linkedid(linkedid)
+    evidence = life.check_evidence(Evidence(linkedid, texts.line(key, 4), staff_id, attempt_id or ""))
+    kept = history.evidence_of(evidence, result.value)
+    if _last_word(conn, before.id) != kept:
+        action = Action.CONFIRM if result is Result.SOLVED else Action.NOT_SOLVED
+        if action not in life.possible(before.state):
+            action = Action.HEAR
+        history.move(conn, before, action, now=now, staff_id=staff_id, note=texts.text(note, appeals.LONGEST_NOTE),
+                     evidence=kept)
+        questions.answered(conn, before.id, result.value, now)
+        calls.about(conn, linkedid, before.id, calls.Outcome.CONFIRMED, staff_id, now)
+    return appeals.get(conn, before.id)
+
+
+def _last_word(conn: Connection, appeal_id: int) -> dict[str, Any] | None:
+    """The evidence of the latest line of the appeal's history."""
+    latest = select(appeal_event.c.evidence).where(appeal_event.c.appeal_id == appeal_id)
+    return conn.execute(latest.order_by(appeal_event.c.id.desc()).limit(1)).scalar()
 
 
 def finish(conn: Connection, attempt_id: str, reached: Reached, now: dt.datetime, *, rules: Rules,
-           linkedid: str = "") -> Next:
-    """Ends an attempt and decides what follows. Told again, it changes nothing.
+           linkedid: str = "") -> Next | None:
+    """Ends an attempt and decides what follows; None when it had ended already: nothing changes.
 
-    Appeals that were not answered are tried again, or given up and unconfirmed.
+    Appeals that were not answered are tried again, or given up and unconfirmed. NotFound for no
+    such attempt.
     """
-    raise NotImplementedError
+    row = conn.execute(_ATTEMPT.where(attempt.c.id == attempt_id).with_for_update(of=attempt)).one_or_none()
+    if row is None:
+        raise NotFound("attempt.unknown")
+    if row.ended_at is not None:
+        return None
+    linkedid = linkedid or row.linkedid or attempt_id
+    conn.execute(update(attempt).where(attempt.c.id == attempt_id)
+                 .values(ended_at=now, outcome=reached.value, linkedid=texts.linkedid(linkedid)))  # fmt: skip
+    calls.settle_by_itself(conn, linkedid, calls.Outcome.CONFIRMED, row.staff_id, now)
+    if reached is Reached.WRONG_NUMBER:
+        citizens.mark_wrong_number(conn, row.citizen_id, row.e164)
+    elif reached is Reached.DO_NOT_CALL:
+        citizens.do_not_call(conn, row.citizen_id, row.e164)
+    held = conn.execute(
+        select(callback.c.state, citizen.c.call_from, citizen.c.call_to,
+               _numbers(rules).scalar_subquery().label("e164"))
+        .join(citizen).where(callback.c.id == row.callback_id).with_for_update(of=callback)
+    ).one()  # fmt: skip
+    if held.state != "calling":  # his last answer ended it during the call
+        return Next.DONE
+    unanswered = questions.open_tries(conn, row.callback_id)
+    step = next_step(reached, mode=Mode(row.mode), unanswered=unanswered.values(), now=now, rules=rules,
+                     other_contact=held.e164 is not None, window=window_of(held.call_from, held.call_to, rules))
+    if step.at is None:
+        _end(conn, row.callback_id, step.next, reached.value, attempt_id, now)
+        return step.next
+    if step.next is Next.RETRY:  # an appeal that joined later may have tries left when others have none
+        for appeal_id in (appeal_id for appeal_id, tries in unanswered.items() if spent(tries, rules)):
+            questions.give_up(conn, row.callback_id, appeal_id, reached.value, attempt_id, now)
+    changes = {"state": "due", "due_at": step.at, **({"mode": Mode.LIVE.value} if step.next is Next.LIVE else {})}
+    conn.execute(update(callback).where(callback.c.id == row.callback_id).values(changes))
+    return step.next
+
+
+def _end(conn: Connection, callback_id: int, how: Next, reached: str, attempt_id: str, now: dt.datetime) -> None:
+    """Ends a callback: done, or given up with all the appeals that are still unanswered."""
+    for appeal_id in questions.open_tries(conn, callback_id):
+        questions.give_up(conn, callback_id, appeal_id, reached, attempt_id, now)
+    state = "done" if how is Next.DONE else "given_up"
+    conn.execute(update(callback).where(callback.c.id == callback_id).values(state=state, ended_at=now))
 
 
 def open_attempts(conn: Connection) -> list[Attempt]:
     """Attempts with no end, oldest first: on the line now, or left by a crash."""
-    raise NotImplementedError
+    return _attempts(conn.execute(_ATTEMPT.where(attempt.c.ended_at.is_(None)).order_by(attempt.c.placed_at)))
 
 
 def placed_last_hour(conn: Connection, now: dt.datetime) -> int:
-    raise NotImplementedError
+    """How many attempts were placed in the hour before ``now``."""
+    since = now - dt.timedelta(hours=1)
+    return int(conn.execute(select(func.count()).where(attempt.c.placed_at > since)).scalar_one())
 
 
 def pending_for(conn: Connection, e164: str) -> Pending | None:
-    """What the caller from this number is to be asked; None if nothing."""
-    raise NotImplementedError
+    """What the caller from this number is to be asked; None if nothing. One query.
 
-
-def questions_of(conn: Connection, callback_id: int) -> list[Question]:
-    """The callback's appeals that have no answer yet."""
-    raise NotImplementedError
+    Of a shared number, whoever has something awaiting his word comes first; then who used it last.
+    """
+    rows: Sequence[Any] = conn.execute(_PENDING, {"e164": e164}).all() if e164 else []
+    if not rows:
+        return None
+    first = rows[0]
+    asked = [row for row in rows if row.citizen_id == first.citizen_id]
+    return Pending(first.citizen_id, first.name, first.callback_id, tuple(Question(*row[4:]) for row in asked))
 
 
 def counts(conn: Connection, now: dt.datetime) -> tuple[int, int]:
     """(due now, being called)."""
-    raise NotImplementedError
+    states = select(func.count()).select_from(callback)
+    waiting = conn.execute(states.where(callback.c.state == "due", callback.c.due_at <= now)).scalar_one()
+    calling = conn.execute(states.where(callback.c.state == "calling")).scalar_one()
+    return int(waiting), int(calling)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, select
+
+from crm.schema import department, subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +30,14 @@ class Subject:
 
 def departments(conn: Connection) -> list[Department]:
     """All, by name."""
-    raise NotImplementedError
+    columns = (department.c.id, department.c.name, department.c.email)
+    return [Department(*row) for row in conn.execute(select(*columns).order_by(department.c.name))]
 
 
 def subjects(conn: Connection) -> list[Subject]:
     """All, each group followed by its own."""
-    raise NotImplementedError
+    group = func.coalesce(subject.c.parent_id, subject.c.id)
+    rows = conn.execute(select(subject.c.id, subject.c.parent_id, subject.c.name_uk, subject.c.name_en,
+                               subject.c.department_id, subject.c.term_days)
+                        .order_by(group, subject.c.parent_id.is_not(None), subject.c.id))  # fmt: skip
+    return [Subject(*row) for row in rows]

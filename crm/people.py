@@ -3,13 +3,32 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
+import hashlib
+import re
+import secrets
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import Connection
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from sqlalchemy import Connection, Select, delete, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
-from crm.life import Action
-from crm.store import Database
+from crm import life, texts
+from crm.errors import BadInput, NotAllowed, NotFound
+from crm.life import Action, State
+from crm.schema import access_log, department, sign_in_failure
+from crm.schema import session as sessions
+from crm.schema import staff as accounts
+from crm.store import Database, insert_row
+
+SHORTEST_PASSWORD = 10
+LONGEST_PASSWORD = 200  # hashing more costs time that a stranger could make us spend
+FREE_FAILURES = 5  # wrong passwords of one account from one place before the next has to wait
+LONGEST_WAIT_S = 900
+_LOGIN = re.compile(r"[a-z0-9][a-z0-9._-]{1,59}")
 
 
 class Role(StrEnum):
@@ -30,18 +49,55 @@ class Permission(StrEnum):
     REGISTER = "register"
     SETTLE_CALLS = "settle_calls"
     ASSIGN = "assign"
-    EXECUTE = "execute"  # start, report, explain, plan: a department's own appeals
-    DECIDE = "decide"  # refuse, find defective, forward
+    EXECUTE = "execute"  # start, report, explain, plan: an executor his own department's only
+    DECIDE = "decide"  # refuse, find defective, forward, and what was returned twice
+    TAKE_WORD = "take_word"  # write down what the resident says of an appeal, or that he withdraws it
     CALL_BACK = "call_back"
-    WITHDRAW = "withdraw"
     LISTEN = "listen"  # to recordings
     SEE_REPORTS = "see_reports"
     MANAGE_SEATS = "manage_seats"
     MANAGE_PEOPLE = "manage_people"
 
 
+_LISTENERS = frozenset({Permission.SEE_LIVE, Permission.SEE_APPEALS, Permission.LISTEN})
+_ON_THE_PHONE = frozenset({Permission.SEE_LIVE, Permission.TAKE_CALLS, Permission.SEE_APPEALS, Permission.REGISTER,
+                           Permission.SETTLE_CALLS, Permission.TAKE_WORD})  # fmt: skip
+
+# The whole of who may do what. What a role is not given here it may not do.
+PERMISSIONS: dict[Role, frozenset[Permission]] = {
+    Role.OPERATOR: _ON_THE_PHONE,
+    Role.FEEDBACK: _ON_THE_PHONE | {Permission.CALL_BACK},
+    Role.CONTROL: _LISTENERS | {Permission.ASSIGN, Permission.DECIDE, Permission.EXECUTE, Permission.SEE_REPORTS},
+    Role.EXECUTOR: frozenset({Permission.SEE_APPEALS, Permission.EXECUTE}),
+    Role.ANALYST: frozenset({Permission.SEE_LIVE, Permission.SEE_REPORTS}),
+    Role.SUPERVISOR: _ON_THE_PHONE | _LISTENERS | {Permission.CALL_BACK, Permission.ASSIGN, Permission.SEE_REPORTS,
+                                                   Permission.MANAGE_SEATS},
+    Role.OFFICIAL: _ON_THE_PHONE | {Permission.SEE_REPORTS},
+    Role.ADMINISTRATOR: frozenset({Permission.SEE_LIVE, Permission.MANAGE_SEATS, Permission.MANAGE_PEOPLE}),
+}  # fmt: skip
+
+# What a person does to an appeal, and what it takes. The rest (ask, give up, resume, hear) nobody
+# does by hand: it follows from what happens.
+FOR_ACTION: dict[Action, Permission] = {
+    Action.REGISTER: Permission.REGISTER,
+    Action.ASSIGN: Permission.ASSIGN,
+    Action.START: Permission.EXECUTE,
+    Action.EXECUTE: Permission.EXECUTE,
+    Action.EXPLAIN: Permission.EXECUTE,
+    Action.PLAN: Permission.EXECUTE,
+    Action.REFUSE: Permission.DECIDE,
+    Action.FIND_DEFECTIVE: Permission.DECIDE,
+    Action.FORWARD: Permission.DECIDE,
+    Action.CONFIRM: Permission.TAKE_WORD,
+    Action.NOT_SOLVED: Permission.TAKE_WORD,
+    Action.WITHDRAW: Permission.TAKE_WORD,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Staff:
+    """An account. ``department_id``: an executor's."""
+
     id: int
     login: str
     name: str
@@ -63,52 +119,130 @@ class Session:
 
 
 def may(role: Role, permission: Permission) -> bool:
-    raise NotImplementedError
+    """Whether the role has the permission."""
+    return permission in PERMISSIONS[role]
 
 
 def require(staff: Staff, permission: Permission) -> None:
     """NotAllowed unless the person's role allows it."""
-    raise NotImplementedError
+    if not staff.active or not may(staff.role, permission):
+        raise NotAllowed("not_allowed", permission=permission.value)
 
 
-def permission_for(action: Action) -> Permission:
-    """What a person needs in order to do this to an appeal."""
-    raise NotImplementedError
+def actions_for(staff: Staff, state: State, department_id: int) -> tuple[Action, ...]:
+    """What this person may do to an appeal in ``state`` that lies with ``department_id``.
+
+    An executor acts on his own department's appeals; on what was returned twice only those who
+    may decide act, and the resident himself by withdrawing it.
+    """
+    return tuple(action for action in life.possible(state) if _may_act(staff, action, state, department_id))
+
+
+def require_action(staff: Staff, action: Action, state: State, department_id: int) -> None:
+    """NotAllowed unless this person may do this to an appeal in ``state`` of ``department_id``."""
+    if not _may_act(staff, action, state, department_id):
+        raise NotAllowed("not_allowed", action=action.value)
+
+
+def _may_act(staff: Staff, action: Action, state: State, department_id: int) -> bool:
+    permission = FOR_ACTION.get(action)
+    if permission is None or not staff.active or not may(staff.role, permission):
+        return False
+    if state is State.CONTROL and permission is not Permission.TAKE_WORD and not may(staff.role, Permission.DECIDE):
+        return False
+    return staff.role is not Role.EXECUTOR or staff.department_id == department_id
 
 
 def hash_password(password: str) -> str:
-    """Slow on purpose: not on an event loop, not in a transaction. BadInput under 10 characters."""
-    raise NotImplementedError
+    """Argon2id. Slow on purpose: not on an event loop, not in a transaction.
+
+    BadInput for one that is shorter than SHORTEST_PASSWORD or longer than LONGEST_PASSWORD.
+    """
+    if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
+        raise BadInput("password.length", shortest=SHORTEST_PASSWORD, longest=LONGEST_PASSWORD)
+    return _hasher.hash(_bytes(password))
+
+
+def _bytes(password: str) -> bytes:
+    return password.encode("utf-8", "surrogatepass")
+
+
+_hasher = PasswordHasher()
+
+
+@functools.cache
+def _nobodys() -> str:
+    """A hash that is checked for an unknown login, so that it takes as long as a known one."""
+    return _hasher.hash(secrets.token_bytes(16))
 
 
 def add_staff(conn: Connection, *, login: str, name: str, password_hash: str, role: Role,
               department_id: int | None = None, language: str = "uk") -> int:
-    """The new account's id. An executor needs a department. BadInput for a login that is taken."""
-    raise NotImplementedError
+    """The new account's id.
+
+    BadInput for a login that is taken or is not letters a–z, digits and . _ -, for an executor
+    without a department, and for anybody else with one.
+    """
+    login = login.strip().lower()
+    if not _LOGIN.fullmatch(login):
+        raise BadInput("staff.login")
+    if by_login(conn, login) is not None:
+        raise BadInput("staff.login_taken")
+    if (role is Role.EXECUTOR) != (department_id is not None):
+        raise BadInput("staff.department")
+    their = select(1).where(department.c.id == department_id)
+    if department_id is not None and conn.execute(their).first() is None:
+        raise NotFound("department.unknown")
+    name = texts.line(name, 200)
+    if not name:
+        raise BadInput("staff.name")
+    return insert_row(conn, accounts, {"login": login, "name": name, "password_hash": password_hash,
+                                       "role": role.value, "department_id": department_id, "language": language})
 
 
 def set_password(conn: Connection, staff_id: int, password_hash: str) -> None:
     """Ends the person's sessions too."""
-    raise NotImplementedError
+    _change(conn, staff_id, password_hash=password_hash)
+    conn.execute(delete(sessions).where(sessions.c.staff_id == staff_id))
 
 
 def set_active(conn: Connection, staff_id: int, active: bool) -> None:
     """Ends the person's sessions when no longer active."""
-    raise NotImplementedError
+    _change(conn, staff_id, active=active)
+    if not active:
+        conn.execute(delete(sessions).where(sessions.c.staff_id == staff_id))
+
+
+def _change(conn: Connection, staff_id: int, **values: Any) -> None:
+    if conn.execute(update(accounts).where(accounts.c.id == staff_id).values(values)).rowcount != 1:
+        raise NotFound("staff.unknown")
+
+
+_STAFF: Select[Any] = select(*(accounts.c[name] for name in ("id", "login", "name", "role", "department_id",
+                                                             "language", "active")))  # fmt: skip
 
 
 def staff(conn: Connection) -> list[Staff]:
     """All, by login."""
-    raise NotImplementedError
+    return [_staff(row) for row in conn.execute(_STAFF.order_by(accounts.c.login))]
 
 
 def get(conn: Connection, staff_id: int) -> Staff:
     """NotFound if there is none."""
-    raise NotImplementedError
+    row = conn.execute(_STAFF.where(accounts.c.id == staff_id)).one_or_none()
+    if row is None:
+        raise NotFound("staff.unknown")
+    return _staff(row)
 
 
 def by_login(conn: Connection, login: str) -> Staff | None:
-    raise NotImplementedError
+    """None if there is none."""
+    row = conn.execute(_STAFF.where(accounts.c.login == login.strip().lower())).one_or_none()
+    return None if row is None else _staff(row)
+
+
+def _staff(row: Any) -> Staff:
+    return Staff(row.id, row.login, row.name, Role(row.role), row.department_id, row.language, row.active)
 
 
 def sign_in(db: Database, login: str, password: str, *, now: dt.datetime, source: str = "",
@@ -119,24 +253,89 @@ def sign_in(db: Database, login: str, password: str, *, now: dt.datetime, source
     after several failures of this login from this ``source`` (the client's address); others, and
     the same person elsewhere, are not kept out by them.
     """
-    raise NotImplementedError
+    source = texts.line(source[:64], 64)
+    with db.read() as conn:
+        person = by_login(conn, login)
+        kept = "" if person is None else conn.execute(
+            select(accounts.c.password_hash).where(accounts.c.id == person.id)).scalar_one()
+        if person is not None:
+            _must_not_wait(conn, person.id, source, now)
+    right = _matches(kept or _nobodys(), password) and person is not None and person.active
+    if person is None:
+        raise NotAllowed("sign_in.wrong")
+    if not right:
+        with db.write() as conn:
+            _failed(conn, person.id, source, now)
+        raise NotAllowed("sign_in.wrong")
+    token, csrf = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+    expires_at = now + dt.timedelta(hours=hours)
+    with db.write() as conn:
+        conn.execute(delete(sign_in_failure).filter_by(staff_id=person.id, source=source))
+        conn.execute(delete(sessions).where(sessions.c.expires_at <= now))
+        conn.execute(insert(sessions), {"token_sha256": _digest(token), "staff_id": person.id, "csrf": csrf,
+                                        "created_at": now, "expires_at": expires_at})
+    return Session(person, csrf, None, expires_at, token)
+
+
+def _matches(kept: str, password: str) -> bool:
+    try:
+        return _hasher.verify(kept, _bytes(password[:LONGEST_PASSWORD]))
+    except (VerificationError, InvalidHashError):
+        return False
+
+
+def _must_not_wait(conn: Connection, staff_id: int, source: str, now: dt.datetime) -> None:
+    row = conn.execute(select(sign_in_failure.c.failures, sign_in_failure.c.last_at)
+                       .where(sign_in_failure.c.staff_id == staff_id, sign_in_failure.c.source == source)).one_or_none()
+    if row is not None and row.failures >= FREE_FAILURES:
+        wait = dt.timedelta(seconds=wait_after(row.failures))
+        if row.last_at <= now < row.last_at + wait:
+            raise NotAllowed("sign_in.wait", seconds=int((row.last_at + wait - now).total_seconds()) + 1)
+
+
+def wait_after(failures: int) -> int:
+    """Seconds to wait before the next try: none at first, then doubling up to LONGEST_WAIT_S."""
+    beyond = failures - FREE_FAILURES
+    return 0 if beyond < 0 else min(LONGEST_WAIT_S, 15 * 2 ** min(beyond, 10))
+
+
+def _failed(conn: Connection, staff_id: int, source: str, now: dt.datetime) -> None:
+    """Counts a failure; those of more than a day ago are forgotten."""
+    conn.execute(delete(sign_in_failure).where(sign_in_failure.c.last_at < now - dt.timedelta(days=1)))
+    dialect: Any = sqlite if conn.dialect.name == "sqlite" else postgresql
+    first = dialect.insert(sign_in_failure).values(staff_id=staff_id, source=source, failures=1, last_at=now)
+    conn.execute(first.on_conflict_do_update(index_elements=["staff_id", "source"], set_={
+        "failures": sign_in_failure.c.failures + 1, "last_at": now}))
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()
 
 
 def session(conn: Connection, token: str, now: dt.datetime) -> Session | None:
     """The session of a cookie's token; None if unknown, over, or its person is no longer active."""
-    raise NotImplementedError
+    row = conn.execute(
+        _STAFF.add_columns(sessions.c.csrf, sessions.c.seat, sessions.c.expires_at)
+        .join_from(sessions, accounts)
+        .where(sessions.c.token_sha256 == _digest(token), sessions.c.expires_at > now, accounts.c.active)
+    ).one_or_none()
+    return None if row is None else Session(_staff(row), row.csrf, row.seat, row.expires_at)
 
 
 def sit(conn: Connection, token: str, seat: str | None) -> None:
-    """Says at which seat this session's person sits."""
-    raise NotImplementedError
+    """Says at which seat this session's person sits; whoever sat there before sits nowhere now."""
+    if seat is not None:
+        conn.execute(update(sessions).where(sessions.c.seat == seat).values(seat=None))
+    conn.execute(update(sessions).where(sessions.c.token_sha256 == _digest(token)).values(seat=seat))
 
 
 def sign_out(conn: Connection, token: str) -> None:
-    raise NotImplementedError
+    """Ends the session; an unknown one is over already."""
+    conn.execute(delete(sessions).where(sessions.c.token_sha256 == _digest(token)))
 
 
 def log_access(conn: Connection, *, staff_id: int, what: str, subject_key: str, now: dt.datetime,
                why: str = "") -> None:
     """Who looked at whose data. ``what``: appeal, caller, building, recording."""
-    raise NotImplementedError
+    insert_row(conn, access_log, {"at": now, "staff_id": staff_id, "what": what, "subject_key": subject_key,
+                                  "why": texts.line(why, 200)})

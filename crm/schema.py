@@ -8,7 +8,6 @@ them that refuse anything else.
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
 
 from sqlalchemy import (
     JSON,
@@ -58,7 +57,7 @@ class Instant(TypeDecorator[dt.datetime]):
             raise ValueError("a time without a zone")
         return value.astimezone(dt.UTC)
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> dt.datetime | None:
+    def process_result_value(self, value: dt.datetime | None, dialect: Dialect) -> dt.datetime | None:
         if value is None:
             return None
         return value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value.astimezone(dt.UTC)
@@ -89,7 +88,7 @@ street_name = Table(
     "street_name", metadata, _id(),
     _ref("street_id", "street.id"),
     Column("name", String(120), nullable=False),
-    Column("folded", String(120), nullable=False, index=True),
+    Column("folded", String(120), nullable=False),
     Column("current", Boolean, nullable=False, server_default=true()),
     UniqueConstraint("street_id", "name"),
 )
@@ -98,8 +97,9 @@ building = Table(
     "building", metadata, _id(),
     _ref("street_id", "street.id"),
     Column("number", String(20), nullable=False),  # "12-А", "7/9 к. 2"
+    Column("folded", String(20), nullable=False),  # "12а", "7/9к2"
     _ref("district_id", "district.id"),
-    UniqueConstraint("street_id", "number"),
+    UniqueConstraint("street_id", "folded"),
 )
 
 # ── people of the city ───────────────────────────────────────────────────────────────────────
@@ -182,7 +182,7 @@ call = Table(
     "call", metadata, _id(),
     Column("linkedid", String(64), nullable=False, unique=True),
     Column("direction", String(8), nullable=False, server_default="in"),  # in, out
-    Column("origin", String(10), nullable=False),  # landline, mobile, seat, centre
+    Column("origin", String(10), nullable=False),  # landline, mobile, seat, centre; unknown until told
     Column("caller", String(16), nullable=False, server_default="", index=True),  # E.164, or "" when hidden
     _ref("citizen_id", "citizen.id", nullable=True),  # once somebody said so, never guessed
     Column("language", String(2), nullable=False, server_default="uk"),

@@ -11,7 +11,7 @@ import queue
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +21,18 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, make_url, text
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    NullPool,
+    Table,
+    create_engine,
+    event,
+    insert,
+    make_url,
+    text,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, OperationalError
 
@@ -240,8 +251,8 @@ class Writer:
         if self._db.is_sqlite:
             return True
         mark = schema.writer_mark
-        insert = postgresql.insert(mark).values(writer=self._id, batch=self._batch)
-        moved = conn.execute(insert.on_conflict_do_update(
+        own = postgresql.insert(mark).values(writer=self._id, batch=self._batch)
+        moved = conn.execute(own.on_conflict_do_update(
             index_elements=[mark.c.writer], set_={"batch": self._batch}, where=mark.c.batch < self._batch))  # fmt: skip
         return moved.rowcount == 1
 
@@ -254,7 +265,12 @@ class Writer:
             _log.warning("the writer's mark stays behind: %s", error)
 
 
-def insert_or_ignore(conn: Connection, table: Any, values: dict[str, Any]) -> bool:
+def insert_row(conn: Connection, table: Table, values: Mapping[str, Any]) -> int:
+    """Inserts one row: its id."""
+    return int(conn.execute(insert(table).returning(table.c.id), values).scalar_one())
+
+
+def insert_or_ignore(conn: Connection, table: Table, values: Mapping[str, Any]) -> bool:
     """Whether the row was new: one that exists already, by any unique key, is left alone."""
     dialect: Any = sqlite if conn.dialect.name == "sqlite" else postgresql
     done = conn.execute(dialect.insert(table).values(**values).on_conflict_do_nothing())

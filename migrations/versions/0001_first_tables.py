@@ -93,11 +93,12 @@ def upgrade() -> None:
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("street_id", sa.Integer(), nullable=False),
         sa.Column("number", sa.String(length=20), nullable=False),
+        sa.Column("folded", sa.String(length=20), nullable=False),
         sa.Column("district_id", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(["district_id"], ["district.id"], name=op.f("fk_building_district_id_district")),
         sa.ForeignKeyConstraint(["street_id"], ["street.id"], name=op.f("fk_building_street_id_street")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_building")),
-        sa.UniqueConstraint("street_id", "number", name=op.f("uq_building_street_id_number")),
+        sa.UniqueConstraint("street_id", "folded", name=op.f("uq_building_street_id_folded")),
     )
     op.create_table(
         "staff",
@@ -124,8 +125,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_street_name")),
         sa.UniqueConstraint("street_id", "name", name=op.f("uq_street_name_street_id_name")),
     )
-    op.create_index("ix_street_name_folded", "street_name", ["folded"], unique=False)
-
     op.create_table(
         "subject",
         sa.Column("id", sa.Integer(), nullable=False),

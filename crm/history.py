@@ -1,0 +1,96 @@
+"""An appeal's state and its history change together, here and nowhere else."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, insert, select, update
+
+from crm import life
+from crm.errors import NotFound, Stale
+from crm.life import Action, Evidence, State
+from crm.schema import appeal, appeal_event
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a change of state depends on, as it was read in this transaction."""
+
+    id: int
+    number: int
+    state: State
+    returns: int
+    version: int
+    citizen_id: int | None
+    subject_id: int
+    department_id: int
+
+
+_STANDING = select(appeal.c.id, appeal.c.number, appeal.c.state, appeal.c.returns, appeal.c.version,
+                   appeal.c.citizen_id, appeal.c.subject_id, appeal.c.department_id).with_for_update()  # fmt: skip
+_BY_ID = _STANDING.where(appeal.c.id == bindparam("id"))
+_BY_NUMBER = _STANDING.where(appeal.c.number == bindparam("number"))
+_MOVE = update(appeal).where(appeal.c.id == bindparam("of"), appeal.c.version == bindparam("seen"))
+
+
+def standing(conn: Connection, appeal_id: int) -> Standing:
+    """The appeal, held against other writers until the transaction ends. NotFound if there is none."""
+    return _standing(conn, _BY_ID, id=appeal_id)
+
+
+def standing_by_number(conn: Connection, number: int) -> Standing:
+    """The same, by the number that people know."""
+    return _standing(conn, _BY_NUMBER, number=number)
+
+
+def _standing(conn: Connection, query: Any, **key: int) -> Standing:
+    row = conn.execute(query, key).one_or_none()
+    if row is None:
+        raise NotFound("appeal.unknown")
+    return Standing(row.id, row.number, State(row.state), row.returns, row.version, row.citizen_id, row.subject_id,
+                    row.department_id)  # fmt: skip
+
+
+def move(conn: Connection, before: Standing, action: Action, *, now: dt.datetime, staff_id: int | None = None,
+         note: str = "", evidence: Mapping[str, Any] | None = None, **changes: Any) -> Standing:
+    """Does ``action``: the new state, its line of history, and ``changes`` to other columns.
+
+    IllegalAction as ``life.after``; Stale if the appeal changed since ``before`` was read. What an
+    action must bring with it is the caller's to check, except that CONFIRM, NOT_SOLVED and HEAR
+    never pass without evidence.
+    """
+    state, returns = life.after(before.state, action, before.returns)
+    if action in life.NEEDS_EVIDENCE:
+        _must_be_evidence(evidence or {})
+    values = {"state": state.value, "returns": returns, "version": before.version + 1, **changes}
+    if state is not before.state:
+        values["ended_at"] = now if state in life.ENDED else None
+    if conn.execute(_MOVE.values(values), {"of": before.id, "seen": before.version}).rowcount != 1:
+        raise Stale("appeal.stale")
+    department_id = changes.get("department_id", before.department_id)
+    add(conn, before.id, action, before.state, state, now=now, staff_id=staff_id, department_id=department_id,
+        note=note, evidence=evidence)
+    return replace(before, state=state, returns=returns, version=before.version + 1, department_id=department_id)
+
+
+def add(conn: Connection, appeal_id: int, action: Action, from_state: State, to_state: State, *, now: dt.datetime,
+        staff_id: int | None, department_id: int, note: str = "", evidence: Mapping[str, Any] | None = None) -> None:
+    """A line of history by itself: only a registration has no ``move``."""
+    conn.execute(insert(appeal_event), {
+        "appeal_id": appeal_id, "at": now, "action": action.value, "from_state": from_state.value,
+        "to_state": to_state.value, "staff_id": staff_id, "department_id": department_id, "note": note,
+        "evidence": dict(evidence or {})})  # fmt: skip
+
+
+def evidence_of(evidence: Evidence, result: str = "") -> dict[str, Any]:
+    """As it is kept: what is known of linkedid, key, staff_id, attempt, result."""
+    known = {"linkedid": evidence.linkedid, "key": evidence.key, "staff_id": evidence.staff_id,
+             "attempt": evidence.attempt, "result": result}  # fmt: skip
+    return {name: value for name, value in known.items() if value not in ("", None)}
+
+
+def _must_be_evidence(kept: Mapping[str, Any]) -> None:
+    life.check_evidence(Evidence(kept.get("linkedid", ""), kept.get("key", ""), kept.get("staff_id")))

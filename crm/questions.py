@@ -1,0 +1,76 @@
+"""The questions that a citizen's open callback carries: one for each appeal that awaits his word."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from sqlalchemy import Connection, bindparam, exists, insert, select, update
+
+from crm import history
+from crm.confirmation_rules import Mode
+from crm.life import Action, State
+from crm.schema import callback, callback_appeal, citizen, citizen_phone
+from crm.store import insert_or_ignore
+
+GIVEN_UP = "given_up"  # nobody could be reached
+GONE = "gone"  # the appeal went another way meanwhile
+
+_OPEN = select(callback.c.id).where(callback.c.citizen_id == bindparam("citizen"), callback.c.ended_at.is_(None))
+_REACHABLE = select(citizen.c.auto_confirm).where(
+    citizen.c.id == bindparam("citizen"), citizen.c.do_not_call.is_(False),
+    exists().where(citizen_phone.c.citizen_id == citizen.c.id, citizen_phone.c.wrong.is_(False),
+                   citizen_phone.c.do_not_call.is_(False)))  # fmt: skip
+
+
+def ask(conn: Connection, before: history.Standing, now: dt.datetime) -> history.Standing:
+    """Schedules the confirmation of an executed appeal: it joins the citizen's open callback, or opens one.
+
+    With nobody to call (no citizen, no usable number, do not call) it is unconfirmed at once.
+    """
+    awaiting = history.move(conn, before, Action.ASK, now=now)
+    consent = None if before.citizen_id is None else conn.execute(_REACHABLE, {"citizen": before.citizen_id}).scalar()
+    if consent is None:
+        return history.move(conn, awaiting, Action.GIVE_UP, now=now, evidence={"reached": "no_contact"})
+    callback_id = _open_callback(conn, before.citizen_id, Mode.AUTO if consent else Mode.LIVE, now)
+    values = {"callback_id": callback_id, "appeal_id": before.id}
+    if not insert_or_ignore(conn, callback_appeal, values):  # asked before in this callback, returned, done again
+        conn.execute(update(callback_appeal).filter_by(**values).values(result="", tries=0))
+    return awaiting
+
+
+def _open_callback(conn: Connection, citizen_id: int | None, mode: Mode, now: dt.datetime) -> int:
+    conn.execute(select(citizen.c.id).where(citizen.c.id == citizen_id).with_for_update())
+    known = conn.execute(_OPEN, {"citizen": citizen_id}).scalar()
+    if known is not None:
+        return int(known)
+    opened = insert(callback).values(citizen_id=citizen_id, mode=mode.value, state="due", due_at=now, created_at=now)
+    return int(conn.execute(opened.returning(callback.c.id)).scalar_one())
+
+
+def answered(conn: Connection, appeal_id: int, result: str, now: dt.datetime) -> None:
+    """This appeal need not be asked about any more; the callback ends with its last question."""
+    asked = conn.execute(
+        update(callback_appeal)
+        .where(callback_appeal.c.appeal_id == appeal_id, callback_appeal.c.result == "",
+               callback_appeal.c.callback_id.in_(select(callback.c.id).where(callback.c.ended_at.is_(None))))
+        .values(result=result).returning(callback_appeal.c.callback_id)).scalar()  # fmt: skip
+    if asked is not None and not open_tries(conn, asked):
+        conn.execute(update(callback).where(callback.c.id == asked).values(state="done", ended_at=now))
+
+
+def open_tries(conn: Connection, callback_id: int) -> dict[int, int]:
+    """The appeals of a callback that have no answer yet, and how often each has been tried."""
+    rows = conn.execute(select(callback_appeal.c.appeal_id, callback_appeal.c.tries)
+                        .where(callback_appeal.c.callback_id == callback_id, callback_appeal.c.result == "")
+                        .order_by(callback_appeal.c.appeal_id))  # fmt: skip
+    return {row.appeal_id: row.tries for row in rows}
+
+
+def give_up(conn: Connection, callback_id: int, appeal_id: int, reached: str, attempt: str, now: dt.datetime) -> None:
+    """Nobody could be reached about this appeal: it is unconfirmed."""
+    question = {"callback_id": callback_id, "appeal_id": appeal_id}
+    conn.execute(update(callback_appeal).filter_by(**question).values(result=GIVEN_UP))
+    before = history.standing(conn, appeal_id)
+    if before.state is State.AWAITING:
+        evidence = {"reached": reached, **({"attempt": attempt} if attempt else {})}
+        history.move(conn, before, Action.GIVE_UP, now=now, evidence=evidence)
