@@ -45,7 +45,7 @@ class Form(Mapping[str, str]):
         if required and not value:
             self.wrong(name, BadInput(f"form.no_{name}"))
         if len(value) > most:
-            self.wrong(name, BadInput("form.too_long", most=most))
+            self.wrong(name, BadInput("text.too_long", longest=most))
             return ""
         return value
 

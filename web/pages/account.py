@@ -39,7 +39,9 @@ def sign_in(visit: Visit) -> Response:
         session = people.sign_in(visit.db, login, password, now=visit.now, source=client.host if client else "",
                                  hours=visit.parts.settings.session_hours)  # fmt: skip
     except NotAllowed as error:
-        return visit.page("sign_in.html", status=HTTPStatus.FORBIDDEN, next=next, problem=error)
+        # Whether a login exists, and so whether it must wait, is not told to those who do not know its password.
+        problem = NotAllowed("sign_in.wrong") if error.id == "sign_in.wait" else error
+        return visit.page("sign_in.html", status=HTTPStatus.FORBIDDEN, next=next, problem=problem)
     response = visit.go(visit.own_address(next))
     visit.set_cookie(response, SESSION, session.token, seconds=visit.parts.settings.session_hours * 3600)
     return response

@@ -20,8 +20,8 @@ from web.visit import STATUS, Visit
 
 PAGE = 50
 NOTE_MOST = 4000
-# What a machine or the resident's own word does, and so no form on the appeal's page.
-NOT_BY_HAND = frozenset({Action.ASK, Action.CONFIRM, Action.NOT_SOLVED, Action.GIVE_UP, Action.RESUME})
+# The resident's own word: taken where it is heard, in a call, and so by no form on the appeal's page.
+WORD = frozenset({Action.CONFIRM, Action.NOT_SOLVED})
 
 
 def search(visit: Visit) -> Response:
@@ -35,15 +35,15 @@ def search(visit: Visit) -> Response:
         if scope is not None and not filtered:
             found = appeals.for_department(conn, scope, PAGE)
         else:
-            found = appeals.search(
-                conn, states=[State(state)] if state else (), department_id=department, subject_id=subject,
-                overdue_at=visit.now if overdue else None, number=number, limit=PAGE, before_id=before,
-            )  # fmt: skip
+            found = appeals.search(conn, states=[State(state)] if state else (), department_id=department,
+                                   subject_id=subject, overdue_at=visit.now if overdue else None, number=number,
+                                   limit=PAGE, before_id=before)  # fmt: skip
         lists: dict[str, Any] = {"departments": departments.departments(conn), "subjects": departments.subjects(conn)}
     kept = {name: asked[name] for name in ("number", "state", "department", "subject", "overdue") if asked[name]}
-    more = {**kept, "before": str(found[-1].id)} if filtered or scope is None else {}
+    searched = filtered or scope is None
+    more = {**kept, "before": str(found[-1].id)} if searched and len(found) == PAGE else {}
     return visit.page("appeals.html", found=found, asked=asked, states=tuple(State), kept=kept,
-                      more=more if len(found) == PAGE else {}, **lists)  # fmt: skip
+                      more=more, **lists)  # fmt: skip
 
 
 def show(visit: Visit) -> Response:
@@ -74,11 +74,8 @@ def act(visit: Visit) -> Response:
 
 
 def possible(person: Staff, appeal: Appeal) -> tuple[Action, ...]:
-    """What this person may do to the appeal by hand: what its state allows and his role does, his department's only."""
-    if person.department_id not in (None, appeal.department_id):
-        return ()
-    return tuple(action for action in life.possible(appeal.state)
-                 if action not in NOT_BY_HAND and people.may(person.role, people.permission_for(action)))  # fmt: skip
+    """What this person may do to the appeal on its page."""
+    return tuple(a for a in people.actions_for(person, appeal.state, appeal.department_id) if a not in WORD)
 
 
 def _appeal(visit: Visit) -> Appeal:

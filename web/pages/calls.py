@@ -70,7 +70,7 @@ def register(visit: Visit) -> Response:
     name = form.text("name", NAME_MOST, required=True)
     phone = phones.parse_phone(form["phone"])
     if form["phone"] and not phone:
-        form.wrong("phone", BadInput("form.no_phone"))
+        form.wrong("phone", BadInput("phone.malformed"))
     subject = form.number("subject", required=True)
     text = form.text("text", TEXT_MOST, required=True)
     flat, place = form.text("flat", FLAT_MOST), form.text("place", PLACE_MOST)
@@ -200,7 +200,7 @@ def _building(conn: Connection, form: Form) -> tuple[BuildingLine | None, list[B
     if chosen is not None and form["building_for"] == text:
         return addresses.find_building(conn, chosen), []
     found = addresses.suggest(conn, text, SUGGESTIONS) if text else []
-    exact = [b for b in found if addresses.fold(line_of(b)) == addresses.fold(text)]
+    exact = [b for b in found if addresses.fold_number(text).endswith(addresses.fold_number(b.number))]
     if len(found) == 1 or len(exact) == 1:
         return (exact or found)[0], []
     if text:
