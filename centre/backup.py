@@ -16,6 +16,7 @@ import hashlib
 import io
 import os
 import re
+import shutil
 import socket
 import tarfile
 import tempfile
@@ -205,6 +206,9 @@ def restore(file: Path, settings: Settings, *, force: bool = False) -> Restored:
     made = [folder for folder in (settings.var, *settings.var.parents) if not folder.exists()]
     try:
         settings.var.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if (settings.var / UNFINISHED).exists():
+            for left in settings.var.glob(".restore-*"):
+                shutil.rmtree(left)
         with tempfile.TemporaryDirectory(dir=settings.var, prefix=".restore-") as staging:
             return _restore(file, settings, url, Path(staging))
     except (OSError, SQLAlchemyError) as error:
@@ -387,7 +391,7 @@ class _Swap:
         _sync_folder(self.marker.parent)
         for fresh, place in self.pairs:
             if os.path.lexists(place):
-                kept = place.with_name(f"{place.name}.replaced-{self.now:%Y%m%dT%H%M%S}")
+                kept = place.with_name(f"{place.name}.replaced-{self.now:%Y%m%dT%H%M%S.%f}")
                 self._rename(place, kept)
                 self.aside.append(kept)
             if fresh.exists():

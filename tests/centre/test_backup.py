@@ -322,6 +322,11 @@ def test_contents_that_make_no_sense_are_refused(
     refused(rewritten(saved, name, content.encode()), elsewhere, error)
 
 
+def run_child(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code, *arguments], cwd=Path(__file__).parents[2], capture_output=True,
+                          text=True, timeout=60, check=False)  # fmt: skip
+
+
 def test_a_full_disk_leaves_no_half_backup(on_sqlite: Settings, tmp_path: Path) -> None:
     """A limit on the size of files stands for the disk: to the program both are a write that fails."""
     out = tmp_path / "out"
@@ -333,8 +338,7 @@ def test_a_full_disk_leaves_no_half_backup(on_sqlite: Settings, tmp_path: Path) 
             "settings = Settings(var=Path(sys.argv[1]), database=sys.argv[2])\n"
             "try:\n    backup(settings, Database(settings.database_url), Path(sys.argv[3]))\n"
             "except CentreError as error:\n    print(error.id)\n")  # fmt: skip
-    done = subprocess.run([sys.executable, "-c", code, str(on_sqlite.var), on_sqlite.database_url, str(out)],
-                          cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=60)  # fmt: skip
+    done = run_child(code, str(on_sqlite.var), on_sqlite.database_url, str(out))
     assert done.stdout == "backup.not_written\n", done.stderr
     assert list(out.iterdir()) == []
 
@@ -369,6 +373,29 @@ def test_a_rename_that_fails_is_undone_with_all_before_it(settings: Settings, tm
         restore(file, settings, force=True)
     assert count > 5
     assert (tree(settings.var), all_rows(settings.database_url)) == before
+
+
+def test_a_power_cut_amid_the_renames_is_noticed_and_the_restore_can_be_done_again(
+    on_sqlite: Settings, saved: Path
+) -> None:
+    before = all_rows(on_sqlite.database_url)
+    wanted = tree(on_sqlite.recordings)
+    code = ("import os, sys; from pathlib import Path\n"
+            "from centre.backup import restore; from centre.settings import Settings\n"
+            "rename, calls = Path.rename, []\n"
+            "def dies(self, target):\n"
+            "    calls.append(target)\n    os._exit(9) if len(calls) == 4 else rename(self, target)\n"
+            "Path.rename = dies\n"
+            "settings = Settings(var=Path(sys.argv[1]), database=sys.argv[2])\n"
+            "restore(Path(sys.argv[3]), settings, force=True)\n")  # fmt: skip
+    done = run_child(code, str(on_sqlite.var), on_sqlite.database_url, str(saved))
+    assert done.returncode == 9, done.stderr
+    assert (on_sqlite.var / UNFINISHED).exists()
+    restore(saved, on_sqlite, force=True)
+    assert all_rows(on_sqlite.database_url) == before
+    assert tree(on_sqlite.recordings) == wanted
+    assert not (on_sqlite.var / UNFINISHED).exists()
+    assert not list(on_sqlite.var.glob(".*"))
 
 
 def test_settings_that_name_another_database_are_kept_but_not_put_in_force(
