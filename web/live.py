@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from crm.errors import BadInput, CentreError
+from crm.errors import BadInput
 
 log = logging.getLogger(__name__)
 
@@ -166,8 +166,8 @@ class Hub:
         async for event in self._line.events():
             try:
                 await self._take(event)
-            except CentreError as error:
-                log.error("the line sent what cannot be read: %s", error)
+            except Exception:  # one event that cannot be read must not blind the pages to the next
+                log.exception("an event of the line was not taken: %.200s", event)
 
     async def ask(self, do: str, **fields: object) -> dict[str, Any]:
         """A request to the line: its reply, or the line's refusal as a CentreError."""

@@ -37,7 +37,7 @@ class Renderer:
         self.static = {path.name: path.read_bytes() for path in (HERE / "static").iterdir() if path.is_file()}
         self._marks = {name: hashlib.sha256(data).hexdigest()[:12] for name, data in self.static.items()}
         self._environment = Environment(loader=FileSystemLoader(HERE / "templates"), autoescape=True,
-                                        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)  # fmt: skip
+                                        undefined=StrictUndefined, lstrip_blocks=True)  # fmt: skip
         self._environment.globals.update(static=self.address_of, phone=phones.display, masked=masked, line_of=line_of)
         self._environment.filters["query"] = urlencode
 

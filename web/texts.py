@@ -60,8 +60,12 @@ class Texts:
         """5 бер. 2026 р., 14:05 in Kyiv; a dash for nothing."""
         return format_datetime(at, self("format.moment"), tzinfo=KYIV, locale=self._locale) if at else "—"
 
+    def date(self, at: datetime | None) -> str:
+        """24.11.2026 in Kyiv, for a table; a dash for nothing."""
+        return format_datetime(at, self("format.date"), tzinfo=KYIV, locale=self._locale) if at else "—"
+
     def day(self, at: datetime | date | None) -> str:
-        """5 березня 2026 р. in Kyiv; a dash for nothing."""
+        """5 березня 2026 р. in Kyiv, for a sentence; a dash for nothing."""
         if isinstance(at, datetime):
             at = at.astimezone(KYIV).date()
         return format_date(at, "long", locale=self._locale) if at else "—"

@@ -190,10 +190,17 @@ def _answer(page: Page, parts: Parts, request: Request, body: bytes, unread: Bad
             visit = replace(visit, form=forms.parse(body, request.headers.get("content-type", "")))
         return _refusal(visit, page) or page.answer(visit)
     except CentreError as error:
-        return visit.page("problem.html", status=STATUS.get(type(error), HTTPStatus.BAD_REQUEST), problem=error)
+        return visit.page("problem.html", status=status_of(error), problem=error)
     except DBAPIError as error:
         log.error("the database failed at %s %s: %s", request.method, request.url.path, error.orig)
         return visit.page("problem.html", status=HTTPStatus.SERVICE_UNAVAILABLE, problem=CentreError("database.away"))
+
+
+def status_of(error: CentreError) -> HTTPStatus:
+    """What the error is in HTTP's terms. The line refuses without a kind: things are not so as to do it."""
+    if error.id.startswith("line."):
+        return HTTPStatus.SERVICE_UNAVAILABLE
+    return STATUS.get(type(error), HTTPStatus.CONFLICT)
 
 
 def session_of(parts: Parts, request: Request, now: datetime) -> Session | None:

@@ -16,7 +16,7 @@ from crm.errors import BadInput, CentreError, IllegalAction, NotFound, Stale
 from crm.life import Action, State
 from crm.people import Staff
 from web import forms, reads
-from web.visit import STATUS, Visit
+from web.visit import Visit, status_of
 
 PAGE = 50
 NOTE_MOST = 4000
@@ -42,7 +42,7 @@ def search(visit: Visit) -> Response:
     kept = {name: asked[name] for name in ("number", "state", "department", "subject", "overdue") if asked[name]}
     searched = filtered or scope is None
     more = {**kept, "before": str(found[-1].id)} if searched and len(found) == PAGE else {}
-    return visit.page("appeals.html", found=found, asked=asked, states=tuple(State), kept=kept,
+    return visit.page("appeals.html", found=found, asked=asked, states=tuple(State), open=life.OPEN, kept=kept,
                       more=more, **lists)  # fmt: skip
 
 
@@ -96,6 +96,6 @@ def _page(visit: Visit, appeal: Appeal, typed: forms.Form, problem: CentreError 
             "departments": departments.departments(conn),
         }  # fmt: skip
     visit.looked_at(("appeal", appeal.id))
-    return visit.page("appeal.html", status=STATUS[type(problem)] if problem else HTTPStatus.OK, appeal=appeal,
+    return visit.page("appeal.html", status=status_of(problem) if problem else HTTPStatus.OK, appeal=appeal,
                       citizen=citizen, building=building, actions=possible(visit.person, appeal), typed=typed,
-                      problem=problem, needs_note=life.NEEDS_NOTE, **values)  # fmt: skip
+                      problem=problem, needs_note=life.NEEDS_NOTE, open=life.OPEN, **values)  # fmt: skip

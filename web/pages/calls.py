@@ -66,7 +66,8 @@ def register(visit: Visit) -> Response:
     """A new appeal. The same showing of the form makes one, however often it is sent."""
     form = visit.form
     if form["do"] == "find":
-        return _page(visit, _card(visit), dict(form))
+        card = _card(visit)
+        return _page(visit, card, {**form, **({"address": line_of(card.building)} if card.building else {})})
     name = form.text("name", NAME_MOST, required=True)
     phone = phones.parse_phone(form["phone"])
     if form["phone"] and not phone:

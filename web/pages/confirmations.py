@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
+
 from starlette.responses import Response
 
 from crm import citizens, confirmations
 from crm.confirmation_rules import Reached, Result
 from crm.errors import BadInput, CentreError
 from web import reads
-from web.visit import Visit
+from web.visit import Visit, status_of
 
 # How a person says that a call went; the other endings are told by the telephone network.
 SAID = (Reached.ANSWERED, Reached.NO_ANSWER, Reached.BUSY, Reached.WRONG_NUMBER, Reached.DO_NOT_CALL)
@@ -18,11 +20,16 @@ NOTE_MOST = 4000
 
 def due(visit: Visit) -> Response:
     """Callbacks that may be placed now, and those of this person that wait for their result."""
+    return _list(visit)
+
+
+def _list(visit: Visit, problem: CentreError | None = None) -> Response:
     with visit.db.read() as conn:
         found = confirmations.due(conn, visit.now, None, LISTED, visit.parts.rules)
         open_ = [a for a in confirmations.open_attempts(conn) if a.staff_id == visit.person.id]
         names = {a.citizen_id: citizens.get(conn, a.citizen_id).name for a in open_}
-    return visit.page("confirmations.html", due=found, mine=open_, names=names)
+    return visit.page("confirmations.html", status=status_of(problem) if problem else HTTPStatus.OK, due=found,
+                      mine=open_, names=names, problem=problem)  # fmt: skip
 
 
 def call(visit: Visit) -> Response:
@@ -30,7 +37,10 @@ def call(visit: Visit) -> Response:
     callback_id = visit.number("callback_id")
     if visit.seat is None:
         raise BadInput("callback.needs_seat")
-    reply = visit.ask_line("call", callback_id=callback_id, seat=visit.seat, staff_id=visit.person.id)
+    try:
+        reply = visit.ask_line("call", callback_id=callback_id, seat=visit.seat, staff_id=visit.person.id)
+    except CentreError as error:
+        return _list(visit, error)
     if not reply.get("attempt"):  # there was no number left to call
         return visit.go("/confirmations?done=no_number")
     return visit.go(f"/confirmations/attempts/{reply['attempt']}")

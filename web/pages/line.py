@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
+
 from starlette.responses import Response
 
 from crm import calls, people
-from crm.errors import BadInput
+from crm.errors import BadInput, CentreError
 from crm.people import Permission
 from web.live import PARTS
-from web.visit import SESSION, Visit
+from web.visit import SESSION, Visit, status_of
 
 PAUSES = ("break", "lunch", "training", "technical", "paperwork")
 QUEUES = {Permission.TAKE_CALLS: "city", Permission.CALL_BACK: "feedback"}
@@ -21,14 +23,7 @@ def live(visit: Visit) -> Response:
 
 def seat(visit: Visit) -> Response:
     """One's own place: which seat, its state, the call at it, and one's calls that nobody has settled."""
-    snapshot = visit.parts.hub.snapshot
-    with visit.db.read() as conn:
-        mine = [call for call in calls.unsettled(conn) if call.staff_id == visit.person.id]
-    return visit.page(
-        "seat.html", pauses=PAUSES, unsettled=mine, hub=visit.parts.hub,
-        seats=visit.parts.settings.seats, at=snapshot.seat(visit.seat) if snapshot else None,
-        taken={s.seat for s in snapshot.seats if s.staff_id not in (None, visit.person.id)} if snapshot else set(),
-    )  # fmt: skip
+    return _page(visit)
 
 
 def sit(visit: Visit) -> Response:
@@ -37,28 +32,22 @@ def sit(visit: Visit) -> Response:
     if number not in visit.parts.settings.seats:
         raise BadInput("form.no_seat")
     queues = [queue for permission, queue in QUEUES.items() if visit.can(permission)]
-    visit.ask_line("login", seat=number, staff_id=visit.person.id, queues=queues)
-    _sit(visit, number)
-    return visit.go("/seat?done=seat")
+    return _asked(visit, "seat", "login", seat=number, staff_id=visit.person.id, queues=queues, sits=number)
 
 
 def leave(visit: Visit) -> Response:
-    visit.ask_line("logout", seat=_own(visit))
-    _sit(visit, None)
-    return visit.go("/seat?done=left")
+    return _asked(visit, "left", "logout", seat=_own(visit), sits=None)
 
 
 def pause(visit: Visit) -> Response:
     reason = visit.form["reason"]
     if reason not in PAUSES:
         raise BadInput("form.no_reason")
-    visit.ask_line("pause", seat=_own(visit), reason=reason)
-    return visit.go("/seat?done=paused")
+    return _asked(visit, "paused", "pause", seat=_own(visit), sits=visit.seat, reason=reason)
 
 
 def unpause(visit: Visit) -> Response:
-    visit.ask_line("unpause", seat=_own(visit))
-    return visit.go("/seat?done=unpaused")
+    return _asked(visit, "unpaused", "unpause", seat=_own(visit), sits=visit.seat)
 
 
 def _own(visit: Visit) -> str:
@@ -67,6 +56,24 @@ def _own(visit: Visit) -> str:
     return visit.seat
 
 
-def _sit(visit: Visit, number: str | None) -> None:
+def _asked(visit: Visit, done: str, do: str, *, seat: str, sits: str | None, **fields: object) -> Response:
+    """Asks the line, then remembers where the person ``sits``; the seat's page with the line's refusal otherwise."""
+    try:
+        visit.ask_line(do, seat=seat, **fields)
+    except CentreError as error:
+        return _page(visit, error)
     with visit.db.write() as conn:
-        people.sit(conn, visit.request.cookies[SESSION], number)
+        people.sit(conn, visit.request.cookies[SESSION], sits)
+    return visit.go(f"/seat?done={done}")
+
+
+def _page(visit: Visit, problem: CentreError | None = None) -> Response:
+    snapshot = visit.parts.hub.snapshot
+    with visit.db.read() as conn:
+        mine = [call for call in calls.unsettled(conn) if call.staff_id == visit.person.id]
+    taken = {s.seat for s in snapshot.seats if s.staff_id not in (None, visit.person.id)} if snapshot else set()
+    return visit.page(
+        "seat.html", status=status_of(problem) if problem else HTTPStatus.OK, problem=problem, pauses=PAUSES,
+        unsettled=mine, hub=visit.parts.hub, at=snapshot.seat(visit.seat) if snapshot else None,
+        seats=visit.parts.settings.seats, taken=taken,
+    )  # fmt: skip

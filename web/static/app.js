@@ -55,7 +55,11 @@ function listen() {
     const { html, linkedid, state } = JSON.parse(event.data);
     const shown = body.dataset.shown === linkedid;
     document.getElementById("call").innerHTML = shown ? "" : html;
-    if (state === "ringing" && !shown && !typed) location.assign(`/calls/${encodeURIComponent(linkedid)}`);
+    // The card opens by itself once; who then goes elsewhere has a reason.
+    if (state === "ringing" && !shown && !typed && sessionStorage.getItem("opened") !== linkedid) {
+      sessionStorage.setItem("opened", linkedid);
+      location.assign(`/calls/${encodeURIComponent(linkedid)}`);
+    }
   });
 }
 
