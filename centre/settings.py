@@ -40,7 +40,7 @@ Network = Annotated[str, AfterValidator(_network)]
 PlainPath = Annotated[Path, AfterValidator(_plain_path)]
 Digits = Annotated[str, Field(pattern=r"^\d{2,15}$")]
 SipHost = Annotated[str, Field(pattern=r"^[A-Za-z0-9.\-]+(:\d{1,5})?$")]
-ClockTime = Annotated[str, Field(pattern=r"^([01]\d|2[0-4]):[0-5]\d$")]
+ClockTime = Annotated[str, Field(pattern=r"^(([01]\d|2[0-3]):[0-5]\d|24:00)$")]
 
 
 class Settings(BaseSettings):

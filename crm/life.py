@@ -78,26 +78,28 @@ class Evidence:
     attempt: str = ""
 
 
-_OPEN = frozenset({State.REGISTERED, State.ASSIGNED, State.IN_WORK, State.RETURNED, State.CONTROL})
+# What somebody in the city still has to act on: there a passed deadline matters.
+OPEN = frozenset({State.REGISTERED, State.ASSIGNED, State.IN_WORK, State.RETURNED, State.CONTROL})
 _ASKED = frozenset({State.AWAITING, State.UNCONFIRMED, State.CLOSED})
 
 # action → (the states it may be done in, the state it leads to; None: it stays)
 TRANSITIONS: dict[Action, tuple[frozenset[State], State | None]] = {
     Action.REGISTER: (frozenset(), State.REGISTERED),
-    Action.ASSIGN: (_OPEN, State.ASSIGNED),
+    Action.ASSIGN: (OPEN, State.ASSIGNED),
     Action.START: (frozenset({State.ASSIGNED, State.RETURNED}), State.IN_WORK),
     Action.EXECUTE: (frozenset({State.ASSIGNED, State.IN_WORK, State.RETURNED}), State.EXECUTED),
     Action.ASK: (frozenset({State.EXECUTED}), State.AWAITING),
     Action.CONFIRM: (frozenset({State.AWAITING, State.UNCONFIRMED}), State.CLOSED),
     Action.NOT_SOLVED: (_ASKED, State.RETURNED),
     Action.GIVE_UP: (frozenset({State.AWAITING}), State.UNCONFIRMED),
-    Action.EXPLAIN: (_OPEN, State.EXPLAINED),
-    Action.PLAN: (_OPEN, State.PLANNED),
+    Action.EXPLAIN: (OPEN, State.EXPLAINED),
+    Action.PLAN: (OPEN, State.PLANNED),
     Action.RESUME: (frozenset({State.PLANNED}), State.ASSIGNED),
-    Action.REFUSE: (_OPEN, State.REFUSED),
+    Action.REFUSE: (OPEN, State.REFUSED),
     Action.FIND_DEFECTIVE: (frozenset({State.REGISTERED, State.ASSIGNED}), State.DEFECTIVE),
-    Action.FORWARD: (_OPEN, State.FORWARDED),
-    Action.WITHDRAW: (_OPEN | {State.EXECUTED, State.AWAITING, State.UNCONFIRMED, State.PLANNED}, State.WITHDRAWN),
+    Action.FORWARD: (OPEN, State.FORWARDED),
+    Action.WITHDRAW: (OPEN | {State.EXECUTED, State.AWAITING, State.UNCONFIRMED, State.PLANNED}, State.WITHDRAWN),
+    Action.HEAR: (frozenset(State), None),
 }
 
 # What cannot be done without saying why, and what without the resident's own word.
@@ -107,7 +109,6 @@ NEEDS_EVIDENCE = frozenset({Action.CONFIRM, Action.NOT_SOLVED, Action.HEAR})
 
 SOLVED = frozenset({State.CLOSED})
 TO_ACT = frozenset({State.ASSIGNED, State.IN_WORK, State.RETURNED})  # what lies with a department
-OPEN = _OPEN  # what somebody in the city still has to act on: a passed deadline matters
 ENDED = frozenset({State.CLOSED, State.UNCONFIRMED, State.EXPLAINED, State.REFUSED, State.DEFECTIVE, State.FORWARDED,
                    State.WITHDRAWN})  # fmt: skip
 

@@ -218,13 +218,15 @@ class Writer:
         """One durable transaction, tried until it is known to be done or patience ends."""
         self._batch += 1
         started = time.monotonic()
-        pause = 0.02
+        pause = 0.0
         while True:
             try:
                 with self._db.write() as conn:
                     if self._open_batch(conn):
                         for work in works:
                             work.run(conn)
+                    elif not pause:
+                        raise RuntimeError("a batch cannot be committed before it was tried")
                 break
             except Exception as error:
                 if not _worth_another_try(error) or time.monotonic() - started > self._patience_s:
@@ -235,8 +237,8 @@ class Writer:
                 _log.warning("the database cannot be written to, trying again: %s", error)
                 if not self._db.is_sqlite:
                     self._db.drop_writers()
+                pause = min(1.0, pause * 2 or 0.02)
                 time.sleep(pause)
-                pause = min(1.0, pause * 2)
         for work in works:
             work.resolve()
 
@@ -252,9 +254,9 @@ class Writer:
             return True
         mark = schema.writer_mark
         own = postgresql.insert(mark).values(writer=self._id, batch=self._batch)
-        moved = conn.execute(own.on_conflict_do_update(
-            index_elements=[mark.c.writer], set_={"batch": self._batch}, where=mark.c.batch < self._batch))  # fmt: skip
-        return moved.rowcount == 1
+        moved = own.on_conflict_do_update(index_elements=[mark.c.writer], set_={"batch": self._batch},
+                                          where=mark.c.batch < self._batch)  # fmt: skip
+        return conn.execute(moved.returning(mark.c.batch)).first() is not None
 
     def _forget(self) -> None:
         mark = schema.writer_mark
@@ -273,8 +275,9 @@ def insert_row(conn: Connection, table: Table, values: Mapping[str, Any]) -> int
 def insert_or_ignore(conn: Connection, table: Table, values: Mapping[str, Any]) -> bool:
     """Whether the row was new: one that exists already, by any unique key, is left alone."""
     dialect: Any = sqlite if conn.dialect.name == "sqlite" else postgresql
-    done = conn.execute(dialect.insert(table).values(**values).on_conflict_do_nothing())
-    return bool(done.rowcount == 1)
+    # Asked by RETURNING: after an INSERT the drivers do not agree on the row count.
+    made = dialect.insert(table).values(**values).on_conflict_do_nothing().returning(*table.primary_key)
+    return conn.execute(made).first() is not None
 
 
 def migrate(url: str) -> None:
