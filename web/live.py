@@ -185,12 +185,15 @@ class Hub:
             self._callers = {linkedid: caller for linkedid, caller in self._callers.items() if linkedid in known}
             if {s.staff_id for s in snapshot.seats} - {None} - self.staff.keys():
                 self.staff = await asyncio.to_thread(self._names)
-            before, self.snapshot, self.reachable = self.snapshot, snapshot, True
+            before = self.snapshot if self.reachable else None
+            self.snapshot, self.reachable = snapshot, True
             self._tell_live()
             self._tell_seats(before, snapshot)
         elif kind == "lost":
             self.reachable = False
             self._tell_live()
+            for number in {viewer.seat for viewer in self._viewers} - {None}:
+                self._tell_seat(number)
         elif kind == "ringing":
             seat, linkedid = str(event["seat"]), str(event["linkedid"])
             self._callers[linkedid] = str(event.get("caller") or "")
@@ -267,10 +270,10 @@ class Hub:
     def _tell_seats(self, before: Snapshot | None, now: Snapshot) -> None:
         for seat in now.seats:
             was = before.seat(seat.seat) if before is not None else None
-            if was is None or (was.state, was.linkedid) != (seat.state, seat.linkedid):
+            if was is None or (was.state, was.linkedid, was.reason) != (seat.state, seat.linkedid, seat.reason):
                 self._tell_seat(seat.seat)
 
-    def _tell_seat(self, seat: str) -> None:
+    def _tell_seat(self, seat: str | None) -> None:
         for viewer in [v for v in self._viewers if v.seat == seat]:
             self._send(self._call_event(viewer), [viewer])
 
@@ -278,7 +281,9 @@ class Hub:
         linkedid, caller, state = self.call_of(viewer.seat)
         html = self._render("live/call.html", viewer.language,
                             {"linkedid": linkedid, "caller": caller, "state": state}) if linkedid else ""  # fmt: skip
-        return _event("call", {"html": html, "linkedid": linkedid, "state": state})
+        at = self.snapshot.seat(viewer.seat) if self.snapshot is not None and self.reachable else None
+        place = self._render("live/place.html", viewer.language, {"at": at})
+        return _event("call", {"html": html, "linkedid": linkedid, "state": state, "place": place})
 
     def _send(self, message: bytes, viewers: Iterable[Viewer]) -> None:
         for viewer in viewers:

@@ -60,7 +60,7 @@ class Texts:
         """5 бер. 2026 р., 14:05 in Kyiv; a dash for nothing."""
         return format_datetime(at, self("format.moment"), tzinfo=KYIV, locale=self._locale) if at else "—"
 
-    def date(self, at: datetime | None) -> str:
+    def short_day(self, at: datetime | None) -> str:
         """24.11.2026 in Kyiv, for a table; a dash for nothing."""
         return format_datetime(at, self("format.date"), tzinfo=KYIV, locale=self._locale) if at else "—"
 

@@ -191,9 +191,9 @@ class Watcher(Worker):
     """A supervisor at the live view."""
 
     async def sees_waiting(self, number: str) -> None:
-        """Waits until the live view shows that number among those who wait."""
+        """Waits until the live view shows that number among those who wait: its end, the rest is hidden there."""
         async for name, data in self.browser.events("/events?live=1"):
-            if name == "live" and _digits(number)[-9:] in _digits(data.get("waiting", "")):
+            if name == "live" and _digits(number)[-4:] in _digits(data.get("waiting", "")):
                 return
 
 

@@ -93,7 +93,7 @@ def _page(visit: Visit, appeal: Appeal, typed: forms.Form, problem: CentreError 
         citizen: Citizen | None = citizens.get(conn, appeal.citizen_id) if appeal.citizen_id else None
         values: dict[str, Any] = {
             "history": appeals.history(conn, appeal.id), "calls": reads.calls_of_appeal(conn, appeal.id),
-            "departments": departments.departments(conn),
+            "departments": (known := departments.departments(conn)), "names": {d.id: d.name for d in known},
         }  # fmt: skip
     visit.looked_at(("appeal", appeal.id))
     return visit.page("appeal.html", status=status_of(problem) if problem else HTTPStatus.OK, appeal=appeal,

@@ -52,7 +52,10 @@ function listen() {
     tick();
   });
   source.addEventListener("call", (event) => {
-    const { html, linkedid, state } = JSON.parse(event.data);
+    const { html, linkedid, state, place } = JSON.parse(event.data);
+    const here = document.getElementById("place");
+    if (here) here.innerHTML = place;
+    tick();
     const shown = body.dataset.shown === linkedid;
     document.getElementById("call").innerHTML = shown ? "" : html;
     // The card opens by itself once; who then goes elsewhere has a reason.
