@@ -1,0 +1,69 @@
+"""What a caller is told, as prompts to be played one after the other. Pure; the words are in ``ivr/prompts/``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date as Date
+from math import ceil
+
+from crm.life import State
+from ivr.prompts import bounds, last
+
+NUMBERS = 10**8  # an appeal's number has eight digits
+
+
+def position(n: int) -> list[str]:
+    """"Ви другий у черзі." for 2; beyond the last number that is spoken, that there are many; nothing below 1."""
+    if n < 1:
+        return []
+    return [f"position-{n}"] if n <= last("position") else ["position-many"]
+
+
+def wait(low_s: float | None, high_s: float | None) -> list[str]:
+    """The wait in whole minutes, rounded up: "орієнтовно чотири хвилини", "від двох до п'яти хвилин".
+
+    The two ends in seconds, in either order; None when nobody can tell, and then nothing is said. A range is widened
+    to the nearest ones that are spoken, never narrowed.
+    """
+    if low_s is None or high_s is None:
+        return []
+    low, high = (max(0, ceil(seconds / 60)) for seconds in sorted((low_s, high_s)))
+    ends = bounds("wait")
+    if high > ends[-1]:
+        return ["wait-over"]
+    if max(low_s, high_s) < 60:
+        return ["wait-less"]
+    low = max(low, ends[0])
+    if low == high:
+        return [f"wait-{high}"]
+    return [f"wait-{max(end for end in ends if end <= low)}-to-{min(end for end in ends if end >= high)}"]
+
+
+def number(appeal: int) -> list[str]:
+    """An appeal's number in pairs: 26000123 → 26, 00, 01, 23. ValueError if it has more than eight digits."""
+    if not 0 <= appeal < NUMBERS:
+        raise ValueError(f"{appeal} is no appeal's number")
+    digits_ = f"{appeal:08d}"
+    return [f"number-{digits_[at:at + 2]}" for at in range(0, 8, 2)]
+
+
+def digits(code: str) -> list[str]:
+    """A code digit by digit. ValueError if there is anything else in it."""
+    if not (code.isascii() and code.isdecimal()):
+        raise ValueError("a code has digits only")
+    return [f"digit-{digit}" for digit in code]
+
+
+def state(of: State) -> list[str]:
+    """Where an appeal stands: "передано виконавцю"."""
+    return [f"state-{of.value}"]
+
+
+def date(day: Date) -> list[str]:
+    """The day and the month, as after "до": "двадцять другого", "липня"."""
+    return [f"day-{day.day}", f"month-{day.month}"]
+
+
+def play(names: Iterable[str]) -> str:
+    """What ``Playback()`` takes: ``a&b&c``."""
+    return "&".join(names)
