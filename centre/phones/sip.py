@@ -175,7 +175,7 @@ class Exchange(Callee):
     ``async for number, media in exchange.calls():`` yields each call once its audio has begun.
     """
 
-    def __init__(self, port: int | None = None, *, lines: int = 50, host: str = "127.0.0.1", ring_ms: int = 300) -> None:
+    def __init__(self, port: int | None = None, *, lines: int = 120, host: str = "127.0.0.1", ring_ms: int = 300) -> None:
         super().__init__(port, host=host, ring_ms=ring_ms)
         self._lines = lines
 
@@ -198,7 +198,8 @@ class Exchange(Callee):
                 heard, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
                 for first in heard:
                     at = waiting.pop(first)
-                    yield self.called()[at], self._row[at]
+                    dialled = {int(number): name for _, name, _, number in map(str.split, self._calls())}
+                    yield dialled[at + 1], self._row[at]
         finally:
             for task in waiting:
                 task.cancel()
