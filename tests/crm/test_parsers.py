@@ -32,7 +32,8 @@ def test_mobiles_and_foreign_numbers(raw: str, e164: str) -> None:
 
 @pytest.mark.parametrize("raw", [None, "", b"", "1551", "101", "seat101", "anonymous", "04412345678", "044123456",
                                  "+380441234567\r\n", "+380441234567\x00", "٠٤٤١٢٣٤٥٦٧", "０４４１２３４５６７",
-                                 "0441234567,,1", "044123456a", b"\xff\xfe0441234567", "+0441234567", "0" * 9000])  # fmt: skip
+                                 "0441234567,,1", "044123456a", b"\xff\xfe0441234567", "+0441234567",
+                                 "0" * 9000])  # fmt: skip
 def test_what_is_no_number_is_nothing(raw: str | bytes | None) -> None:
     assert parse_phone(raw) == ""
 
@@ -60,8 +61,8 @@ def test_only_allowed_destinations_may_be_called() -> None:
 def test_a_cleaned_line_can_be_kept_shown_and_cleaned_again(raw: str) -> None:
     try:
         kept = texts.line(raw, 60)
-    except BadInput as error:
-        assert error.id == "text.too_long"
+    except BadInput:
+        assert len(raw) > 60
         return
     assert len(kept) <= 60
     assert not {unicodedata.category(letter) for letter in kept} & {"Cc", "Cs", "Zl", "Zp"}
