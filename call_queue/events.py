@@ -388,7 +388,7 @@ def _contact(at: dt.datetime, h: Headers) -> Event | None:
     status = text(h.get("ContactStatus") or h.get("PeerStatus")).lower()
     if not endpoint or not status:
         return None
-    reachable = {"reachable": True, "created": True, "updated": None, "registered": True,
+    reachable = {"reachable": True, "registered": True,
                  "unreachable": False, "removed": False, "unregistered": False}.get(status)  # fmt: skip
     return Contact(at, endpoint, reachable)
 

@@ -27,13 +27,13 @@ def wait(low_s: float | None, high_s: float | None) -> list[str]:
     """
     if low_s is None or high_s is None:
         return []
-    low, high = (max(0, ceil(seconds / 60)) for seconds in sorted((low_s, high_s)))
+    low_s, high_s = sorted((low_s, high_s))
     ends = bounds("wait")
-    if high > ends[-1]:
+    if high_s > ends[-1] * 60:
         return ["wait-over"]
-    if max(low_s, high_s) < 60:
+    if high_s < 60:
         return ["wait-less"]
-    low = max(low, ends[0])
+    low, high = max(ends[0], ceil(low_s / 60)), ceil(high_s / 60)
     if low == high:
         return [f"wait-{high}"]
     return [f"wait-{max(end for end in ends if end <= low)}-to-{min(end for end in ends if end >= high)}"]

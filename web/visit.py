@@ -81,7 +81,8 @@ class Visit:
     texts: Texts
     session: Session | None
     entry: str  # the random cookie of a browser that has no session
-    form: Form = field(default_factory=lambda: Form({}))
+    query: Form = field(default_factory=lambda: Form({}))  # after the address's question mark
+    form: Form = field(default_factory=lambda: Form({}))  # what was posted
 
     @property
     def person(self) -> Staff:
@@ -101,10 +102,6 @@ class Visit:
     @property
     def db(self) -> Database:
         return self.parts.db
-
-    @property
-    def query(self) -> Form:
-        return forms.query(self.request.url.query.encode())
 
     def path(self, name: str) -> str:
         """A part of the address, cleaned."""
@@ -186,6 +183,7 @@ def _answer(page: Page, parts: Parts, request: Request, body: bytes, unread: Bad
         visit = replace(visit, session=session, texts=texts(language_of(request, session)))
         if unread is not None:
             raise unread
+        visit = replace(visit, query=forms.query(request.scope["query_string"]))
         if page.method == "POST":
             visit = replace(visit, form=forms.parse(body, request.headers.get("content-type", "")))
         return _refusal(visit, page) or page.answer(visit)

@@ -39,6 +39,11 @@ def tones() -> Mapping[str, Mapping[str, float]]:
     return MappingProxyType(found)
 
 
+def building(key: str, language: str, /, **values: object) -> str:
+    """What is said in the terminal while the prompts are built."""
+    return str(_read("catalogue.toml")["building"][key][language]).format(**values)
+
+
 @cache
 def bounds(family: str) -> tuple[int, ...]:
     """The ends that the family's ranges may have, ascending."""

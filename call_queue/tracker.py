@@ -1,0 +1,681 @@
+"""Where every call and every seat stands, from Asterisk's events alone. Pure: no clock, no I/O.
+
+``Tracker.apply(event)`` returns what changed, as ``Change`` records in order. Events may come twice,
+late, or for things never heard of: a state is never worse for it. After a loss of events the two
+``adopt_…`` methods compare all of it with what Asterisk says is so.
+
+A call is known by its linkedid, which is the uniqueid of its first channel: the citizen's from a
+trunk, or that of a callback (whose id we chose). It ends with that channel. A seat is known by its number.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from call_queue import events as ev
+from crm.calls import UNKNOWN_ORIGIN, Direction, EndCause
+from crm.phones import parse_phone
+
+CALLBACK = "cb-"  # how the ids of crm.confirmations' attempts begin
+
+
+class SeatState(StrEnum):
+    OUT = "out"  # in no queue
+    OFFLINE = "offline"  # its telephone is not registered
+    FREE = "free"
+    RINGING = "ringing"
+    TALKING = "talking"
+    HOLD = "hold"
+    PAUSED = "paused"
+    WRAPUP = "wrapup"
+
+
+ON_CALL = frozenset({SeatState.TALKING, SeatState.HOLD})
+SERVING = frozenset({SeatState.FREE, SeatState.RINGING, SeatState.WRAPUP}) | ON_CALL
+
+
+class TrunkState(StrEnum):
+    OK = "ok"
+    UNKNOWN = "unknown"
+    DOWN = "down"
+
+
+# ── what changed ─────────────────────────────────────────────────────────────────────────────
+@dataclass(frozen=True, slots=True)
+class Change:
+    at: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CallChange(Change):
+    linkedid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived(CallChange):
+    """``caller``: E.164 or "". ``origin``: landline, mobile, centre."""
+
+    caller: str
+    origin: str
+    direction: Direction
+
+
+@dataclass(frozen=True, slots=True)
+class Entered(CallChange):
+    """``position``: 1 is next; None when it is not known."""
+
+    queue: str
+    position: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Left(CallChange):
+    """Left the queue unanswered and is still on the line: nobody came in time, or a key was pressed."""
+
+    queue: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rang(CallChange):
+    seat: str
+    caller: str
+
+
+@dataclass(frozen=True, slots=True)
+class Silent(CallChange):
+    """The seat rang in vain."""
+
+    seat: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answered(CallChange):
+    """``wait_s``: in the queue, from first entering; None for a call that was in none."""
+
+    seat: str
+    wait_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Held(CallChange):
+    """Was on hold for ``seconds``, and is back."""
+
+    seat: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Transferred(CallChange):
+    seat: str
+    to: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ended(CallChange):
+    """Seconds; None for what did not happen or is not known."""
+
+    cause: EndCause
+    wait_s: float | None
+    talk_s: float | None
+    hold_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class SeatChanged(Change):
+    """``kind``: what the seat's history keeps of it: login, logout, pause, unpause, or "" for a mere state."""
+
+    seat: str
+    state: SeatState
+    linkedid: str
+    reason: str
+    kind: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TrunkChanged(Change):
+    trunk: str
+    state: TrunkState
+
+
+# ── what is so ───────────────────────────────────────────────────────────────────────────────
+@dataclass(slots=True)
+class Call:
+    linkedid: str
+    direction: Direction
+    origin: str
+    caller: str
+    began_at: dt.datetime
+    queue: str = ""  # where it waits now; "" when it does not
+    queued_at: dt.datetime | None = None  # first
+    left_at: dt.datetime | None = None  # last
+    ringing: dict[str, str] = field(default_factory=dict)  # seat → the uniqueid of the channel to it
+    seat: str = ""  # who has it, or had it last
+    picked_up: bool = False  # a callback: the citizen answered
+    answered_at: dt.datetime | None = None
+    held_since: dt.datetime | None = None
+    hold_s: float = 0.0
+    hangup_asked: bool = False  # while it waited
+
+    @property
+    def wait_s(self) -> float | None:
+        until = self.answered_at or self.left_at
+        return _between(self.queued_at, until) if self.queued_at and until else None
+
+
+@dataclass(slots=True)
+class Seat:
+    number: str
+    queues: set[str] = field(default_factory=set)
+    paused: dict[str, str] = field(default_factory=dict)  # queue → reason
+    device: str = "UNKNOWN"
+    calls: dict[str, str] = field(default_factory=dict)  # its channels' uniqueid → linkedid
+    ringing: str = ""  # the linkedid of a call from a queue
+    talking: str = ""
+    on_hold: bool = False
+    wrap_until: dt.datetime | None = None
+    told: tuple[SeatState, str, str] = (SeatState.OUT, "", "")
+    since: dt.datetime | None = None
+
+    def now(self) -> tuple[SeatState, str, str]:
+        """(state, the call's linkedid, the pause's reason)."""
+        if self.talking:
+            return SeatState.HOLD if self.on_hold else SeatState.TALKING, self.talking, ""
+        if self.ringing:
+            return SeatState.RINGING, self.ringing, ""
+        own = next(iter(self.calls.values()), "")  # a call that no queue gave it: a live callback
+        if own and self.device in ("RINGING", "RINGINUSE"):
+            return SeatState.RINGING, own, ""
+        if self.device in ("INUSE", "BUSY", "ONHOLD"):
+            return SeatState.TALKING, own, ""
+        if not self.queues:
+            return SeatState.OUT, "", ""
+        if self.device in ("UNAVAILABLE", "INVALID"):
+            return SeatState.OFFLINE, "", ""
+        if self.paused:
+            return SeatState.PAUSED, "", next(iter(self.paused.values()))
+        if self.wrap_until:
+            return SeatState.WRAPUP, "", ""
+        return SeatState.FREE, "", ""
+
+
+@dataclass(slots=True)
+class Trunk:
+    """``origin``: what calls from it are."""
+
+    endpoint: str
+    origin: str
+    state: TrunkState = TrunkState.UNKNOWN
+
+
+_DEVICES = ("UNKNOWN", "NOT_INUSE", "INUSE", "BUSY", "INVALID", "UNAVAILABLE", "RINGING", "RINGINUSE", "ONHOLD")
+
+
+class Tracker:
+    """``seats``: interface ("PJSIP/seat101-…") → number. ``trunks``: endpoint ("PJSIP/trunk-mobile") → origin.
+    ``wrap_up_s``: how long a seat is left in peace after a call. ``own_number``: 1551, which seats may call as well."""
+
+    def __init__(self, seats: Mapping[str, str], trunks: Mapping[str, str], wrap_up_s: float,
+                 own_number: str = "1551") -> None:  # fmt: skip
+        self.calls: dict[str, Call] = {}
+        self.seats = {number: Seat(number) for number in seats.values()}
+        self.trunks = {endpoint: Trunk(endpoint, origin) for endpoint, origin in trunks.items()}
+        self._by_interface = dict(seats)
+        self._own_number = own_number
+        self._wrap_up = dt.timedelta(seconds=wrap_up_s)
+        self._queues: dict[str, list[str]] = {}  # queue → linkedids in their order
+        self._channels: dict[str, str] = {}  # uniqueid → endpoint, of trunks and seats
+
+    # ── reading ──
+    def waiting(self, queue: str | None = None) -> list[tuple[Call, int]]:
+        """Who waits and in which place (1 is next), by queue and then in order."""
+        return [(self.calls[linkedid], place)
+                for name, line in self._queues.items() if queue in (None, name)
+                for place, linkedid in enumerate(line, 1)]  # fmt: skip
+
+    def serving(self, queue: str) -> int:
+        """Seats that take calls of the queue: neither paused, offline nor out."""
+        return sum(queue in seat.queues and seat.told[0] in SERVING for seat in self.seats.values())
+
+    def free(self, queue: str) -> int:
+        return sum(queue in seat.queues and seat.told[0] is SeatState.FREE for seat in self.seats.values())
+
+    def calls_on(self, trunk: str) -> int:
+        """Channels on the trunk ("PJSIP/trunk-mobile") now."""
+        return sum(endpoint == trunk for endpoint in self._channels.values())
+
+    # ── what happens ──
+    def apply(self, event: ev.Event) -> list[Change]:
+        changes: list[Change] = []
+        handler = _HANDLERS.get(type(event))
+        if handler is not None:
+            handler(self, event, changes.append)
+        return changes
+
+    def tick(self, at: dt.datetime) -> list[Change]:
+        """What ends by time alone: wrap-up."""
+        changes: list[Change] = []
+        for seat in self.seats.values():
+            if seat.wrap_until and seat.wrap_until <= at:
+                seat.wrap_until = None
+                self._tell(seat, at, changes.append)
+        return changes
+
+    def next_tick(self) -> dt.datetime | None:
+        """When ``tick`` is due."""
+        return min((seat.wrap_until for seat in self.seats.values() if seat.wrap_until), default=None)
+
+    def _began(self, event: ev.ChannelBegan, tell: Tell) -> None:
+        seat = self._seat(event.endpoint)
+        if event.endpoint in self.trunks or seat:
+            self._channels[event.uniqueid] = event.endpoint
+        if seat:
+            seat.calls[event.uniqueid] = event.linkedid
+        if event.uniqueid == event.linkedid and event.uniqueid not in self.calls:
+            if event.uniqueid.startswith(CALLBACK):
+                self._arrive(event.at, event.uniqueid, "", "centre", Direction.OUT, tell)
+                if seat:
+                    self.calls[event.uniqueid].seat = seat.number
+            elif event.endpoint in self.trunks:
+                origin = self.trunks[event.endpoint].origin
+                self._arrive(event.at, event.uniqueid, event.caller, origin, Direction.IN, tell)
+            elif seat and event.exten == self._own_number:
+                self._arrive(event.at, event.uniqueid, "", "seat", Direction.IN, tell)
+
+    def _arrive(self, at: dt.datetime, uniqueid: str, caller: str, origin: str, direction: Direction,
+                tell: Tell) -> Call:  # fmt: skip
+        call = Call(uniqueid, direction, origin, parse_phone(caller), at)
+        self.calls[uniqueid] = call
+        tell(Arrived(at, call.linkedid, call.caller, origin, direction))
+        return call
+
+    def _picked_up(self, event: ev.ChannelAnswered, tell: Tell) -> None:
+        """An automatic callback is answered when its own channel is; a live one's own channel is the seat's."""
+        call = self.calls.get(event.uniqueid)
+        if call and call.direction is Direction.OUT and not call.seat:
+            call.picked_up = True
+
+    def _dialled(self, event: ev.Dialled, tell: Tell) -> None:
+        """A live callback: the citizen answered the seat."""
+        call = self.calls.get(event.linkedid)
+        if call and event.status == "ANSWER" and event.endpoint in self.trunks and not call.answered_at:
+            call.picked_up = True
+            if call.seat:
+                self._talk(call, call.seat, event.at, tell)
+
+    def _hangup_asked(self, event: ev.HangupAsked, tell: Tell) -> None:
+        call = self.calls.get(event.uniqueid)
+        if call and call.queue:
+            call.hangup_asked = True
+
+    def _ended(self, event: ev.ChannelEnded, tell: Tell) -> None:
+        endpoint = self._channels.pop(event.uniqueid, event.endpoint)
+        seat = self._seat(endpoint)
+        if seat:
+            linkedid = seat.calls.pop(event.uniqueid, event.linkedid)
+            call = self.calls.get(linkedid)
+            if call and call.ringing.get(seat.number) == event.uniqueid:
+                self._unring(call, seat, event.at, tell)
+            if not seat.calls:
+                self._hang_up(seat, event.at, tell)
+        call = self.calls.get(event.uniqueid)
+        if call:
+            self._end(call, event.at, _cause(call), tell)
+
+    def _end(self, call: Call, at: dt.datetime, cause: EndCause, tell: Tell) -> None:
+        if call.queue:
+            self._leave(call, at)
+        for number in list(call.ringing):
+            self._unring(call, self.seats[number], at, tell)
+        self._unhold(call, at, tell)
+        del self.calls[call.linkedid]
+        talk = max(0.0, _between(call.answered_at, at) - call.hold_s) if call.answered_at else None
+        tell(Ended(at, call.linkedid, cause, call.wait_s, talk, call.hold_s if call.answered_at else None))
+        for seat in self.seats.values():
+            if seat.talking == call.linkedid and not seat.calls:
+                self._hang_up(seat, at, tell)
+
+    # ── queues ──
+    def _joined(self, event: ev.CallerJoined, tell: Tell) -> None:
+        call = self.calls.get(event.uniqueid) or self._arrive(event.at, event.uniqueid, event.caller, UNKNOWN_ORIGIN, Direction.IN,
+                                                              tell)  # fmt: skip
+        if call.answered_at is None:
+            self._enter(call, event.queue, event.position, event.at, tell)
+
+    def _enter(self, call: Call, queue: str, position: int | None, at: dt.datetime, tell: Tell) -> None:
+        if call.queue == queue:
+            return
+        if call.queue:
+            self._leave(call, at)
+        line = self._queues.setdefault(queue, [])
+        line.insert(len(line) if position is None else max(0, position - 1), call.linkedid)
+        call.queue, call.left_at, call.hangup_asked = queue, None, False
+        call.queued_at = call.queued_at or at
+        tell(Entered(at, call.linkedid, queue, position))
+
+    def _leave(self, call: Call, at: dt.datetime) -> None:
+        line = self._queues.get(call.queue, [])
+        if call.linkedid in line:
+            line.remove(call.linkedid)
+        call.queue, call.left_at = "", at
+
+    def _left(self, event: ev.CallerLeft, tell: Tell) -> None:
+        call = self.calls.get(event.uniqueid)
+        if call and call.queue == event.queue:
+            self._leave(call, event.at)
+
+    def _abandoned(self, event: ev.CallerAbandoned, tell: Tell) -> None:
+        call = self.calls.get(event.uniqueid)
+        if call is None or call.answered_at or not call.queued_at:
+            return
+        if call.queue == event.queue:
+            self._leave(call, event.at)
+        for number in list(call.ringing):
+            self._unring(call, self.seats[number], event.at, tell)
+        if not call.hangup_asked:
+            tell(Left(event.at, call.linkedid, event.queue))
+
+    def _rang(self, event: ev.SeatRang, tell: Tell) -> None:
+        call, seat = self.calls.get(event.uniqueid), self._seat(event.interface, event.member)
+        if call is None or seat is None or call.answered_at or seat.number in call.ringing:
+            return
+        call.ringing[seat.number] = event.leg
+        seat.ringing = call.linkedid
+        tell(Rang(event.at, call.linkedid, seat.number, call.caller))
+        self._tell(seat, event.at, tell)
+
+    def _unring(self, call: Call, seat: Seat, at: dt.datetime, tell: Tell) -> None:
+        call.ringing.pop(seat.number, None)
+        if seat.ringing == call.linkedid:
+            seat.ringing = ""
+            self._tell(seat, at, tell)
+
+    def _silent(self, event: ev.SeatSilent, tell: Tell) -> None:
+        call, seat = self.calls.get(event.uniqueid), self._seat(event.interface, event.member)
+        if call and seat and seat.number in call.ringing:
+            tell(Silent(event.at, call.linkedid, seat.number))
+            self._unring(call, seat, event.at, tell)
+
+    def _answered(self, event: ev.SeatAnswered, tell: Tell) -> None:
+        call, seat = self.calls.get(event.uniqueid), self._seat(event.interface, event.member)
+        if call and seat and call.seat != seat.number:
+            self._talk(call, seat.number, event.at, tell)
+
+    def _talk(self, call: Call, number: str, at: dt.datetime, tell: Tell) -> None:
+        """The seat has the call."""
+        if call.queue:
+            self._leave(call, at)
+        call.seat = number
+        call.answered_at = call.answered_at or at
+        for other in list(call.ringing):
+            self._unring(call, self.seats[other], at, tell)
+        tell(Answered(at, call.linkedid, number, call.wait_s))
+        seat = self.seats[number]
+        seat.talking, seat.on_hold, seat.wrap_until = call.linkedid, False, None
+        self._tell(seat, at, tell)
+
+    def _done(self, event: ev.SeatDone, tell: Tell) -> None:
+        seat = self._seat(event.interface, event.member)
+        if seat and seat.talking == event.uniqueid:
+            self._hang_up(seat, event.at, tell)
+
+    def _hang_up(self, seat: Seat, at: dt.datetime, tell: Tell) -> None:
+        """The seat is off the line."""
+        if seat.talking:
+            seat.talking, seat.on_hold = "", False
+            if seat.queues and self._wrap_up:
+                seat.wrap_until = at + self._wrap_up
+        self._tell(seat, at, tell)
+
+    # ── in conversation ──
+    def _held(self, event: ev.Held, tell: Tell) -> None:
+        call, seat = self._conversation(event)
+        if call and seat and call.held_since is None:
+            call.held_since, seat.on_hold = event.at, True
+            self._tell(seat, event.at, tell)
+
+    def _unheld(self, event: ev.Unheld, tell: Tell) -> None:
+        call, seat = self._conversation(event)
+        if call and seat:
+            self._unhold(call, event.at, tell)
+
+    def _unhold(self, call: Call, at: dt.datetime, tell: Tell) -> None:
+        if call.held_since is None:
+            return
+        seconds = _between(call.held_since, at)
+        call.held_since = None
+        call.hold_s += seconds
+        tell(Held(at, call.linkedid, call.seat, seconds))
+        seat = self.seats[call.seat]
+        if seat.talking == call.linkedid:
+            seat.on_hold = False
+            self._tell(seat, at, tell)
+
+    def _conversation(self, event: ev.ChannelEvent) -> tuple[Call | None, Seat | None]:
+        """The call that a seat's channel is in, if the seat has it."""
+        seat = self._seat(event.endpoint)
+        call = self.calls.get(seat.talking) if seat else None
+        return call, seat
+
+    def _bridged(self, event: ev.Bridged, tell: Tell) -> None:
+        """Another seat is in the conversation: it was transferred to it."""
+        seat, call = self._seat(event.endpoint), self.calls.get(event.linkedid)
+        if seat and call and call.answered_at and call.seat != seat.number:
+            self._talk(call, seat.number, event.at, tell)
+
+    def _transferred(self, event: ev.Transferred, tell: Tell) -> None:
+        call = self.calls.get(event.uniqueid) or self.calls.get(event.linkedid)
+        seat, target = self._seat(event.endpoint), self._seat(event.to)
+        if call is None or seat is None or call.answered_at is None:
+            return
+        self._unhold(call, event.at, tell)
+        tell(Transferred(event.at, call.linkedid, seat.number, target.number if target else event.to))
+        if seat.talking == call.linkedid:
+            self._hang_up(seat, event.at, tell)
+        if target and call.seat != target.number:
+            self._talk(call, target.number, event.at, tell)
+
+    # ── seats and trunks ──
+    def _member(self, event: ev.Member, tell: Tell) -> None:
+        seat = self._seat(event.interface, event.member)
+        if seat is None:
+            return
+        kinds = [] if seat.queues else ["login"]
+        was_paused = bool(seat.paused)
+        seat.queues.add(event.queue)
+        if event.paused:
+            seat.paused[event.queue] = event.reason
+        else:
+            seat.paused.pop(event.queue, None)
+        if bool(seat.paused) != was_paused:
+            kinds.append("pause" if seat.paused else "unpause")
+        if event.status is not None and event.status < len(_DEVICES):
+            seat.device = _DEVICES[event.status]
+        self._tell(seat, event.at, tell, kinds)
+
+    def _removed(self, event: ev.MemberRemoved, tell: Tell) -> None:
+        seat = self._seat(event.interface, event.member)
+        if seat and event.queue in seat.queues:
+            self._remove(seat, event.queue, event.at, tell)
+
+    def _remove(self, seat: Seat, queue: str, at: dt.datetime, tell: Tell) -> None:
+        seat.queues.discard(queue)
+        seat.paused.pop(queue, None)
+        if not seat.queues:
+            seat.wrap_until = None
+        self._tell(seat, at, tell, [] if seat.queues else ["logout"])
+
+    def _device(self, event: ev.Device, tell: Tell) -> None:
+        seat = self._seat(event.device)
+        if seat:
+            seat.device = event.state
+            self._tell(seat, event.at, tell)
+        elif event.device in self.trunks:
+            state = {"UNAVAILABLE": TrunkState.DOWN, "INVALID": TrunkState.UNKNOWN,
+                     "UNKNOWN": TrunkState.UNKNOWN}.get(event.state, TrunkState.OK)  # fmt: skip
+            self._trunk(event.device, state, event.at, tell)
+
+    def _contact(self, event: ev.Contact, tell: Tell) -> None:
+        if event.reachable is not None:
+            state = TrunkState.OK if event.reachable else TrunkState.DOWN
+            self._trunk(f"PJSIP/{event.endpoint}", state, event.at, tell)
+
+    def _trunk(self, endpoint: str, state: TrunkState, at: dt.datetime, tell: Tell) -> None:
+        trunk = self.trunks.get(endpoint)
+        if trunk and trunk.state is not state:
+            trunk.state = state
+            tell(TrunkChanged(at, endpoint, state))
+
+    def _seat(self, interface: str, member: str = "") -> Seat | None:
+        return self.seats.get(member) or self.seats.get(self._by_interface.get(interface, ""))
+
+    def _tell(self, seat: Seat, at: dt.datetime, tell: Tell, kinds: Iterable[str] = ()) -> None:
+        """Tells the seat's state if it is another, and each line of its history."""
+        now = seat.now()
+        if now[:2] != seat.told[:2]:
+            seat.since = at
+        kinds = list(kinds) or ([""] if now != seat.told else [])
+        seat.told = now
+        for kind in kinds:
+            tell(SeatChanged(at, seat.number, *now, kind))
+
+    # ── after a loss ──
+    def adopt_queues(self, at: dt.datetime, listed: Iterable[ev.Event]) -> list[Change]:
+        """What QueueStatus says: every seat's queues and pauses, everybody who waits and since when."""
+        changes: list[Change] = []
+        tell = changes.append
+        members: dict[str, set[str]] = {number: set() for number in self.seats}
+        waiting: list[ev.Waiting] = []
+        for item in listed:
+            if isinstance(item, ev.Member):
+                self._member(item, tell)
+                seat = self._seat(item.interface, item.member)
+                if seat:
+                    members[seat.number].add(item.queue)
+            elif isinstance(item, ev.Waiting):
+                waiting.append(item)
+        for number, queues in members.items():
+            for queue in self.seats[number].queues - queues:
+                self._remove(self.seats[number], queue, at, tell)
+        self._queues = {}
+        still = {(item.uniqueid, item.queue) for item in waiting}
+        for call in self.calls.values():
+            if call.queue and (call.linkedid, call.queue) not in still:
+                call.queue, call.left_at = "", at
+        for item in sorted(waiting, key=lambda one: (one.queue, one.position or 0)):
+            since = at - dt.timedelta(seconds=item.wait_s)
+            call = self.calls.get(item.uniqueid) or self._arrive(since, item.uniqueid, item.caller, UNKNOWN_ORIGIN, Direction.IN,
+                                                                 tell)  # fmt: skip
+            if call.queue == item.queue:
+                self._queues.setdefault(item.queue, []).append(call.linkedid)
+            else:
+                self._enter(call, item.queue, None, since, tell)
+        return changes
+
+    def adopt_channels(self, at: dt.datetime, listed: Iterable[ev.Event]) -> list[Change]:
+        """What CoreShowChannels says: calls that are gone end as lost, those we did not know are taken on,
+        and who talks with whom is mended."""
+        changes: list[Change] = []
+        tell = changes.append
+        channels = [item for item in listed if isinstance(item, ev.LiveChannel)]
+        alive = {channel.uniqueid for channel in channels}
+        for call in list(self.calls.values()):
+            if call.linkedid not in alive:
+                self._end(call, at, EndCause.LOST, tell)
+        self._channels = {}
+        for seat in self.seats.values():
+            seat.calls = {}
+        for channel in channels:
+            self._take_on(channel, at, tell)
+        legs: dict[str, list[tuple[ev.LiveChannel, Seat]]] = {}
+        for channel in channels:
+            on = self._seat(channel.endpoint)
+            if on and channel.bridge:
+                legs.setdefault(channel.linkedid, []).append((channel, on))
+        for linkedid, seats in legs.items():
+            known = self.calls.get(linkedid)
+            if known and (known.answered_at is None or known.seat not in {seat.number for _, seat in seats}):
+                leg, on = seats[-1]
+                began = at - dt.timedelta(seconds=leg.age_s)  # rang first: its answer was a little later
+                self._talk(known, on.number, max(began, known.queued_at or began), tell)
+        for seat in self.seats.values():
+            if seat.ringing and seat.ringing not in seat.calls.values():
+                gone = self.calls.get(seat.ringing)
+                if gone:
+                    gone.ringing.pop(seat.number, None)
+                seat.ringing = ""
+            if seat.talking and not seat.calls:
+                self._hang_up(seat, at, tell)
+            self._tell(seat, at, tell)
+        return changes
+
+    def _take_on(self, channel: ev.LiveChannel, at: dt.datetime, tell: Tell) -> None:
+        seat = self._seat(channel.endpoint)
+        if seat or channel.endpoint in self.trunks:
+            self._channels[channel.uniqueid] = channel.endpoint
+        if seat:
+            seat.calls[channel.uniqueid] = channel.linkedid
+        if channel.uniqueid in self.calls:
+            known = self.calls[channel.uniqueid]
+            if known.origin == UNKNOWN_ORIGIN and channel.endpoint in self.trunks:
+                known.origin = self.trunks[channel.endpoint].origin
+                tell(Arrived(known.began_at, known.linkedid, known.caller, known.origin, known.direction))
+            return
+        callback = channel.uniqueid.startswith(CALLBACK)
+        if callback or (channel.endpoint in self.trunks and channel.uniqueid == channel.linkedid):
+            origin = "centre" if callback else self.trunks[channel.endpoint].origin
+            call = self._arrive(at - dt.timedelta(seconds=channel.age_s), channel.uniqueid, channel.caller, origin,
+                                Direction.OUT if callback else Direction.IN, tell)  # fmt: skip
+            call.picked_up = callback and channel.up
+            if callback and seat:
+                call.seat = seat.number
+
+
+def trunk_name(endpoint: str) -> str:
+    """"landline" of "PJSIP/trunk-landline"."""
+    return endpoint.rpartition("trunk-")[2]
+
+
+def _cause(call: Call) -> EndCause:
+    """Why a call ended whose own channel ended now."""
+    if call.answered_at:
+        return EndCause.COMPLETED
+    if call.direction is Direction.OUT and not call.queued_at:
+        return EndCause.COMPLETED if call.picked_up else EndCause.UNREACHED
+    if call.queue or call.hangup_asked:
+        return EndCause.ABANDONED
+    return EndCause.TIMEOUT if call.queued_at else EndCause.IVR
+
+
+def _between(start: dt.datetime, end: dt.datetime) -> float:
+    return max(0.0, (end - start).total_seconds())
+
+
+Tell = Callable[[Change], None]
+
+# Event → what it does to the state.
+_HANDLERS: dict[type[ev.Event], Callable[[Tracker, Any, Tell], None]] = {
+    ev.ChannelBegan: Tracker._began,
+    ev.ChannelAnswered: Tracker._picked_up,
+    ev.HangupAsked: Tracker._hangup_asked,
+    ev.ChannelEnded: Tracker._ended,
+    ev.Held: Tracker._held,
+    ev.Unheld: Tracker._unheld,
+    ev.Bridged: Tracker._bridged,
+    ev.Transferred: Tracker._transferred,
+    ev.Dialled: Tracker._dialled,
+    ev.CallerJoined: Tracker._joined,
+    ev.CallerLeft: Tracker._left,
+    ev.CallerAbandoned: Tracker._abandoned,
+    ev.SeatRang: Tracker._rang,
+    ev.SeatSilent: Tracker._silent,
+    ev.SeatAnswered: Tracker._answered,
+    ev.SeatDone: Tracker._done,
+    ev.Member: Tracker._member,
+    ev.MemberRemoved: Tracker._removed,
+    ev.Device: Tracker._device,
+    ev.Contact: Tracker._contact,
+}

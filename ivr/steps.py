@@ -1,0 +1,290 @@
+"""What the dialplan asks us during a call, one method a step (`docs/call.md`, 2 to 4 and 7).
+
+A step reads, decides by a pure function, writes, and gives channel variables. It knows nothing of
+sockets: whatever it raises, the FastAGI server leaves the dialplan alone, and that serves the caller
+by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import logging
+import re
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from typing import Protocol, TypeVar
+
+from sqlalchemy import Connection
+
+from centre.settings import Settings
+from crm import appeals, calls, citizens, clock, confirmations, life
+from crm.appeals import Appeal, AppealLine
+from crm.calls import Direction
+from crm.confirmation_rules import Reached, Result
+from crm.confirmations import Pending, Question
+from crm.errors import BadInput
+from crm.phones import parse_phone
+from crm.store import Database, Writer
+from ivr import speech
+from ivr.server import Step
+
+T = TypeVar("T")
+Variables = dict[str, str]
+
+CITY = "city"  # the queue that callers enter
+TOLD = 3  # appeals that one call is told of
+WRONG_CODES = 3  # a call's tries of number and code
+CALLS_KEPT = 1000  # calls whose wrong codes are remembered
+ANSWERS = {"1": Result.SOLVED, "2": Result.NOT_SOLVED}
+PERSON = "0"
+
+_log = logging.getLogger(__name__)
+
+
+class Estimate(Protocol):
+    """How long the next caller will wait, between ``low_s`` and ``high_s`` seconds."""
+
+    @property
+    def low_s(self) -> float: ...
+    @property
+    def high_s(self) -> float: ...
+    @property
+    def confident(self) -> bool: ...
+
+
+class WaitingRoom(Protocol):
+    """Who waits now, as the tracker knows it."""
+
+    def position_for(self, queue: str) -> int:
+        """The place that the next caller will have, from 1."""
+
+    def estimate(self, queue: str) -> Estimate:
+        """His wait."""
+
+
+class Steps:
+    """The steps, by the names that the dialplan calls them."""
+
+    def __init__(self, db: Database, writer: Writer, settings: Settings, waiting_room: WaitingRoom,
+                 clock: Callable[[], dt.datetime]) -> None:  # fmt: skip
+        self._db = db
+        self._writer = writer
+        self._settings = settings
+        self._rules = settings.callback_rules
+        self._waiting_room = waiting_room
+        self._now = clock
+        self._wrong: OrderedDict[str, int] = OrderedDict()
+
+    def by_name(self) -> dict[str, Step]:
+        """For ``FastAgi``."""
+        return {"arrival": self.arrival, "status": self.status, "enqueue": self.enqueue, "confirm": self.confirm}
+
+    async def arrival(self, args: list[str], environment: Mapping[str, str]) -> Variables:
+        """linkedid, origin, caller → CALL_LANG, CALL_STAGE, CALL_PENDING."""
+        linkedid, origin, caller = _exactly(args, 3)
+        now, e164 = self._now(), parse_phone(caller)
+        language, pending = await self._read(
+            lambda conn: (citizens.language_of(conn, e164) or "uk", confirmations.pending_for(conn, e164)))  # fmt: skip
+        settings = self._settings
+        is_open = clock.is_open(now, settings.opens, settings.closes, settings.closed_days)
+
+        def write(conn: Connection) -> None:
+            _arrived(conn, linkedid, now, origin, e164, language)
+            if not is_open:
+                calls.choose(conn, linkedid, now, "closed")
+
+        # Not waited for: the caller hears the menu sooner, and nothing is lost if we die now, for AMI
+        # and `enqueue` tell of the same call again.
+        _tell_of_failure(self._writer.submit(write))
+        return {"CALL_LANG": language, "CALL_STAGE": "menu" if is_open else "closed",
+                "CALL_PENDING": "1" if pending else ""}  # fmt: skip
+
+    async def status(self, args: list[str], environment: Mapping[str, str]) -> Variables:
+        """linkedid, caller, number, code → SAY, STATUS_ASK. By caller ID when nothing was keyed in."""
+        linkedid, caller, number, code = _exactly(args, 4)
+        now = self._now()
+        if not number and not code:
+            e164 = parse_phone(caller)
+            _tell_of_failure(self._writer.submit(lambda conn: calls.choose(conn, linkedid, now, "status")))
+            return status_of(await self._read(lambda conn: appeals.of_caller(conn, e164)))
+        wrong = self._wrong.get(linkedid, 0)
+        if wrong >= WRONG_CODES:
+            return status_unknown(wrong)
+        found = await self._write(lambda conn: appeals.by_number_and_code(conn, number, code, now))
+        if found is not None:
+            return status_of([found])
+        self._wrong[linkedid] = wrong + 1
+        self._wrong.move_to_end(linkedid)
+        if len(self._wrong) > CALLS_KEPT:
+            self._wrong.popitem(last=False)
+        return status_unknown(wrong + 1)
+
+    async def enqueue(self, args: list[str], environment: Mapping[str, str]) -> Variables:
+        """linkedid, origin, caller, language, choice → SAY: his place and his wait.
+
+        Returns when it is on the disk: Asterisk does not remember who waited.
+        """
+        linkedid, origin, caller, language, choice = _exactly(args, 5)
+        now, e164 = self._now(), parse_phone(caller)
+        position, estimate = self._waiting_room.position_for(CITY), self._waiting_room.estimate(CITY)
+
+        def write(conn: Connection) -> None:
+            _arrived(conn, linkedid, now, origin, e164, language)
+            calls.choose(conn, linkedid, now, choice, language)
+            calls.queued(conn, linkedid, now, CITY, position, round(estimate.high_s) if estimate.confident else None)
+
+        if language not in citizens.LANGUAGES:
+            raise BadInput("ivr.language")
+        await self._write(write)
+        return {"SAY": place_and_wait(position, estimate)}
+
+    async def confirm(self, args: list[str], environment: Mapping[str, str]) -> Variables:
+        """linkedid, caller, attempt, appeal, key → SAY, APPEAL, CONFIRM_NEXT.
+
+        ``attempt`` is empty when the citizen called us. ``key``: empty to be asked the first question,
+        then what he pressed for ``appeal``; anything but 0, 1 and 2 is no answer. Returns when what he
+        said is on the disk.
+        """
+        linkedid, caller, attempt_id, number, key = _exactly(args, 5)
+        if attempt_id:
+            return await self._write(lambda conn: self._called_back(conn, linkedid, attempt_id, number, key))
+        e164 = parse_phone(caller)
+        if key not in ANSWERS:
+            return call_asked(await self._read(lambda conn: confirmations.pending_for(conn, e164)), key)
+        return await self._write(lambda conn: self._calls_us(conn, linkedid, e164, number, key))
+
+    def _called_back(self, conn: Connection, linkedid: str, attempt_id: str, number: str, key: str) -> Variables:
+        now = self._now()
+        known = (attempt for attempt in confirmations.open_attempts(conn) if attempt.id == attempt_id)
+        attempt = next(known, None)
+        if attempt is None:  # over already: there is nothing to ask about
+            return _next("done")
+        calls.arrived(conn, linkedid, at=now, origin="centre", caller=attempt.e164, language=attempt.language,
+                      direction=Direction.OUT)  # fmt: skip
+        confirmations.attempt_answered(conn, attempt_id, now, linkedid)
+        if key in ANSWERS:
+            confirmations.answer(conn, number=_number(number), result=ANSWERS[key], now=now, linkedid=linkedid,
+                                 attempt_id=attempt_id, key=key)  # fmt: skip
+        variables, reached = callback_asked(confirmations.questions_of(conn, attempt.callback_id), key)
+        if reached is not None:
+            confirmations.finish(conn, attempt_id, reached, now, rules=self._rules, linkedid=linkedid)
+        return variables
+
+    def _calls_us(self, conn: Connection, linkedid: str, e164: str, number: str, key: str) -> Variables:
+        now = self._now()
+        pending = confirmations.pending_for(conn, e164)
+        # Not among them any more: somebody took his answer meanwhile, or it is told us twice.
+        if pending is not None and _number(number) in {question.number for question in pending.questions}:
+            confirmations.answer(conn, number=_number(number), result=ANSWERS[key], now=now, linkedid=linkedid,
+                                 citizen_id=pending.citizen_id, key=key)  # fmt: skip
+            pending = confirmations.pending_for(conn, e164)
+        return call_asked(pending, key)
+
+    async def _read(self, fn: Callable[[Connection], T]) -> T:
+        """A file answers at once; a server may hang, and nobody else shall wait for it."""
+        return self._read_now(fn) if self._db.is_sqlite else await asyncio.to_thread(self._read_now, fn)
+
+    def _read_now(self, fn: Callable[[Connection], T]) -> T:
+        with self._db.read() as conn:
+            return fn(conn)
+
+    async def _write(self, fn: Callable[[Connection], T]) -> T:
+        """Durably. When our time is over the write is not taken back: the dialplan spools what it
+        believes lost, and told twice it counts once."""
+        return await asyncio.shield(asyncio.wrap_future(self._writer.submit(fn)))
+
+
+# ── decisions ────────────────────────────────────────────────────────────────────────────────
+def status_of(found: Sequence[Appeal | AppealLine]) -> Variables:
+    """What is said of a caller's appeals, newest first: the open ones before the others, a few of them."""
+    if not found:
+        return {"SAY": speech.play(["no-appeals"]), "STATUS_ASK": "1"}
+    open_first = sorted(found, key=lambda one: one.state not in life.OPEN)
+    said = ["state-intro", *(name for one in open_first[:TOLD] for name in _status(one))]
+    more = ["state-more"] if len(found) > TOLD else []
+    return {"SAY": speech.play(said + more), "STATUS_ASK": ""}
+
+
+def _status(one: Appeal | AppealLine) -> list[str]:
+    said = ["appeal-number", *speech.number(one.number), *speech.state(one.state)]
+    if one.state in life.OPEN:
+        last_day = (one.due_at - dt.timedelta(seconds=1)).astimezone(clock.KYIV).date()  # due when that day ends
+        said += ["due-by", *speech.date(last_day)]
+    return said
+
+
+def status_unknown(wrong: int) -> Variables:
+    """After the ``wrong``-th number and code that do not match."""
+    return {"SAY": speech.play(["wrong-number-or-code"]), "STATUS_ASK": "1" if wrong < WRONG_CODES else ""}
+
+
+def place_and_wait(position: int, estimate: Estimate) -> str:
+    """What a caller hears on entering the queue; no wait when we are not sure of it."""
+    wait = speech.wait(estimate.low_s, estimate.high_s) if estimate.confident else []
+    return speech.play([*speech.position(position), *wait])
+
+
+def callback_asked(left: Sequence[Question], key: str) -> tuple[Variables, Reached | None]:
+    """What follows in a callback after ``key``, and how the attempt ended if this is its end."""
+    if key == PERSON:
+        return _next("person", ["confirm-person"]), Reached.PERSON
+    if key and key not in ANSWERS:
+        return _next("done"), Reached.NO_KEY
+    if not left:
+        return _next("done", _thanks(key)), Reached.ANSWERED
+    return _ask(left[0], key), None
+
+
+def call_asked(pending: Pending | None, key: str) -> Variables:
+    """What follows in a citizen's own call after ``key``."""
+    if key and key not in ANSWERS:
+        return _next("person", ["confirm-person"])
+    if pending is None:
+        return _next("done", _thanks(key))
+    return _ask(pending.questions[0], key)
+
+
+def _ask(question: Question, key: str) -> Variables:
+    thanks = _thanks(key) if key else []
+    said = [*thanks, "appeal-number", *speech.number(question.number), "confirm-question"]
+    return {"SAY": speech.play(said), "APPEAL": str(question.number), "CONFIRM_NEXT": "ask"}
+
+
+def _thanks(key: str) -> list[str]:
+    """For the answer that he has just given; with none there was nothing to ask."""
+    if not key:
+        return ["confirm-none"]
+    return ["confirm-thanks-solved" if ANSWERS[key] is Result.SOLVED else "confirm-thanks-not-solved"]
+
+
+def _next(what: str, said: Sequence[str] = ()) -> Variables:
+    return {"SAY": speech.play(said), "APPEAL": "", "CONFIRM_NEXT": what}
+
+
+# ── small things ─────────────────────────────────────────────────────────────────────────────
+def _exactly(args: list[str], count: int) -> list[str]:
+    """Asterisk leaves out what is empty at the end."""
+    if len(args) > count:
+        raise BadInput("ivr.arguments")
+    return args + [""] * (count - len(args))
+
+
+def _number(digits: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,9}", digits):
+        raise BadInput("ivr.appeal_number")
+    return int(digits)
+
+
+def _arrived(conn: Connection, linkedid: str, now: dt.datetime, origin: str, e164: str, language: str) -> None:
+    direction = Direction.OUT if origin == "centre" else Direction.IN
+    calls.arrived(conn, linkedid, at=now, origin=origin, caller=e164, language=language, direction=direction)
+
+
+def _tell_of_failure(written: Future[None]) -> None:
+    def tell(done: Future[None]) -> None:
+        if not done.cancelled() and (error := done.exception()) is not None:
+            _log.error("a call's record was not written: %s", error)
+
+    written.add_done_callback(tell)

@@ -1,0 +1,96 @@
+"""Every page tried by every role, as the table in ``web.app`` allows or denies it, and by strangers."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from starlette.routing import Route
+
+from crm.people import PERMISSIONS, Role
+from tests.web.conftest import BASE, Site
+from web.app import PAGES
+from web.visit import Page
+
+# What is open to everybody without a sign-in: a new route must be put into one list or the other.
+OPEN = {"/healthz", "/metrics", "/static/{name}", "/sign-in", "/language"}
+DENIED = "Ваша роль не дає права"
+
+
+def address(page: Page) -> str:
+    return re.sub(r"\{\w+\}", "999999", page.path)
+
+
+def test_the_roles_of_the_table_meet_every_page() -> None:
+    """No page is for nobody, none but the open ones and those about oneself is for everybody."""
+    for page in PAGES:
+        roles = {role for role in Role if page.needs and set(page.needs) & PERMISSIONS[role]}
+        if page.needs:
+            assert roles, page.path
+            assert roles < set(Role), page.path
+
+
+def test_every_route_is_known(site: Site) -> None:
+    routed = {route.path for route in site.app.routes if isinstance(route, Route)}
+    assert routed == {page.path for page in PAGES} | OPEN | {"/events"}
+    assert {page.path for page in PAGES if page.needs is None} <= OPEN
+
+
+@pytest.mark.parametrize("role", Role)
+async def test_each_role_opens_its_pages_and_no_other(site: Site, role: Role) -> None:
+    desk = await site.person(role)
+    for page in PAGES:
+        if not page.needs or page.path == "/sign-out":
+            continue
+        if page.method == "GET":
+            answer = await desk.http.get(address(page), follow_redirects=False)
+        else:
+            answer = await desk.post(address(page))
+        allowed = bool(set(page.needs) & PERMISSIONS[role])
+        denied = answer.status_code == 403 and DENIED in answer.text
+        assert denied is not allowed, f"{role} {page.method} {page.path}: {answer.status_code}"
+
+
+async def test_strangers_are_shown_the_way_in_and_change_nothing(site: Site) -> None:
+    desk = await site.stranger()
+    for page in PAGES:
+        if page.needs is None:
+            continue
+        if page.method == "GET":
+            answer = await desk.http.get(address(page), follow_redirects=False)
+            assert answer.status_code == 303, page.path
+            assert answer.headers["location"].startswith("/sign-in"), page.path
+        else:
+            answer = await desk.http.post(address(page), headers={"Origin": BASE}, data={"csrf": "guess"})
+            assert answer.status_code == 403, page.path
+    assert (await desk.http.get("/events")).status_code == 403
+    assert site.line.asked == []
+
+
+async def test_the_menu_shows_only_what_opens(site: Site) -> None:
+    for role in Role:
+        desk = await site.person(role)
+        page = await desk.open("/account")
+        for link, _ in page.links:
+            if link.startswith("/") and link != "/":
+                assert (await desk.open(link)).status == 200, f"{role} {link}"
+
+
+async def test_an_executor_sees_his_departments_appeals_only(site: Site) -> None:
+    operator = await site.person(Role.OPERATOR)
+    site.calling()
+    for subject in ("Опалення", "Холодна вода"):
+        page = await operator.open("/calls/1767000000.1")
+        await operator.submit(page, "/calls/1767000000.1/appeals", name="Олена", address="Хрещатик 22", subject=subject,
+                              text=f"Про {subject}")  # fmt: skip
+    heat = await site.person(Role.EXECUTOR)
+    water = await site.person(Role.EXECUTOR, "water", "Київводоканал")
+    heating = site.city.departments["Київтеплоенерго"]
+    for desk, own, other in ((heat, "26000001", "26000002"), (water, "26000002", "26000001")):
+        for path in ("/appeals", "/appeals?state=assigned", f"/appeals?department={heating}&overdue="):
+            page = await desk.open(path)
+            assert (own in page.text, other in page.text) == (True, False), path
+        assert (await desk.open(f"/appeals/{own}")).status == 200
+        assert (await desk.open(f"/appeals/{other}")).status == 404
+        answer = await desk.post(f"/appeals/{other}", action="execute", note="Зроблено", version="1")
+        assert answer.status_code == 404
