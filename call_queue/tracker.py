@@ -11,7 +11,8 @@ trunk, or that of a callback (whose id we chose). It ends with that channel. A s
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Mapping
+from collections import deque
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -62,6 +63,11 @@ class Arrived(CallChange):
     caller: str
     origin: str
     direction: Direction
+
+
+@dataclass(frozen=True, slots=True)
+class PickedUp(CallChange):
+    """A callback's citizen answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +158,10 @@ class Call:
     queue: str = ""  # where it waits now; "" when it does not
     queued_at: dt.datetime | None = None  # first
     left_at: dt.datetime | None = None  # last
+    sought: bool = False  # a queue has it, or has just let it go, and no seat has taken it since
     ringing: dict[str, str] = field(default_factory=dict)  # seat → the uniqueid of the channel to it
     seat: str = ""  # who has it, or had it last
+    passed: tuple[str, str] = ("", "")  # the last transfer: by whom and where to, until somebody takes it
     picked_up: bool = False  # a callback: the citizen answered
     answered_at: dt.datetime | None = None
     held_since: dt.datetime | None = None
@@ -180,20 +188,25 @@ class Seat:
     told: tuple[SeatState, str, str] = (SeatState.OUT, "", "")
     since: dt.datetime | None = None
 
-    def now(self) -> tuple[SeatState, str, str]:
-        """(state, the call's linkedid, the pause's reason)."""
+    @property
+    def offline(self) -> bool:
+        """Its telephone is known not to be registered."""
+        return self.device in ("UNAVAILABLE", "INVALID")
+
+    def now(self, known: Container[str]) -> tuple[SeatState, str, str]:
+        """(state, the call's linkedid, the pause's reason). Of its own calls only ``known`` ones are named."""
         if self.talking:
             return SeatState.HOLD if self.on_hold else SeatState.TALKING, self.talking, ""
         if self.ringing:
             return SeatState.RINGING, self.ringing, ""
-        own = next(iter(self.calls.values()), "")  # a call that no queue gave it: a live callback
+        own = next((linkedid for linkedid in self.calls.values() if linkedid in known), "")  # that no queue gave it
         if own and self.device in ("RINGING", "RINGINUSE"):
             return SeatState.RINGING, own, ""
         if self.device in ("INUSE", "BUSY", "ONHOLD"):
             return SeatState.TALKING, own, ""
         if not self.queues:
             return SeatState.OUT, "", ""
-        if self.device in ("UNAVAILABLE", "INVALID"):
+        if self.offline:
             return SeatState.OFFLINE, "", ""
         if self.paused:
             return SeatState.PAUSED, "", next(iter(self.paused.values()))
@@ -292,19 +305,28 @@ class Tracker:
         tell(Arrived(at, call.linkedid, call.caller, origin, direction))
         return call
 
+    def _found(self, at: dt.datetime, uniqueid: str, caller: str, tell: Tell) -> Call:
+        """A call that was in a queue before anything was heard of it."""
+        return self._arrive(at, uniqueid, caller, UNKNOWN_ORIGIN, Direction.IN, tell)
+
     def _picked_up(self, event: ev.ChannelAnswered, tell: Tell) -> None:
         """An automatic callback is answered when its own channel is; a live one's own channel is the seat's."""
         call = self.calls.get(event.uniqueid)
         if call and call.direction is Direction.OUT and not call.seat:
-            call.picked_up = True
+            self._pick_up(call, event.at, tell)
 
     def _dialled(self, event: ev.Dialled, tell: Tell) -> None:
         """A live callback: the citizen answered the seat."""
         call = self.calls.get(event.linkedid)
         if call and event.status == "ANSWER" and event.endpoint in self.trunks and not call.answered_at:
-            call.picked_up = True
+            self._pick_up(call, event.at, tell)
             if call.seat:
                 self._talk(call, call.seat, event.at, tell)
+
+    def _pick_up(self, call: Call, at: dt.datetime, tell: Tell) -> None:
+        if not call.picked_up:
+            call.picked_up = True
+            tell(PickedUp(at, call.linkedid))
 
     def _hangup_asked(self, event: ev.HangupAsked, tell: Tell) -> None:
         call = self.calls.get(event.uniqueid)
@@ -340,8 +362,7 @@ class Tracker:
 
     # ── queues ──
     def _joined(self, event: ev.CallerJoined, tell: Tell) -> None:
-        call = self.calls.get(event.uniqueid) or self._arrive(event.at, event.uniqueid, event.caller, UNKNOWN_ORIGIN, Direction.IN,
-                                                              tell)  # fmt: skip
+        call = self.calls.get(event.uniqueid) or self._found(event.at, event.uniqueid, event.caller, tell)
         if call.answered_at is None:
             self._enter(call, event.queue, event.position, event.at, tell)
 
@@ -519,9 +540,15 @@ class Tracker:
             self._trunk(event.device, state, event.at, tell)
 
     def _contact(self, event: ev.Contact, tell: Tell) -> None:
-        if event.reachable is not None:
-            state = TrunkState.OK if event.reachable else TrunkState.DOWN
-            self._trunk(f"PJSIP/{event.endpoint}", state, event.at, tell)
+        """A trunk answers or does not; a seat's telephone signed in or out, of which no device state tells."""
+        endpoint = f"PJSIP/{event.endpoint}"
+        seat = self._seat(endpoint)
+        if event.reachable is None:
+            return
+        if seat and event.reachable is (seat.offline or seat.device == "UNKNOWN"):
+            seat.device = "NOT_INUSE" if event.reachable else "UNAVAILABLE"
+            self._tell(seat, event.at, tell)
+        self._trunk(endpoint, TrunkState.OK if event.reachable else TrunkState.DOWN, event.at, tell)
 
     def _trunk(self, endpoint: str, state: TrunkState, at: dt.datetime, tell: Tell) -> None:
         trunk = self.trunks.get(endpoint)
@@ -534,7 +561,7 @@ class Tracker:
 
     def _tell(self, seat: Seat, at: dt.datetime, tell: Tell, kinds: Iterable[str] = ()) -> None:
         """Tells the seat's state if it is another, and each line of its history."""
-        now = seat.now()
+        now = seat.now(self.calls)
         if now[:2] != seat.told[:2]:
             seat.since = at
         kinds = list(kinds) or ([""] if now != seat.told else [])
@@ -567,8 +594,7 @@ class Tracker:
                 call.queue, call.left_at = "", at
         for item in sorted(waiting, key=lambda one: (one.queue, one.position or 0)):
             since = at - dt.timedelta(seconds=item.wait_s)
-            call = self.calls.get(item.uniqueid) or self._arrive(since, item.uniqueid, item.caller, UNKNOWN_ORIGIN, Direction.IN,
-                                                                 tell)  # fmt: skip
+            call = self.calls.get(item.uniqueid) or self._found(since, item.uniqueid, item.caller, tell)
             if call.queue == item.queue:
                 self._queues.setdefault(item.queue, []).append(call.linkedid)
             else:
@@ -629,9 +655,10 @@ class Tracker:
             origin = "centre" if callback else self.trunks[channel.endpoint].origin
             call = self._arrive(at - dt.timedelta(seconds=channel.age_s), channel.uniqueid, channel.caller, origin,
                                 Direction.OUT if callback else Direction.IN, tell)  # fmt: skip
-            call.picked_up = callback and channel.up
             if callback and seat:
                 call.seat = seat.number
+            elif callback and channel.up:
+                self._pick_up(call, at, tell)
 
 
 def trunk_name(endpoint: str) -> str:

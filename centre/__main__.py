@@ -78,7 +78,7 @@ def test(args: argparse.Namespace) -> int:
     for tool in ("asterisk", "sipp", "espeak-ng", "sox", "chromium"):
         provision.ensure(tool)
     os.chdir(ROOT)
-    os.execv(sys.executable, [sys.executable, "-m", "pytest", *args.pytest])
+    os.execv(sys.executable, [sys.executable, "-m", "pytest", *args.rest])
 
 
 def backup(args: argparse.Namespace) -> int:
@@ -188,8 +188,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--calls", type=int, default=12, help="residents who call (at least 8)")
     sub.add_argument("--seats", type=int, default=3, help="seats that answer (at least 2)")
     sub.add_argument("--json", action="store_true")
-    sub = command("test", test, "every test; what follows goes to pytest")
-    sub.add_argument("pytest", nargs=argparse.REMAINDER)
+    command("test", test, "every test; what follows goes to pytest")
     sub = command("backup", backup, "database, recordings and settings into one file")
     sub.add_argument("file", nargs="?")
     sub = command("restore", restore, "what a backup holds, into the centre's folder or another")
@@ -203,8 +202,7 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--json", action="store_true")
         sub.add_argument("--limit", type=int, default=1000)
     sub = command("bench", bench, "one benchmark under bench/")
-    sub.add_argument("name")
-    sub.add_argument("rest", nargs=argparse.REMAINDER, help="--json and the benchmark's own options")
+    sub.add_argument("name", help="what follows (--json, the benchmark's own options) goes to it")
     sub = command("db", database, "the database's revision; upgrade it")
     sub.add_argument("what", choices=("current", "upgrade"))
     sub = command("user", user, "people who sign in")
@@ -221,7 +219,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; the process's exit code."""
-    args = _parser().parse_args(argv)
+    args, rest = _parser().parse_known_args(argv)
+    if rest and args.command not in ("test", "bench"):
+        _parser().error(f"unrecognized arguments: {' '.join(rest)}")
+    args.rest = rest
     do: Callable[[argparse.Namespace], int] = args.do
     try:
         return do(args)

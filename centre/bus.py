@@ -94,6 +94,8 @@ class Publisher:
                 one.add_done_callback(answers.discard)
         except (OSError, ValueError):  # gone, or a line without an end
             pass
+        except asyncio.CancelledError:  # closing: asyncio would report a cancelled handler as a fault
+            pass
         finally:
             for one in answers:
                 one.cancel()

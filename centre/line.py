@@ -4,3 +4,259 @@ It answers FastAGI, listens to AMI, places the callbacks, indexes recordings and
 Asterisk had to do without it. Everything is built here, once, and handed to each other; what each
 part does is in its own package.
 """
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from concurrent.futures import Future
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import uvloop
+
+from call_queue import events as ev
+from call_queue import live, reconcile, recorder
+from call_queue import tracker as t
+from call_queue.ami import Ami, Stream
+from call_queue.dialler import Dialler
+from call_queue.follower import Follower
+from call_queue.queue_log import Reader
+from call_queue.recorder import Recorder
+from call_queue.room import LATELY, WaitingRoom
+from call_queue.seats import Seats
+from call_queue.tracker import Tracker
+from centre.bus import Message, Publisher
+from centre.settings import Secrets, Settings
+from crm import appeals, calls
+from crm.errors import BadInput
+from crm.store import Database, Writer
+from ivr.server import FastAgi
+from ivr.spool import Spool
+from ivr.steps import CITY, Steps
+from recordings import Keeper, announced
+
+LOCAL = "127.0.0.1"  # AMI and FastAGI never leave this machine
+TOLD_S = 0.1  # changes that come closer together are told to the web as one snapshot
+SPOOL_S = 1.0
+QUEUE_LOG_S = 30.0
+PLANNED_S = 60.0
+LATELY_H = 3  # of the calls by which the first waits after a start are judged
+
+log = logging.getLogger(__name__)
+
+
+def run(settings: Settings, secrets: Secrets) -> int:
+    """Until SIGTERM or SIGINT; the process's exit code."""
+    os.umask(0o077)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s line %(levelname)s %(name)s: %(message)s")
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_run(settings, secrets))
+
+
+async def _run(settings: Settings, secrets: Secrets) -> int:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    db = Database(settings.database_url)
+    writer = Writer(db)
+    try:
+        async with Line(settings, secrets, db, writer) as line:
+            log.info("the line is up")
+            stopping = asyncio.create_task(stop.wait())
+            await asyncio.wait([stopping, line.working], return_when=asyncio.FIRST_COMPLETED)
+            stopping.cancel()
+            if line.working.done():
+                line.working.result()  # a part has failed for good: say why, and be started again
+        return 0
+    finally:
+        writer.close()
+        db.close()
+
+
+class Line:
+    """All parts, running while the block lasts. ``working`` ends only when one of them has failed."""
+
+    working: asyncio.Task[None]
+
+    def __init__(self, settings: Settings, secrets: Secrets, db: Database, writer: Writer) -> None:
+        self._settings, self._db, self._writer = settings, db, writer
+        seats = [secrets.seats[number] for number in settings.seats]
+        interfaces = {seat.number: seat.interface for seat in seats}
+        trunks = {"PJSIP/trunk-landline": "landline", "PJSIP/trunk-mobile": "mobile"}
+        self.tracker = Tracker({seat.interface: seat.number for seat in seats}, trunks, settings.wrap_up,
+                               settings.short_number)  # fmt: skip
+        with db.read() as conn:
+            self._staff = recorder.sitting(conn)
+            handled = calls.handled_s(conn, _now() - timedelta(hours=LATELY_H), LATELY)
+        self._callbacks = (0, 0)
+        self._telling: asyncio.TimerHandle | None = None
+        self.publisher = Publisher(settings.line_socket)
+        self.publisher.snapshot, self.publisher.answer = self._snapshot, self._answer
+
+        self.stream = Stream()
+        self.ami = Ami(LOCAL, settings.ami_port, "line", secrets.ami_line, self.stream, wanted=ev.READERS)
+        self._dialling = Ami(LOCAL, settings.ami_port, "originate", secrets.ami_originate, self.stream,
+                             waits_for_boot=False)  # fmt: skip
+        self.recorder = Recorder(writer, self.publisher.publish, self._staff)
+        self.follower = Follower(self.stream, self.ami, self.tracker, self.recorder, changed=self._changed,
+                                 heard=self._heard, compared=self._compared)  # fmt: skip
+        self._room = WaitingRoom(self.tracker, CITY, self._in_step, settings.wrap_up, handled)
+        self._seats = Seats(self.ami, self.tracker, interfaces, self._staff)
+        out = [name for name, origin in trunks.items() if settings.dial_out in ("both", origin)]
+        self._dialler = Dialler(
+            db, writer, self._dialling, self.tracker, settings.callback_rules, interfaces=interfaces, trunks=out,
+            own_number=settings.short_number, seat_ring_s=settings.ring_timeout, in_step=self._in_step,
+            counted=self._count, clock=_now)  # fmt: skip
+        self.agi = FastAgi(Steps(db, writer, settings, self._room, _now).by_name(), settings.agi_timeout)
+        self._spool = Spool(settings.spool, writer, settings.callback_rules, announced, _now)
+        self._queue_log = Reader(settings.asterisk / "log", db, writer)
+        self._keeper = Keeper(db, settings.recordings, settings.recording_days, self._live_calls)
+
+    async def __aenter__(self) -> Line:
+        await self.publisher.start()
+        await self.agi.start(LOCAL, self._settings.agi_port)
+        self.ami.start()
+        self._dialling.start()
+        self.working = asyncio.create_task(self._work())
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        """What callers are asked first: the dialplan then goes on alone while the rest is put away."""
+        await self.agi.stop()
+        self.working.cancel()
+        await asyncio.wait([self.working])
+        await self.ami.close()
+        await self._dialling.close()
+        await self.publisher.close()
+
+    async def _work(self) -> None:
+        async with asyncio.TaskGroup() as parts:
+            for part in (self.follower.run(), self._dialler.run(), self._keeper.run(),
+                         self._spool.keep_taking(SPOOL_S), _every(QUEUE_LOG_S, self._read_queue_log),
+                         _every(PLANNED_S, self._resume_planned)):  # fmt: skip
+                parts.create_task(part)
+
+    # ── what Asterisk tells ──
+    def _heard(self, event: ev.Event) -> None:
+        match event:
+            case ev.Originated():
+                self._dialler.originated(event)
+            case ev.Said(at=at, name="Recording", fields=said):
+                linkedid, path = said.get("Linkedid", ""), said.get("File", "")
+                _tell_of_failure(self._writer.submit(lambda conn: announced(conn, linkedid, path, at)))
+
+    def _changed(self, change: t.Change, kept: Future[object] | None) -> None:
+        self._room.take(change)
+        match change:
+            case t.Ended(linkedid=linkedid):
+                self._keeper.ended(linkedid)
+                if linkedid.startswith(t.CALLBACK):
+                    self._dialler.ended(linkedid)
+            case t.PickedUp(linkedid=linkedid):
+                self._dialler.picked_up(linkedid)
+            case t.SeatChanged(kind="logout", seat=seat):
+                self._staff.pop(seat, None)
+        self._tell_soon()
+
+    def _compared(self, alive: set[str], asked_at: datetime) -> None:
+        _tell_of_failure(self._writer.submit(lambda conn: reconcile.bury(conn, alive, asked_at, _now())))
+        self._dialler.poke()
+        self._tell_soon()
+
+    def _in_step(self) -> bool:
+        return self.follower.in_step
+
+    def _live_calls(self) -> set[str] | None:
+        return set(self.tracker.calls) if self._in_step() else None
+
+    # ── what the web is told, and asks ──
+    def _snapshot(self) -> Message:
+        due, calling = self._callbacks
+        return live.snapshot(self.tracker, self._staff, at=_now(), ami=self._in_step(), due=due, calling=calling)
+
+    def _tell_soon(self) -> None:
+        if self._telling is None:
+            self._telling = asyncio.get_running_loop().call_later(TOLD_S, self._tell)
+
+    def _tell(self) -> None:
+        self._telling = None
+        self.publisher.publish(self._snapshot())
+
+    def _count(self, due: int, calling: int) -> None:
+        if (due, calling) != self._callbacks:
+            self._callbacks = due, calling
+            self._tell_soon()
+
+    async def _answer(self, request: Message) -> Mapping[str, Any] | None:
+        asked = _REQUESTS.get(request["do"])
+        if asked is None:
+            raise BadInput("line.bad_request")
+        try:
+            return await asked(self, request)
+        except (KeyError, TypeError):
+            raise BadInput("line.bad_request") from None
+
+    async def _log_in(self, request: Message) -> None:
+        await self._seats.log_in(str(request["seat"]), int(request["staff_id"]), list(request["queues"]))
+        self._tell_soon()  # who sits there may be all that has changed
+
+    async def _log_out(self, request: Message) -> None:
+        await self._seats.log_out(str(request["seat"]))
+
+    async def _pause(self, request: Message) -> None:
+        await self._seats.pause(str(request["seat"]), str(request["reason"]))
+
+    async def _unpause(self, request: Message) -> None:
+        await self._seats.unpause(str(request["seat"]))
+
+    async def _call(self, request: Message) -> Mapping[str, Any]:
+        placed = await self._dialler.call(int(request["callback_id"]), str(request["seat"]), int(request["staff_id"]))
+        self._dialler.poke()
+        return {"attempt": placed.id if placed else None}
+
+    async def _changed_on_record(self, request: Message) -> None:
+        self._dialler.poke()
+
+    # ── now and then ──
+    async def _read_queue_log(self) -> None:
+        await asyncio.to_thread(self._queue_log.catch_up, _now())
+
+    async def _resume_planned(self) -> None:
+        await asyncio.wrap_future(self._writer.submit(lambda conn: appeals.resume_planned(conn, _now())))
+
+
+# What the web may ask (``centre/bus.py``): ``do`` → the method.
+_REQUESTS: dict[str, Callable[[Line, Message], Awaitable[Mapping[str, Any] | None]]] = {
+    "login": Line._log_in,
+    "logout": Line._log_out,
+    "pause": Line._pause,
+    "unpause": Line._unpause,
+    "call": Line._call,
+    "changed": Line._changed_on_record,
+}
+
+
+async def _every(seconds: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Does it at once and then again and again; a failure is logged, and tried again in its turn."""
+    while True:
+        try:
+            await work()
+        except Exception:
+            log.exception("%s failed", work.__name__.strip("_"))
+        await asyncio.sleep(seconds)
+
+
+def _tell_of_failure(kept: Future[Any]) -> None:
+    def tell(done: Future[Any]) -> None:
+        if error := done.exception():
+            log.error("not kept: %s", error)
+
+    kept.add_done_callback(tell)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -39,17 +39,21 @@ class Child:
         """Runs it, and again whenever it ends, until ``stop``."""
         loop = asyncio.get_running_loop()
         pause = 0.0
-        while not self._stopping:
+        while not self._ending():
             started = loop.time()
             # A session of its own: Ctrl-C in the terminal reaches us, and we end the rest in order.
             self._process = await asyncio.create_subprocess_exec(*self.argv, env=dict(self.env), cwd=ROOT,
                                                                  start_new_session=True)  # fmt: skip
             code = await self._process.wait()
-            if self._stopping:
+            if self._ending():
                 return
             pause = min(LONGEST_PAUSE, pause * 2 or 0.5) if loop.time() - started < YOUNG else 0.0
             self.say(f"{self.name} ended with {code}; starting it again" + (f" in {pause:g} s" if pause else ""))
             await asyncio.sleep(pause)
+
+    def _ending(self) -> bool:
+        """Asked anew after each wait: ``stop`` may have been called meanwhile."""
+        return self._stopping
 
     async def stop(self) -> None:
         """Asks it to end, waits, and kills it only if it does not."""

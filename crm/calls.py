@@ -244,15 +244,23 @@ def settle_by_itself(conn: Connection, linkedid: str, outcome: Outcome, staff_id
     conn.execute(update(call).where(unsaid).values(outcome=outcome.value, outcome_by=staff_id, outcome_at=now))
 
 
-def unsettled(conn: Connection, limit: int = 100) -> list[Call]:
-    """Answered calls, over, that nobody has said anything of yet, oldest first."""
+def unsettled(conn: Connection, limit: int = 100, *, staff_id: int | None = None) -> list[Call]:
+    """Answered calls (this person's, if given), over, that nobody has said anything of yet, oldest first."""
     query = _CALL.where(call.c.answered_at.is_not(None), call.c.ended_at.is_not(None), call.c.outcome == "")
+    if staff_id is not None:
+        query = query.where(call.c.staff_id == staff_id)
     return [_call(row) for row in conn.execute(query.order_by(call.c.answered_at).limit(limit))]
 
 
 def unended(conn: Connection) -> list[Call]:
     """Calls with no end, for reconciling with the live channels."""
     return [_call(row) for row in conn.execute(_CALL.where(call.c.ended_at.is_(None)).order_by(call.c.arrived_at))]
+
+
+def handled_s(conn: Connection, since: dt.datetime, limit: int) -> list[float]:
+    """How long the latest calls of those that arrived after ``since`` took at a seat, talk and hold, oldest first."""
+    done = select(call.c.talk_s + call.c.hold_s).where(call.c.arrived_at > since, call.c.talk_s.is_not(None))
+    return list(conn.execute(done.order_by(call.c.arrived_at.desc()).limit(limit)).scalars())[::-1]
 
 
 def recent(conn: Connection, limit: int = 50) -> list[Call]:

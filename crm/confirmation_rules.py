@@ -34,6 +34,7 @@ class Reached(StrEnum):
     DO_NOT_CALL = "do_not_call"
     NO_KEY = "no_key"  # the machine asked and heard nothing it understood
     PERSON = "person"  # key 0
+    NOT_PLACED = "not_placed"  # his telephone never rang: the seat's was not picked up, or Asterisk did not call
     UNKNOWN = "unknown"  # we died while it rang
 
 
@@ -50,6 +51,8 @@ class Rules:
     hourly_cap: int = 400
     inbound_wait_s: int = 60  # no callback while somebody has waited longer
     lines: int = 4  # automatic ones at a time
+    form_s: int = 4 * 3600  # how long a person may take to write down what came of his call
+    not_placed_s: int = 60  # until a machine tries again what it could not place
     prefixes: tuple[str, ...] = ("+380",)
 
     @property
@@ -91,6 +94,8 @@ def next_step(reached: Reached, *, mode: Mode, unanswered: Collection[int], othe
             return Step(Next.OTHER_CONTACT, clock.next_in_window(now, *window))
         case Reached.PERSON:
             return Step(Next.LIVE, clock.next_in_window(now, *window))
+        case Reached.NOT_PLACED:  # nobody called him, so nothing was tried
+            return Step(Next.RETRY, _after(rules.not_placed_s if mode is Mode.AUTO else 0, now, window))
         case Reached.NO_KEY | Reached.ANSWERED if mode is Mode.AUTO:
             # What a machine did not understand is asked by a person, whatever has been tried before.
             return Step(Next.LIVE, _after(rules.soon_s, now, window))
@@ -116,12 +121,18 @@ def window_of(call_from: int | None, call_to: int | None, rules: Rules) -> tuple
     return call_from, call_to
 
 
-def waited_out(placed_at: dt.datetime, now: dt.datetime, rules: Rules) -> bool:
-    """Whether an attempt of unknown outcome can ring no longer, and may be called finished.
+def left_open(*, mode: Mode, placed_at: dt.datetime, answered_at: dt.datetime | None, queued: bool,
+              now: dt.datetime, rules: Rules) -> Reached | None:
+    """What an attempt came to that is on no line any more and that nobody ended; None while somebody still may.
 
-    Twice the ring time: a live one rings the seat first. A clock that was set back waits once more.
+    ``queued``: its call went on into the queue, to a person. What a machine asked is over with the call; what
+    a person asked he writes down afterwards; and the network's own word on a call that was not answered may be
+    late by the ring time, twice, for a live one rings the seat first. A clock that was set back waits once more.
     """
-    return now - placed_at > dt.timedelta(seconds=2 * rules.ring_s)
+    if answered_at is not None and mode is Mode.AUTO:
+        return Reached.PERSON if queued else Reached.NO_KEY
+    patience = rules.form_s if answered_at is not None else 2 * rules.ring_s
+    return Reached.UNKNOWN if now - placed_at > dt.timedelta(seconds=patience) else None
 
 
 def forbidden(*, mode: Mode, inbound_longest_wait_s: float | None, placed_last_hour: int, lines_busy: int,

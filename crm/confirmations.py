@@ -17,10 +17,10 @@ from sqlalchemy import Connection, Select, and_, bindparam, func, insert, or_, s
 
 from crm import appeals, calls, citizens, clock, history, life, questions, texts
 from crm.appeals import Appeal
-from crm.confirmation_rules import Mode, Next, Reached, Result, Rules, next_step, spent, window_of
+from crm.confirmation_rules import Mode, Next, Reached, Result, Rules, left_open, next_step, spent, window_of
 from crm.errors import BadInput, NotFound
 from crm.life import Action, Evidence, State
-from crm.schema import appeal, appeal_event, attempt, callback, callback_appeal, citizen, citizen_phone, subject
+from crm.schema import appeal, appeal_event, attempt, call, callback, callback_appeal, citizen, citizen_phone, subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +271,8 @@ def finish(conn: Connection, attempt_id: str, reached: Reached, now: dt.datetime
     ).one()  # fmt: skip
     if held.state != "calling":  # his last answer ended it during the call
         return Next.DONE
+    if reached is Reached.NOT_PLACED:
+        questions.not_tried(conn, row.callback_id)
     unanswered = questions.open_tries(conn, row.callback_id)
     step = next_step(reached, mode=Mode(row.mode), unanswered=unanswered.values(), now=now, rules=rules,
                      other_contact=held.e164 is not None, window=window_of(held.call_from, held.call_to, rules))
@@ -283,6 +285,20 @@ def finish(conn: Connection, attempt_id: str, reached: Reached, now: dt.datetime
     changes = {"state": "due", "due_at": step.at, **({"mode": Mode.LIVE.value} if step.next is Next.LIVE else {})}
     conn.execute(update(callback).where(callback.c.id == row.callback_id).values(changes))
     return step.next
+
+
+def left(conn: Connection, attempt_id: str, now: dt.datetime, *, rules: Rules) -> Next | None:
+    """The attempt is on no line any more: ends it if by the rules nobody else will (``left_open``), as ``finish``.
+
+    None when nothing changed, for an unknown attempt too.
+    """
+    row = conn.execute(_ATTEMPT.add_columns(call.c.queued_at).join(call, call.c.linkedid == attempt.c.id, isouter=True)
+                       .where(attempt.c.id == attempt_id, attempt.c.ended_at.is_(None))).one_or_none()  # fmt: skip
+    if row is None:
+        return None
+    reached = left_open(mode=Mode(row.mode), placed_at=row.placed_at, answered_at=row.answered_at,
+                        queued=row.queued_at is not None, now=now, rules=rules)  # fmt: skip
+    return finish(conn, attempt_id, reached, now, rules=rules) if reached else None
 
 
 def _end(conn: Connection, callback_id: int, how: Next, reached: str, attempt_id: str, now: dt.datetime) -> None:

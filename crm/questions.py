@@ -66,6 +66,13 @@ def open_tries(conn: Connection, callback_id: int) -> dict[int, int]:
     return {row.appeal_id: row.tries for row in rows}
 
 
+def not_tried(conn: Connection, callback_id: int) -> None:
+    """Takes back the try that claiming the callback counted."""
+    conn.execute(update(callback_appeal).values(tries=callback_appeal.c.tries - 1)
+                 .where(callback_appeal.c.callback_id == callback_id, callback_appeal.c.result == "",
+                        callback_appeal.c.tries > 0))  # fmt: skip
+
+
 def give_up(conn: Connection, callback_id: int, appeal_id: int, reached: str, attempt: str, now: dt.datetime) -> None:
     """Nobody could be reached about this appeal: it is unconfirmed."""
     question = {"callback_id": callback_id, "appeal_id": appeal_id}

@@ -21,7 +21,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from itertools import batched
 from pathlib import Path
 
 from sqlalchemy import Connection
@@ -117,8 +116,8 @@ class Spool:
         report = Report()
         self._put_away_old_drafts(report)
         names = sorted(name for name in os.listdir(self._folder) if not name.startswith(".") and name != "bad")
-        for some in batched(names, BATCH):
-            self._take(some, report)
+        for at in range(0, len(names), BATCH):
+            self._take(names[at : at + BATCH], report)
             if report.left:  # the database is away: the rest would fail too
                 break
         return report

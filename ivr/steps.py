@@ -57,11 +57,8 @@ class Estimate(Protocol):
 class WaitingRoom(Protocol):
     """Who waits now, as the tracker knows it."""
 
-    def position_for(self, queue: str) -> int:
-        """The place that the next caller will have, from 1."""
-
-    def estimate(self, queue: str) -> Estimate:
-        """His wait."""
+    def place(self, linkedid: str) -> tuple[int | None, Estimate]:
+        """The place that this caller will have, from 1, None when nobody can tell; and his wait."""
 
 
 class Steps:
@@ -128,7 +125,7 @@ class Steps:
         """
         linkedid, origin, caller, language, choice = _exactly(args, 5)
         now, e164 = self._now(), parse_phone(caller)
-        position, estimate = self._waiting_room.position_for(CITY), self._waiting_room.estimate(CITY)
+        position, estimate = self._waiting_room.place(linkedid)
 
         def write(conn: Connection) -> None:
             _arrived(conn, linkedid, now, origin, e164, language)
@@ -220,16 +217,19 @@ def status_unknown(wrong: int) -> Variables:
     return {"SAY": speech.play(["wrong-number-or-code"]), "STATUS_ASK": "1" if wrong < WRONG_CODES else ""}
 
 
-def place_and_wait(position: int, estimate: Estimate) -> str:
-    """What a caller hears on entering the queue; no wait when we are not sure of it."""
+def place_and_wait(position: int | None, estimate: Estimate) -> str:
+    """What a caller hears on entering the queue; neither place nor wait when we are not sure of it."""
     wait = speech.wait(estimate.low_s, estimate.high_s) if estimate.confident else []
-    return speech.play([*speech.position(position), *wait])
+    return speech.play([*speech.position(position or 0), *wait])
 
 
 def callback_asked(left: Sequence[Question], key: str) -> tuple[Variables, Reached | None]:
-    """What follows in a callback after ``key``, and how the attempt ended if this is its end."""
+    """What follows in a callback after ``key``, and how the attempt ended if this is its end.
+
+    Who asks for a person stays on the line: his attempt ends with the call, and until then nobody else calls him.
+    """
     if key == PERSON:
-        return _next("person", ["confirm-person"]), Reached.PERSON
+        return _next("person", ["confirm-person"]), None
     if key and key not in ANSWERS:
         return _next("done"), Reached.NO_KEY
     if not left:
@@ -265,10 +265,10 @@ def _next(what: str, said: Sequence[str] = ()) -> Variables:
 
 # ── small things ─────────────────────────────────────────────────────────────────────────────
 def _exactly(args: list[str], count: int) -> list[str]:
-    """Asterisk leaves out what is empty at the end."""
-    if len(args) > count:
+    """The dialplan gives every step as many as the longest one has: those at the end are empty."""
+    if any(args[count:]):
         raise BadInput("ivr.arguments")
-    return args + [""] * (count - len(args))
+    return args[:count] + [""] * (count - len(args))
 
 
 def _number(digits: str) -> int:

@@ -1,7 +1,8 @@
 """The recordings of calls: one file a call, put on record, indexed, heard with a reason, removed in time."""
 
 from recordings.files import Examined, State, exposed, prepare
+from recordings.keeper import Keeper
 from recordings.library import Indexed, Report, announced, index, open_for_listening, retention, sweep
 
-__all__ = ["Examined", "Indexed", "Report", "State", "announced", "exposed", "index", "open_for_listening", "prepare",
-           "retention", "sweep"]  # fmt: skip
+__all__ = ["Examined", "Indexed", "Keeper", "Report", "State", "announced", "exposed", "index", "open_for_listening",
+           "prepare", "retention", "sweep"]  # fmt: skip

@@ -1,0 +1,96 @@
+"""The one consumer of what AMI says: each item is typed, applied to the tracker, kept, told, and passed on.
+
+What else follows from an event or a change is not decided here: ``heard`` gets every event, ``changed``
+every change (`centre/line.py` has both tables).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import logging
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+
+from call_queue import events as ev
+from call_queue import reconcile
+from call_queue.ami import Ami, Answer, Denied, Down, Gap, Item, NotSent, Raw, Stream, Up
+from call_queue.recorder import Recorder
+from call_queue.tracker import Change, Tracker
+
+BATCH = 256
+
+_log = logging.getLogger(__name__)
+
+
+class Follower:
+    """Reads ``stream`` for ever.
+
+    ``changed``: a change, and the future of what is written about it (None when nothing is). ``heard``: an event as it
+    came. ``compared``: all channels that live, and when we asked; what we believed has just been mended by it.
+    """
+
+    def __init__(self, stream: Stream, ami: Ami, tracker: Tracker, recorder: Recorder, *,
+                 changed: Callable[[Change, Future[object] | None], None], heard: Callable[[ev.Event], None],
+                 compared: Callable[[set[str], dt.datetime], None]) -> None:  # fmt: skip
+        self._stream, self._ami, self._tracker, self._recorder = stream, ami, tracker, recorder
+        self._changed, self._heard, self._compared = changed, heard, compared
+        self._asked_at: dt.datetime | None = None
+        self.in_step = False  # what we believe has been compared with Asterisk, and every event since was heard
+
+    async def run(self) -> None:
+        while True:
+            for item in await self._take():
+                try:
+                    self._apply(item)
+                except Exception:  # one item that cannot be applied must not end the rest
+                    _log.exception("not applied: %.500r", item)
+
+    async def _take(self) -> list[Item]:
+        """What came; nothing when a wrap-up ends first."""
+        due = self._tracker.next_tick()
+        if due is None:
+            return await self._stream.take(BATCH)
+        try:
+            return await asyncio.wait_for(self._stream.take(BATCH), (due - _now()).total_seconds())
+        except TimeoutError:
+            self._follow(self._tracker.tick(_now()))
+            return []
+
+    def _apply(self, item: Item) -> None:
+        match item:
+            case Raw(at, headers):
+                event = ev.read(at, headers)
+                if event is not None:
+                    self._follow(self._tracker.apply(event))
+                    self._heard(event)
+            case Answer():
+                self._follow(reconcile.apply(self._tracker, item))
+                if item.ok and item.action == reconcile.LISTS[-1] and self._asked_at is not None:
+                    self.in_step = True
+                    self._compared(reconcile.channels_of(item), self._asked_at)
+            case Up(user=user) if user == self._ami.user:
+                self._compare()
+            case Gap():
+                _log.warning("events of Asterisk's were lost: comparing again")
+                self._compare()
+            case Down(user=user) if user == self._ami.user:
+                self.in_step = False
+                _log.warning("AMI is lost: what is known of calls is no longer certain")
+            case Up() | Down() | Denied():
+                pass
+
+    def _compare(self) -> None:
+        self._asked_at = _now()
+        try:
+            reconcile.ask(self._ami)
+        except NotSent:  # lost again: the next Up asks
+            self.in_step = False
+
+    def _follow(self, changes: Iterable[Change]) -> None:
+        for change in changes:
+            self._changed(change, self._recorder.take(change))
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)

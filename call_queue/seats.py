@@ -1,0 +1,82 @@
+"""What people at the pages do with a seat, done to Asterisk's queues; what came of it is heard as events."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Mapping, MutableMapping, Sequence
+
+from call_queue.ami import Ami, Headers, NotSent, Refused, Unanswered
+from call_queue.tracker import Seat, Tracker
+from crm.errors import BadInput, CentreError
+
+QUEUES = ("city", "feedback")
+
+
+class Seats:
+    """``interfaces``: seat → "PJSIP/…". ``staff``: who sits where, seat → staff_id; kept here and read by others."""
+
+    def __init__(self, ami: Ami, tracker: Tracker, interfaces: Mapping[str, str],
+                 staff: MutableMapping[str, int | None]) -> None:  # fmt: skip
+        self._ami, self._tracker, self._interfaces, self._staff = ami, tracker, interfaces, staff
+
+    async def log_in(self, number: str, staff_id: int, queues: Sequence[str]) -> None:
+        """Into these queues, and out of the others. BadInput "seat.unknown", "seat.offline" (its telephone is not
+        registered), "seat.on_call" (somebody else's, and he is speaking); AMI's own errors as ``reached``."""
+        seat = self._seat(number)
+        if seat.offline:
+            raise BadInput("seat.offline")
+        another = seat.queues and self._staff.get(number) != staff_id
+        if another and (seat.talking or seat.calls):
+            raise BadInput("seat.on_call")
+        wanted = [queue for queue in QUEUES if queue in queues]
+        for queue in sorted(seat.queues if another else seat.queues - set(wanted)):
+            await self._remove(number, queue)
+        self._staff[number] = staff_id
+        for queue in wanted:
+            await self._ask_idly("QueueAdd", {"Queue": queue, "Interface": self._interfaces[number], "Penalty": 0,
+                                              "Paused": "false", "MemberName": number,
+                                              "StateInterface": self._interfaces[number]})  # fmt: skip
+
+    async def log_out(self, number: str) -> None:
+        """Out of every queue. A call that is on goes on."""
+        self._seat(number)
+        for queue in QUEUES:
+            await self._remove(number, queue)
+
+    async def pause(self, number: str, reason: str) -> None:
+        """In every queue. BadInput "seat.not_in" for a seat that is in none."""
+        await self._set_pause(number, "true", reason)
+
+    async def unpause(self, number: str) -> None:
+        await self._set_pause(number, "false", "")
+
+    async def _set_pause(self, number: str, paused: str, reason: str) -> None:
+        if not self._seat(number).queues:
+            raise BadInput("seat.not_in")
+        headers = {"Interface": self._interfaces[number], "Paused": paused, **({"Reason": reason} if reason else {})}
+        await reached(self._ami.ask("QueuePause", headers))
+
+    async def _remove(self, number: str, queue: str) -> None:
+        await self._ask_idly("QueueRemove", {"Queue": queue, "Interface": self._interfaces[number]})
+
+    async def _ask_idly(self, action: str, headers: Mapping[str, object]) -> None:
+        """Refused means here that it is so already: he is in the queue, or out of it."""
+        try:
+            await reached(self._ami.ask(action, headers))
+        except Refused:
+            return
+
+    def _seat(self, number: str) -> Seat:
+        if number not in self._interfaces:
+            raise BadInput("seat.unknown")
+        return self._tracker.seats[number]
+
+
+async def reached(asking: Awaitable[Headers]) -> Headers:
+    """An AMI action in the words that people are told: CentreError "line.asterisk_away" when nothing was
+    done, "line.unanswered" when nobody knows. Refused is passed on."""
+    try:
+        return await asking
+    except NotSent:
+        raise CentreError("line.asterisk_away") from None
+    except Unanswered:
+        raise CentreError("line.unanswered") from None
