@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date as Date
-from math import ceil
+from math import ceil, floor
 
 from crm.life import State
 from ivr.prompts import bounds, last
@@ -20,10 +20,10 @@ def position(n: int) -> list[str]:
 
 
 def wait(low_s: float | None, high_s: float | None) -> list[str]:
-    """The wait in whole minutes, rounded up: "орієнтовно чотири хвилини", "від двох до п'яти хвилин".
+    """The wait in whole minutes: "орієнтовно чотири хвилини", rounded up; "від двох до п'яти хвилин".
 
     The two ends in seconds, in either order; None when nobody can tell, and then nothing is said. A range is widened
-    to the nearest ones that are spoken, never narrowed.
+    to the nearest ends that are spoken, never narrowed, but that the least that is said of is a minute.
     """
     if low_s is None or high_s is None:
         return []
@@ -33,9 +33,9 @@ def wait(low_s: float | None, high_s: float | None) -> list[str]:
         return ["wait-over"]
     if high_s < 60:
         return ["wait-less"]
-    low, high = max(ends[0], ceil(low_s / 60)), ceil(high_s / 60)
-    if low == high:
+    if max(1, ceil(low_s / 60)) == (high := ceil(high_s / 60)):
         return [f"wait-{high}"]
+    low = max(ends[0], floor(low_s / 60))
     return [f"wait-{max(end for end in ends if end <= low)}-to-{min(end for end in ends if end >= high)}"]
 
 
@@ -43,15 +43,8 @@ def number(appeal: int) -> list[str]:
     """An appeal's number in pairs: 26000123 → 26, 00, 01, 23. ValueError if it has more than eight digits."""
     if not 0 <= appeal < NUMBERS:
         raise ValueError(f"{appeal} is no appeal's number")
-    digits_ = f"{appeal:08d}"
-    return [f"number-{digits_[at:at + 2]}" for at in range(0, 8, 2)]
-
-
-def digits(code: str) -> list[str]:
-    """A code digit by digit. ValueError if there is anything else in it."""
-    if not (code.isascii() and code.isdecimal()):
-        raise ValueError("a code has digits only")
-    return [f"digit-{digit}" for digit in code]
+    digits = f"{appeal:08d}"
+    return [f"number-{digits[at:at + 2]}" for at in range(0, 8, 2)]
 
 
 def state(of: State) -> list[str]:

@@ -14,17 +14,17 @@ import asyncio
 import datetime as dt
 import json
 import logging
-import os
 import re
 import stat
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError
 
 from crm import calls, confirmations, texts
 from crm.calls import Direction, EndCause
@@ -38,6 +38,7 @@ SOURCE = "spool"  # in the ledger, and of a call's record
 LARGEST = 64 * 1024  # bytes of a file; those of spool_call.py have a few hundred
 LONGEST = 200  # characters of a value
 BATCH = 500  # files that are read before they are written
+BAD = "bad"  # the folder, inside the spool, of what cannot be taken
 OLD_DRAFT_S = 3600  # Asterisk died while it was writing
 _NAME = re.compile(r"[0-9]{1,11}\.[0-9]{6}-[A-Za-z0-9._:-]{1,64}-[a-z]{1,20}\.json", re.ASCII)
 _EARLIEST, _LATEST = 1_500_000_000, 4_000_000_000  # 2017 and 2096: a clock that was never set is no time
@@ -115,15 +116,17 @@ class Spool:
         """Takes every file that is there, oldest first. Blocking: use a thread. OSError if there is no folder."""
         report = Report()
         self._put_away_old_drafts(report)
-        names = sorted(name for name in os.listdir(self._folder) if not name.startswith(".") and name != "bad")
+        there = (found.name for found in self._folder.iterdir())
+        names = sorted(name for name in there if not name.startswith(".") and name != BAD)
         for at in range(0, len(names), BATCH):
-            self._take(names[at : at + BATCH], report)
-            if report.left:  # the database is away: the rest would fail too
-                break
+            if not self._take(names[at : at + BATCH], report):
+                break  # the database is away: the rest would fail too
         return report
 
-    def _take(self, names: Sequence[str], report: Report) -> None:
+    def _take(self, names: Sequence[str], report: Report) -> bool:
+        """Whether the database took them."""
         written: list[tuple[str, Future[bool]]] = []
+        left = report.left
         for name in names:
             try:
                 spooled = parse(self._read(name))
@@ -132,14 +135,20 @@ class Spool:
             except FileNotFoundError:
                 continue
             except OSError as error:
-                report.left += 1
-                _log.error("spool: %r cannot be read: %s", name, error)
+                _log.error("spool: %r cannot be read, and waits: %s", name, error)
             else:
-                written.append((name, self._writer.submit(self._application(name, spooled))))
+                try:
+                    written.append((name, self._writer.submit(self._application(name, spooled))))
+                except CentreError as error:  # it is closing, or has far too much to do
+                    report.left += 1
+                    _log.warning("spool: %r waits: %s", name, error)
         for name, future in written:
             try:
                 new = future.result()
             except DBAPIError as error:
+                if isinstance(error, DataError):
+                    self._set_aside(name, error, report)
+                    continue
                 report.left += 1
                 _log.warning("spool: %r waits, the database cannot be written to: %s", name, error)
             except Exception as error:
@@ -148,6 +157,7 @@ class Spool:
                 report.taken += new
                 report.repeated += not new
                 (self._folder / name).unlink(missing_ok=True)
+        return report.left == left
 
     def _application(self, name: str, spooled: Spooled) -> Callable[[Connection], bool]:
         def take_once(conn: Connection) -> bool:
@@ -162,30 +172,28 @@ class Spool:
         """BadInput for what is not a file of ours."""
         if not _NAME.fullmatch(name):
             raise BadInput("spool.name")
-        try:
-            handle = os.open(self._folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        except OSError as error:
-            if isinstance(error, FileNotFoundError) or not (self._folder / name).is_symlink():
-                raise
-            raise BadInput("spool.not_a_file") from None
-        with open(handle, "rb") as file:
-            found = os.fstat(handle)
-            if not stat.S_ISREG(found.st_mode) or found.st_size > LARGEST:
-                raise BadInput("spool.not_a_file")
-            return file.read(LARGEST)
+        path = self._folder / name
+        found = path.lstat()
+        if not stat.S_ISREG(found.st_mode) or found.st_size > LARGEST:
+            raise BadInput("spool.not_a_file")
+        return path.read_bytes()
 
     def _set_aside(self, name: str, error: Exception, report: Report) -> None:
         """Out of the way and kept: somebody may mend it and put it back."""
-        report.bad.append(name)
         _log.error("spool: %r is moved to bad/: %s", name, error, exc_info=not isinstance(error, CentreError))
-        bad = self._folder / "bad"
-        bad.mkdir(mode=0o700, exist_ok=True)
-        (self._folder / name).rename(_free(bad / name))
+        report.bad.append(name)
+        bad = self._folder / BAD
+        try:
+            bad.mkdir(mode=0o700, exist_ok=True)
+            (self._folder / name).rename(_free(bad / name))
+        except OSError as failure:  # the good ones shall be taken all the same
+            _log.error("spool: %r cannot be moved: %s", name, failure)
 
     def _put_away_old_drafts(self, report: Report) -> None:
         for draft in self._folder.glob(".*.json.*"):
-            if self._now().timestamp() - draft.lstat().st_mtime > OLD_DRAFT_S:
-                self._set_aside(draft.name, BadInput("spool.cut_off"), report)
+            with suppress(FileNotFoundError):  # it is complete, just now
+                if self._now().timestamp() - draft.lstat().st_mtime > OLD_DRAFT_S:
+                    self._set_aside(draft.name, BadInput("spool.cut_off"), report)
 
 
 def parse(raw: bytes) -> Spooled:
@@ -199,7 +207,7 @@ def parse(raw: bytes) -> Spooled:
     at = said.get("at")
     if not isinstance(at, (int, float)) or not _EARLIEST <= at <= _LATEST:
         raise BadInput("spool.damaged", why="at")
-    if said.get("kind") not in set(Kind):
+    if said.get("kind") not in tuple(Kind):
         raise BadInput("spool.damaged", why="kind")
     names = [one.name for one in fields(Spooled) if one.name not in ("kind", "at", "linkedid", "caller")]
     values = {name: _text(said, name) for name in names}
@@ -210,7 +218,7 @@ def parse(raw: bytes) -> Spooled:
 
 def _text(said: dict[str, object], name: str) -> str:
     value = said.get(name, "")
-    if not isinstance(value, str) or len(value) > LONGEST:
+    if not isinstance(value, str) or len(value) > LONGEST or not value.isprintable():
         raise BadInput("spool.damaged", why=name)
     return value
 
