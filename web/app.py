@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 
 import anyio
+from sqlalchemy.exc import DBAPIError
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -18,8 +19,6 @@ from starlette.routing import Route
 
 from centre.settings import Settings
 from crm import people
-from crm.clock import minutes
-from crm.confirmation_rules import Rules
 from crm.errors import NotFound
 from crm.people import Permission
 from crm.store import Database
@@ -86,8 +85,8 @@ def create_app(settings: Settings, db: Database, line: Line, *, secret: str,
         with db.read() as conn:
             return {person.id: person.name for person in people.staff(conn)}
 
-    parts = Parts(settings=settings, rules=rules_of(settings), db=db, hub=Hub(line, renderer, names), renderer=renderer,
-                  tickets=Tickets(), secret=secret, slow=anyio.CapacityLimiter(2), clock=clock)  # fmt: skip
+    parts = Parts(settings=settings, rules=settings.callback_rules, db=db, hub=Hub(line, renderer, names),
+                  renderer=renderer, tickets=Tickets(), secret=secret, slow=anyio.CapacityLimiter(2), clock=clock)  # fmt: skip
     measured = health.Measured(parts)
 
     @contextlib.asynccontextmanager
@@ -117,16 +116,6 @@ def create_app(settings: Settings, db: Database, line: Line, *, secret: str,
     return app
 
 
-def rules_of(settings: Settings) -> Rules:
-    """The rules of calling back, as they are set."""
-    return Rules(
-        tries=settings.callback_tries, retry_s=settings.callback_retry, first_s=settings.callback_first,
-        ring_s=settings.callback_ring, call_from=minutes(settings.call_from), call_to=minutes(settings.call_to),
-        hourly_cap=settings.callback_hourly_cap, inbound_wait_s=settings.callback_inbound_wait,
-        lines=settings.callback_lines, prefixes=tuple(settings.callback_prefixes),
-    )  # fmt: skip
-
-
 def _route(page: Page, parts: Parts) -> Route:
     async def endpoint(request: Request) -> Response:
         return await visit.answer(page, parts, request)
@@ -141,7 +130,14 @@ async def _events(parts: Parts, request: Request) -> Response:
     live = request.query_params.get("live") == "1"
     if session is None or (live and not people.may(session.staff.role, P.SEE_LIVE)):
         return Response(status_code=403)
-    viewer = Viewer(visit.language_of(request, session), session.seat, live)
+
+    def lasts() -> people.Session | None:
+        try:
+            return visit.session_of(parts, request, parts.clock())
+        except DBAPIError:  # nobody can tell now: it is asked again later, and calls are shown until then
+            return session
+
+    viewer = Viewer(visit.language_of(request, session), session.staff.id, session.seat, live, lasts)
     return StreamingResponse(parts.hub.stream(viewer, session.expires_at), media_type="text/event-stream",
                              headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})  # fmt: skip
 

@@ -50,8 +50,9 @@ class Form(Mapping[str, str]):
         return value
 
     def number(self, name: str, *, required: bool = False) -> int | None:
-        """A whole number that a database takes; None and a problem otherwise, None when empty and not required."""
-        value = self[name]
+        """A whole number that a database takes, digits grouped or not; None and a problem otherwise, None when empty
+        and not required."""
+        value = "".join(self[name].split())
         if not value and not required:
             return None
         if not (number := whole(value)):

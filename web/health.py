@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
@@ -18,6 +19,8 @@ from starlette.responses import JSONResponse, Response
 
 from web import reads
 from web.visit import Parts
+
+log = logging.getLogger(__name__)
 
 COUNTED_ANEW = 15.0  # seconds that the counts from the database are kept
 ANSWERED = "answered"
@@ -73,7 +76,10 @@ class Measured(Collector):
             if cause != ANSWERED:
                 ended.add_metric([cause], n)
         yield ended
-        yield _gauges("centre_appeals", "Appeals on record, by state.", "state", self._by_state())
+        try:
+            yield _gauges("centre_appeals", "Appeals on record, by state.", "state", self._by_state())
+        except SQLAlchemyError as error:  # the rest is worth the more when the database is away
+            log.warning("appeals were not counted: %s", error)
 
     def _by_state(self) -> dict[str, int]:
         if time.monotonic() - self._counted_at > COUNTED_ANEW:

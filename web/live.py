@@ -15,15 +15,19 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
+from urllib.parse import quote
 
 from crm.errors import BadInput
+from crm.people import Session
 
 log = logging.getLogger(__name__)
 
 PARTS = ("line", "counts", "waiting", "seats", "trunks")
 BACKLOG = 64  # messages a browser may lag behind before it is cut off; it then reconnects and starts afresh
-HEARTBEAT = 15.0  # seconds
+HEARTBEAT = 15.0  # seconds; after so long a stream also asks anew whether its session lasts
 ON_CALL = frozenset({"ringing", "talking", "hold"})
+CALLBACK = "cb-"  # how the ids of callbacks' attempts, and so of their calls, begin
+_BEAT = b":\n\n"
 
 Render = Callable[[str, str, Mapping[str, object]], str]  # (template, language, values) → HTML
 
@@ -114,13 +118,25 @@ def parse(message: Mapping[str, Any]) -> Snapshot:
         raise BadInput("line.unreadable") from None
 
 
+def card_of(linkedid: str) -> str:
+    """Where a call is written down: its card, or, when we have called somebody back, the form of his answers."""
+    folder = "/confirmations/attempts" if linkedid.startswith(CALLBACK) else "/calls"
+    return f"{folder}/{quote(linkedid, safe='')}"
+
+
 @dataclass(eq=False)
 class Viewer:
-    """One open stream. ``seat``: whose calls it is told; ``live``: whether it shows the live view."""
+    """One open stream. ``seat``: whose calls it is told; ``live``: whether it shows the live view.
+
+    ``session``: the sign-in as it is now, None once it is over; called in a thread.
+    """
 
     language: str
+    staff_id: int
     seat: str | None
     live: bool
+    session: Callable[[], Session | None]
+    suspect: bool = False  # something has happened to the session: ask before another word is said
     queue: asyncio.Queue[bytes] = field(default_factory=lambda: asyncio.Queue(BACKLOG))
 
     def put(self, message: bytes) -> bool:
@@ -199,7 +215,7 @@ class Hub:
             self._callers[linkedid] = str(event.get("caller") or "")
             if self.snapshot is not None:
                 self.snapshot = replace(self.snapshot, seats=tuple(
-                    replace(s, state="ringing", linkedid=linkedid) if s.seat == seat else s
+                    replace(s, state="ringing", linkedid=linkedid, since=_instant(event["at"])) if s.seat == seat else s
                     for s in self.snapshot.seats))  # fmt: skip
             self._tell_seat(seat)
         elif kind == "answered":
@@ -217,19 +233,36 @@ class Hub:
         """What the parts' templates show."""
         return {"snapshot": self.snapshot, "alarm": self.alarm, "staff": self.staff}
 
-    def call_of(self, seat: str | None) -> tuple[str, str, str]:
-        """(linkedid, caller, state) of the call at a seat; three times "" when there is none."""
+    def call_of(self, seat: str | None) -> tuple[str, str | None, str]:
+        """(linkedid, caller, state) of the call at a seat, the caller as ``caller_of``; ("", None, "") for no call."""
         at = self.snapshot.seat(seat) if self.snapshot is not None and self.reachable else None
         if at is None or at.state not in ON_CALL or not at.linkedid:
-            return "", "", ""
+            return "", None, ""
         return at.linkedid, self.caller_of(at.linkedid), at.state
 
-    def caller_of(self, linkedid: str) -> str:
-        """The number of a call that is on now; "" when hidden or unknown."""
-        return self._callers.get(linkedid, "")
+    def caller_of(self, linkedid: str) -> str | None:
+        """The number of a call that is on now; "" when it is hidden, None when we have not heard it."""
+        return self._callers.get(linkedid)
+
+    def call_at_a_seat(self, linkedid: str) -> str | None:
+        """The number of a call that rings or is spoken at a seat now ("" for a hidden one); None if there is none."""
+        snapshot = self.snapshot
+        if snapshot is None or not linkedid or linkedid not in {seat.linkedid for seat in snapshot.seats}:
+            return None
+        return self.caller_of(linkedid) or ""
+
+    def recheck(self, staff_id: int, seat: str | None) -> None:
+        """This person has signed out or moved: streams of his, and of who sat there, ask whether they may go on."""
+        for viewer in [v for v in self._viewers if v.staff_id == staff_id or (seat and v.seat == seat)]:
+            viewer.suspect = True
+            self._send(_BEAT, [viewer])
 
     async def stream(self, viewer: Viewer, until: datetime) -> AsyncIterator[bytes]:
-        """Server-sent events: all that is so now, then every change, until ``until`` or the browser lags."""
+        """Server-sent events: all that is so now, then every change.
+
+        Ends at ``until``, when the session ends or moves to another seat, or when the browser lags; a browser
+        whose session lasts comes back and starts afresh.
+        """
         loop = asyncio.get_running_loop()
         end = loop.time() + (until - datetime.now(UTC)).total_seconds()
         if viewer.live:
@@ -240,11 +273,17 @@ class Hub:
             if viewer.live:
                 yield _event("live", self._parts[viewer.language])
             yield self._call_event(viewer)
-            while viewer in self._viewers and loop.time() < end:
+            asked = loop.time()
+            while viewer in self._viewers and (left := end - loop.time()) > 0:
                 try:
-                    message = await asyncio.wait_for(viewer.queue.get(), HEARTBEAT)
+                    message = await asyncio.wait_for(viewer.queue.get(), min(HEARTBEAT, left))
                 except TimeoutError:
-                    message = b":\n\n"
+                    message = _BEAT
+                if viewer.suspect or loop.time() - asked >= HEARTBEAT:
+                    viewer.suspect, asked = False, loop.time()
+                    session = await asyncio.to_thread(viewer.session)
+                    if session is None or session.seat != viewer.seat:
+                        return
                 yield message
         finally:
             self._viewers.discard(viewer)
@@ -253,7 +292,7 @@ class Hub:
         """Ends every stream, so that the server can stop."""
         for viewer in list(self._viewers):
             self._viewers.discard(viewer)
-            viewer.put(b":\n\n")
+            viewer.put(_BEAT)
 
     def _tell_live(self) -> None:
         for language in {viewer.language for viewer in self._viewers if viewer.live}:
@@ -279,11 +318,12 @@ class Hub:
 
     def _call_event(self, viewer: Viewer) -> bytes:
         linkedid, caller, state = self.call_of(viewer.seat)
+        card = card_of(linkedid) if linkedid else ""
         html = self._render("live/call.html", viewer.language,
-                            {"linkedid": linkedid, "caller": caller, "state": state}) if linkedid else ""  # fmt: skip
+                            {"card": card, "caller": caller, "state": state}) if linkedid else ""  # fmt: skip
         at = self.snapshot.seat(viewer.seat) if self.snapshot is not None and self.reachable else None
         place = self._render("live/place.html", viewer.language, {"at": at})
-        return _event("call", {"html": html, "linkedid": linkedid, "state": state, "place": place})
+        return _event("call", {"html": html, "linkedid": linkedid, "card": card, "state": state, "place": place})
 
     def _send(self, message: bytes, viewers: Iterable[Viewer]) -> None:
         for viewer in viewers:

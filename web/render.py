@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from crm import phones
 from crm.addresses import BuildingLine
+from web.live import card_of
 from web.texts import texts
 
 HERE = Path(__file__).parent
@@ -38,7 +39,8 @@ class Renderer:
         self._marks = {name: hashlib.sha256(data).hexdigest()[:12] for name, data in self.static.items()}
         self._environment = Environment(loader=FileSystemLoader(HERE / "templates"), autoescape=True,
                                         undefined=StrictUndefined, lstrip_blocks=True)  # fmt: skip
-        self._environment.globals.update(static=self.address_of, phone=phones.display, masked=masked, line_of=line_of)
+        self._environment.globals.update(static=self.address_of, phone=phones.display, masked=masked, line_of=line_of,
+                                         card_of=card_of)  # fmt: skip
         self._environment.filters["query"] = urlencode
 
     def __call__(self, template: str, language: str, values: Mapping[str, object]) -> str:

@@ -131,6 +131,10 @@ class Visit:
         except CentreError as error:
             log.info("the line was not told of changed %s: %s", what, error)
 
+    def moved(self, seat: str | None) -> None:
+        """This person has signed out, or sits elsewhere (now at ``seat``): streams that told him more must end."""
+        anyio.from_thread.run_sync(self.parts.hub.recheck, self.person.id, seat)
+
     def looked_at(self, *whose: tuple[str, object], why: str = "") -> None:
         """Keeps in the log that this person looked at this data: (what, record's id) each."""
         with self.db.write() as conn:
@@ -179,19 +183,24 @@ def _answer(page: Page, parts: Parts, request: Request, body: bytes, unread: Bad
     entry = request.cookies.get(ENTRY) or secrets.token_urlsafe(24)
     visit = Visit(request, parts, parts.clock(), texts(language_of(request, None)), None, entry)
     try:
+        visit = replace(visit, query=forms.query(request.scope["query_string"]))
+        if page.method == "POST":
+            visit = replace(visit, form=forms.parse(body, request.headers.get("content-type", "")))
+    except BadInput as error:
+        unread = unread or error
+    try:
         session = session_of(parts, request, visit.now)
         visit = replace(visit, session=session, texts=texts(language_of(request, session)))
         if unread is not None:
             raise unread
-        visit = replace(visit, query=forms.query(request.scope["query_string"]))
-        if page.method == "POST":
-            visit = replace(visit, form=forms.parse(body, request.headers.get("content-type", "")))
         return _refusal(visit, page) or page.answer(visit)
     except CentreError as error:
         return visit.page("problem.html", status=status_of(error), problem=error)
     except DBAPIError as error:
         log.error("the database failed at %s %s: %s", request.method, request.url.path, error.orig)
-        return visit.page("problem.html", status=HTTPStatus.SERVICE_UNAVAILABLE, problem=CentreError("database.away"))
+        typed = page.method == "POST" and not page.slow  # a password is never shown again
+        return visit.page("resume.html" if typed else "problem.html", status=HTTPStatus.SERVICE_UNAVAILABLE,
+                          problem=CentreError("database.away"))  # fmt: skip
 
 
 def status_of(error: CentreError) -> HTTPStatus:
@@ -225,7 +234,7 @@ def _refusal(visit: Visit, page: Page) -> Response | None:
         if own is None or page.needs is None:
             raise NotAllowed("form.expired")
         # The session ended while somebody typed: what he typed comes back, to be sent again.
-        return visit.page("resume.html", status=HTTPStatus.FORBIDDEN)
+        return visit.page("resume.html", status=HTTPStatus.FORBIDDEN, problem=None)
     return None
 
 

@@ -22,6 +22,7 @@ from starlette.applications import Starlette
 from centre.demo.browser import Browser, Page
 from centre.settings import Settings
 from crm import addresses, calls, people, schema
+from crm.calls import EndCause
 from crm.errors import BadInput
 from crm.people import Role
 from crm.store import Database
@@ -183,6 +184,11 @@ class Site:
             calls.queued(conn, linkedid, now - timedelta(seconds=80), "city", 1, None)
             calls.answered(conn, linkedid, "101", now - timedelta(seconds=20), self.staff.get(staff))
         return linkedid
+
+    def hang_up(self, linkedid: str = LINKEDID) -> None:
+        """The conversation is over."""
+        with self.db.write() as conn:
+            calls.ended(conn, linkedid, datetime.now(UTC), EndCause.COMPLETED, talk_s=20.0)
 
 
 @pytest.fixture

@@ -173,7 +173,12 @@ async def test_an_answered_call_stays_unsettled_until_somebody_says_what_it_was(
     desk = await site.person(Role.OPERATOR)
     site.calling(staff="operator")
     for path in ("/calls/unsettled", "/seat"):
+        assert CARD not in (await desk.open(path)).html, f"{path}: they are still speaking"
+    assert "триває" in (await desk.open("/calls")).text
+    site.hang_up()
+    for path in ("/calls/unsettled", "/seat"):
         assert CARD in (await desk.open(path)).html, path
+    assert "потрібен підсумок" in (await desk.open("/calls")).text
     page = await desk.submit(await desk.open(CARD), f"{CARD}/outcome", outcome="consulted")
     assert "надано інформацію" in page.text
     for path in ("/calls/unsettled", "/seat"):

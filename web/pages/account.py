@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from http import HTTPStatus
 
 from starlette.responses import Response
@@ -11,6 +12,8 @@ from crm.errors import BadInput, CentreError, NotAllowed
 from crm.people import Permission
 from web.texts import LANGUAGES
 from web.visit import LANGUAGE, SESSION, Visit
+
+log = logging.getLogger(__name__)
 
 YEAR = 365 * 24 * 3600
 PASSWORD_MOST = 200
@@ -48,8 +51,15 @@ def sign_in(visit: Visit) -> Response:
 
 
 def sign_out(visit: Visit) -> Response:
+    """Ends the session. Who sat at a seat leaves it: no call may ring where nobody is."""
+    if visit.seat is not None:
+        try:
+            visit.ask_line("logout", seat=visit.seat)
+        except CentreError as error:
+            log.warning("seat %s was not logged out when its person signed out: %s", visit.seat, error)
     with visit.db.write() as conn:
         people.sign_out(conn, visit.request.cookies[SESSION])
+    visit.moved(visit.seat)
     response = visit.go("/sign-in")
     response.delete_cookie(SESSION)
     return response
@@ -87,6 +97,7 @@ def change_password(visit: Visit) -> Response:
         return visit.again("account.html", problem=error)
     with visit.db.write() as conn:
         people.set_password(conn, visit.person.id, hashed)
+    visit.moved(visit.seat)
     response = visit.go("/sign-in?done=password")
     response.delete_cookie(SESSION)
     return response

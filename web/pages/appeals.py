@@ -12,7 +12,7 @@ from crm import addresses, appeals, citizens, departments, life, people
 from crm.appeals import Appeal
 from crm.citizens import Citizen
 from crm.clock import KYIV
-from crm.errors import BadInput, CentreError, IllegalAction, NotFound, Stale
+from crm.errors import CentreError, IllegalAction, NotFound
 from crm.life import Action, State
 from crm.people import Staff
 from web import forms, reads
@@ -32,7 +32,9 @@ def search(visit: Visit) -> Response:
     state, overdue = asked.choice("state", frozenset(State)), asked.ticked("overdue")
     filtered = any((number, subject, before, state, overdue))
     with visit.db.read() as conn:
-        if scope is not None and not filtered:
+        if asked.problems:  # what cannot be looked for finds nothing, rather than everything
+            found = []
+        elif scope is not None and not filtered:
             found = appeals.for_department(conn, scope, PAGE)
         else:
             found = appeals.search(conn, states=[State(state)] if state else (), department_id=department,
@@ -42,8 +44,9 @@ def search(visit: Visit) -> Response:
     kept = {name: asked[name] for name in ("number", "state", "department", "subject", "overdue") if asked[name]}
     searched = filtered or scope is None
     more = {**kept, "before": str(found[-1].id)} if searched and len(found) == PAGE else {}
-    return visit.page("appeals.html", found=found, asked=asked, states=tuple(State), open=life.OPEN, kept=kept,
-                      more=more, **lists)  # fmt: skip
+    show = visit.again if asked.problems else visit.page
+    return show("appeals.html", form=asked, found=found, asked=asked, states=tuple(State), open=life.OPEN, kept=kept,
+                more=more, **lists)  # fmt: skip
 
 
 def show(visit: Visit) -> Response:
@@ -67,7 +70,7 @@ def act(visit: Visit) -> Response:
             appeals.act(conn, appeal.id, Action(action), now=visit.now, staff_id=visit.person.id,
                         department_id=department, note=note, version=version,
                         until=datetime.combine(until, time(8), KYIV) if until else None)  # fmt: skip
-    except (Stale, IllegalAction, BadInput) as error:
+    except CentreError as error:
         return _page(visit, _appeal(visit), form, error)
     visit.poke_line("callbacks" if action == Action.EXECUTE else "appeals")
     return visit.go(f"/appeals/{appeal.number}?done=acted")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
@@ -25,7 +26,7 @@ from web.visit import Visit
 SAID = (Outcome.CONSULTED, Outcome.ABOUT_APPEAL, Outcome.WRONG_NUMBER, Outcome.SILENT, Outcome.PRANK,
         Outcome.TRANSFERRED)  # fmt: skip
 SUGGESTIONS = 10
-NAME_MOST, TEXT_MOST, FLAT_MOST, PLACE_MOST, ADDRESS_MOST = 200, 8000, 20, 200, 200
+NAME_MOST, TEXT_MOST, NOTE_MOST, FLAT_MOST, PLACE_MOST, ADDRESS_MOST = 200, 8000, 4000, 20, 200, 200
 
 
 def recent(visit: Visit) -> Response:
@@ -58,6 +59,12 @@ class Card:
 
 
 def show(visit: Visit) -> Response:
+    """NotFound for a call that neither the record nor the line knows."""
+    linkedid = visit.path("linkedid")
+    if visit.parts.hub.call_at_a_seat(linkedid) is None:
+        with visit.db.read() as conn:
+            if calls.get(conn, linkedid) is None:
+                raise NotFound("call.unknown")
     card = _card(visit)
     return _page(visit, card, _filled(card))
 
@@ -68,7 +75,7 @@ def register(visit: Visit) -> Response:
     if form["do"] == "find":
         card = _card(visit)
         return _page(visit, card, {**form, **({"address": line_of(card.building)} if card.building else {})})
-    name = form.text("name", NAME_MOST, required=True)
+    name = " ".join(form.text("name", NAME_MOST, required=True).split())
     phone = phones.parse_phone(form["phone"])
     if form["phone"] and not phone:
         form.wrong("phone", BadInput("phone.malformed"))
@@ -87,15 +94,14 @@ def register(visit: Visit) -> Response:
         with visit.db.write() as conn:
             if not calls.taken_once(conn, "form", f"{visit.person.id}:{mark}", visit.now):
                 return visit.go(f"/calls/{linkedid}?done=already#here")
-            call = calls.get(conn, linkedid)
+            call = _on_record(conn, visit, linkedid)
             citizen_id = _applicant(conn, visit, name, phone, building, flat, call)
             made = appeals.register(
                 conn, now=visit.now, citizen_id=citizen_id, building_id=building.id if building else None, flat=flat,
                 place=place, subject_id=subject, text=text, channel="phone", staff_id=visit.person.id,
                 linkedid=linkedid,
             )  # fmt: skip
-            if call is not None:
-                calls.set_citizen(conn, linkedid, citizen_id)
+            calls.set_citizen(conn, linkedid, citizen_id)
     except CentreError as error:
         return _page(visit, _card(visit), dict(form), problem=error, again=True)
     visit.poke_line("appeals")
@@ -108,30 +114,38 @@ def settle(visit: Visit) -> Response:
     if said not in SAID:
         raise BadInput("form.no_outcome")
     linkedid = visit.path("linkedid")
-    with visit.db.write() as conn:
-        calls.settle(conn, linkedid, Outcome(said), visit.person.id, visit.now)
+    try:
+        with visit.db.write() as conn:
+            calls.settle(conn, linkedid, Outcome(said), visit.person.id, visit.now)
+    except BadInput as error:
+        card = _card(visit)
+        return _page(visit, card, _filled(card), problem=error, again=True)
     return visit.go(f"/calls/{linkedid}?done=settled")
 
 
 def answer(visit: Visit) -> Response:
     """The caller's word on an appeal that awaits it, heard in this call."""
     form, linkedid = visit.form, visit.path("linkedid")
-    result, note = form["result"], form.text("note", TEXT_MOST)
+    result, note = form["result"], form.text("note", NOTE_MOST)
     number = form.number("number", required=True)
     if result not in set(Result):
         form.wrong("result", BadInput("form.no_result"))
     elif result != Result.SOLVED and not note:
         form.wrong("note", BadInput("form.no_remains"))
-    if form.problems or number is None:
+    problem: CentreError | None = next(iter(form.problems.values()), None)
+    try:
+        if problem is None and number is not None:
+            with visit.db.write() as conn:
+                pending = confirmations.pending_for(conn, _on_record(conn, visit, linkedid).caller)
+                if pending is None:
+                    raise BadInput("confirmation.not_theirs")
+                confirmations.answer(conn, number=number, result=Result(result), now=visit.now, linkedid=linkedid,
+                                     citizen_id=pending.citizen_id, staff_id=visit.person.id, note=note)  # fmt: skip
+    except CentreError as error:
+        problem = error
+    if problem is not None:
         card = _card(visit)
-        return _page(visit, card, _filled(card), problem=next(iter(form.problems.values())), again=True)
-    with visit.db.write() as conn:
-        caller = _caller(visit, calls.get(conn, linkedid), linkedid)
-        pending = confirmations.pending_for(conn, caller) if caller else None
-        if pending is None:
-            raise BadInput("confirmation.not_theirs")
-        confirmations.answer(conn, number=number, result=Result(result), now=visit.now, linkedid=linkedid,
-                             citizen_id=pending.citizen_id, staff_id=visit.person.id, note=note)  # fmt: skip
+        return _page(visit, card, _filled(card), problem=problem, again=True)
     visit.poke_line("callbacks")
     return visit.go(f"/calls/{linkedid}?done=heard")
 
@@ -141,7 +155,7 @@ def suggest(visit: Visit) -> Response:
     text = visit.query.text("q", ADDRESS_MOST)
     with visit.db.read() as conn:
         found = addresses.suggest(conn, text, SUGGESTIONS) if text else []
-    return JSONResponse([{"value": line_of(b), "label": _label(visit, b)} for b in found])
+    return JSONResponse([{"id": b.id, "value": line_of(b), "label": _label(visit, b)} for b in found])
 
 
 def building(visit: Visit) -> Response:
@@ -155,11 +169,11 @@ def building(visit: Visit) -> Response:
 
 
 def _card(visit: Visit) -> Card:
-    """What is on record; the look at it is logged. NotFound for a call that neither the record nor the line knows."""
+    """What is on record, and what the line tells of a call that is not on record yet; the look at it is logged."""
     linkedid = visit.path("linkedid")
     with visit.db.read() as conn:
         call = calls.get(conn, linkedid)
-        caller = _caller(visit, call, linkedid)
+        caller = call.caller if call else visit.parts.hub.call_at_a_seat(linkedid) or ""
         known = citizens.by_phone(conn, caller) if caller else []
         if call is not None and call.citizen_id is not None:
             said = citizens.get(conn, call.citizen_id)
@@ -167,7 +181,7 @@ def _card(visit: Visit) -> Card:
         place = _place(conn, visit, known)
         card = Card(
             linkedid, caller, call, known,
-            appeals.of_caller(conn, caller) if caller else [],
+            _of_caller(conn, caller, call),
             place, appeals.of_building(conn, place.id) if place else [],
             confirmations.pending_for(conn, caller) if caller else None,
             [appeals.get(conn, id) for id in calls.appeals_of(conn, linkedid)],
@@ -177,13 +191,25 @@ def _card(visit: Visit) -> Card:
     return card
 
 
-def _caller(visit: Visit, call: Call | None, linkedid: str) -> str:
-    if call is not None:
-        return call.caller
-    snapshot = visit.parts.hub.snapshot
-    if snapshot is None or linkedid not in {s.linkedid for s in snapshot.seats}:
-        raise NotFound("call.unknown")
-    return visit.parts.hub.caller_of(linkedid)
+def _on_record(conn: Connection, visit: Visit, linkedid: str) -> Call:
+    """The call. One that rings before its record is written gets one now, which its arrival then completes: what
+    is said in it must not depend on who was quicker. BadInput ``linkedid.malformed`` for what is no call's id."""
+    known = calls.get(conn, linkedid)
+    if known is None:
+        caller = visit.parts.hub.call_at_a_seat(linkedid) or ""
+        calls.arrived(conn, linkedid, at=visit.now, origin=calls.UNKNOWN_ORIGIN, caller=caller)
+        known = calls.get(conn, linkedid)
+        assert known is not None  # noqa: S101  # inserted just now
+    return known
+
+
+def _of_caller(conn: Connection, caller: str, call: Call | None) -> list[AppealLine]:
+    """By his number; by his name, once the operator has written it down, when the number is hidden."""
+    if caller:
+        return appeals.of_caller(conn, caller)
+    if call is not None and call.citizen_id is not None:
+        return appeals.search(conn, citizen_id=call.citizen_id, limit=20)
+    return []
 
 
 def _place(conn: Connection, visit: Visit, known: list[Citizen]) -> BuildingLine | None:
@@ -199,7 +225,8 @@ def _building(conn: Connection, form: Form) -> tuple[BuildingLine | None, list[B
     text = form.text("address", ADDRESS_MOST)
     chosen = form.number("building")
     if chosen is not None and form["building_for"] == text:
-        return addresses.find_building(conn, chosen), []
+        with contextlib.suppress(NotFound):  # else it is looked for by what is written
+            return addresses.find_building(conn, chosen), []
     found = addresses.suggest(conn, text, SUGGESTIONS) if text else []
     exact = [b for b in found if addresses.fold_number(text).endswith(addresses.fold_number(b.number))]
     if len(found) == 1 or len(exact) == 1:
@@ -210,10 +237,10 @@ def _building(conn: Connection, form: Form) -> tuple[BuildingLine | None, list[B
 
 
 def _applicant(conn: Connection, visit: Visit, name: str, phone: str, building: BuildingLine | None, flat: str,
-               call: Call | None) -> int:  # fmt: skip
+               call: Call) -> int:  # fmt: skip
     """The citizen of this name at this number (or whom this call is already said to be from), else a new one."""
     candidates = citizens.by_phone(conn, phone) if phone else []
-    if call is not None and call.citizen_id is not None:
+    if call.citizen_id is not None:
         candidates.append(citizens.get(conn, call.citizen_id))
     consents, home = visit.form.ticked("consent"), building.id if building else None
     for citizen in candidates:
@@ -226,7 +253,7 @@ def _applicant(conn: Connection, visit: Visit, name: str, phone: str, building: 
                 citizens.set_consent(conn, citizen.id, consents)
             return citizen.id
     return citizens.add(conn, now=visit.now, name=name, phones=[phone] if phone else [], building_id=home, flat=flat,
-                        language=call.language if call else visit.texts.language, auto_confirm=consents)  # fmt: skip
+                        language=call.language, auto_confirm=consents)  # fmt: skip
 
 
 def _filled(card: Card) -> dict[str, str]:

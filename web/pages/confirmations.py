@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from starlette.responses import Response
 
-from crm import citizens, confirmations
+from crm import appeals, citizens, confirmations
 from crm.confirmation_rules import Reached, Result
 from crm.errors import BadInput, CentreError
 from web import reads
@@ -14,6 +14,7 @@ from web.visit import Visit, status_of
 
 # How a person says that a call went; the other endings are told by the telephone network.
 SAID = (Reached.ANSWERED, Reached.NO_ANSWER, Reached.BUSY, Reached.WRONG_NUMBER, Reached.DO_NOT_CALL)
+SPOKE = frozenset({Reached.ANSWERED, Reached.DO_NOT_CALL})  # endings of a call in which the applicant may have answered
 LISTED = 100
 NOTE_MOST = 4000
 
@@ -36,7 +37,7 @@ def call(visit: Visit) -> Response:
     """Asks the line to call: this person's seat first, then the resident. The line commits the attempt."""
     callback_id = visit.number("callback_id")
     if visit.seat is None:
-        raise BadInput("callback.needs_seat")
+        return _list(visit, BadInput("callback.needs_seat"))
     try:
         reply = visit.ask_line("call", callback_id=callback_id, seat=visit.seat, staff_id=visit.person.id)
     except CentreError as error:
@@ -60,7 +61,7 @@ def result(visit: Visit) -> Response:
     if reached not in SAID:
         form.wrong("reached", BadInput("form.no_reached"))
     said: list[tuple[int, Result, str]] = []
-    for question in questions if reached == Reached.ANSWERED else ():
+    for question in questions:
         word, note = form[f"result-{question.number}"], form.text(f"note-{question.number}", NOTE_MOST)
         if word and word not in set(Result):
             form.wrong(f"result-{question.number}", BadInput("form.no_result"))
@@ -70,16 +71,24 @@ def result(visit: Visit) -> Response:
             said.append((question.number, Result(word), note))
     if reached == Reached.ANSWERED and questions and not said and not form.problems:
         form.wrong("reached", BadInput("form.no_result"))
+    if said and reached not in SPOKE:
+        form.wrong("reached", BadInput("form.word_of_nobody"))
     if form.problems:
         return _page(visit, next(iter(form.problems.values())))
     heard_in = one.linkedid or one.id
-    with visit.db.write() as conn:
-        for number, word_said, note in said:
-            confirmations.answer(
-                conn, number=number, result=word_said, now=visit.now, linkedid=heard_in, attempt_id=one.id,
-                citizen_id=one.citizen_id, staff_id=visit.person.id, note=note,
-            )  # fmt: skip
-        confirmations.finish(conn, one.id, Reached(reached), visit.now, rules=visit.parts.rules, linkedid=heard_in)
+    try:
+        with visit.db.write() as conn:
+            for number, word_said, note in said:
+                confirmations.answer(
+                    conn, number=number, result=word_said, now=visit.now, linkedid=heard_in, attempt_id=one.id,
+                    citizen_id=one.citizen_id, staff_id=visit.person.id, note=note,
+                )  # fmt: skip
+            ended = confirmations.finish(conn, one.id, Reached(reached), visit.now, rules=visit.parts.rules,
+                                         linkedid=heard_in)  # fmt: skip
+            if ended is None and not said:
+                raise BadInput("attempt.ended")
+    except CentreError as error:
+        return _page(visit, error)
     visit.poke_line("callbacks")
     return visit.go("/confirmations?done=result")
 
@@ -88,6 +97,8 @@ def _page(visit: Visit, problem: CentreError | None = None) -> Response:
     with visit.db.read() as conn:
         one = reads.attempt_of(conn, visit.path("attempt_id"))
         questions = confirmations.questions_of(conn, one.callback_id)
+        lines = {q.number: line for q in questions for line in appeals.search(conn, number=q.number, limit=1)}
     visit.looked_at(("citizen", one.citizen_id), why=one.id)
     show = visit.again if problem else visit.page
-    return show("attempt.html", attempt=one, questions=questions, problem=problem, said=SAID, results=tuple(Result))
+    return show("attempt.html", attempt=one, questions=questions, lines=lines, problem=problem, said=SAID,
+                results=tuple(Result))  # fmt: skip

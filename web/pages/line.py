@@ -64,16 +64,18 @@ def _asked(visit: Visit, done: str, do: str, *, seat: str, sits: str | None, **f
         return _page(visit, error)
     with visit.db.write() as conn:
         people.sit(conn, visit.request.cookies[SESSION], sits)
+    visit.moved(sits or visit.seat)
     return visit.go(f"/seat?done={done}")
 
 
 def _page(visit: Visit, problem: CentreError | None = None) -> Response:
     snapshot = visit.parts.hub.snapshot
     with visit.db.read() as conn:
-        mine = [call for call in calls.unsettled(conn) if call.staff_id == visit.person.id]
+        mine = calls.unsettled(conn, staff_id=visit.person.id)
     taken = {s.seat for s in snapshot.seats if s.staff_id not in (None, visit.person.id)} if snapshot else set()
+    seats = visit.parts.settings.seats
     return visit.page(
         "seat.html", status=status_of(problem) if problem else HTTPStatus.OK, problem=problem, pauses=PAUSES,
-        unsettled=mine, hub=visit.parts.hub, at=snapshot.seat(visit.seat) if snapshot else None,
-        seats=visit.parts.settings.seats, taken=taken,
+        unsettled=mine, hub=visit.parts.hub, at=snapshot.seat(visit.seat) if snapshot else None, seats=seats, taken=taken,
+        first=visit.form["seat"] or visit.seat or next((seat for seat in seats if seat not in taken), ""),
     )  # fmt: skip
