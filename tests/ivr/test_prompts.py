@@ -1,0 +1,188 @@
+"""The catalogue: its grammar against another's tables, its letters, and that exactly what is played exists."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from centre.settings import Settings, load_secrets
+from crm.life import State
+from dialplans import Places, render
+from ivr import prompts, speech, steps
+from ivr.prompts import LANGUAGES, texts, tones
+
+NUMBERS = [line.split("; ") for line in
+           (Path(__file__).parent / "numerals_uk.txt").read_text().splitlines() if not line.startswith("#")]  # fmt: skip
+
+
+@pytest.mark.parametrize(("number", "cardinal", "ordinal", "genitive", "minutes"), NUMBERS, ids=[n[0] for n in NUMBERS])
+def test_ukrainian_numbers(number: str, cardinal: str, ordinal: str, genitive: str, minutes: str) -> None:
+    n = int(number)
+    assert prompts.cardinal(n, "uk") == cardinal
+    assert prompts.ordinal(n, "uk") == ordinal
+    assert prompts.ordinal_of(n, "uk") == genitive
+    assert prompts.minutes(n, "uk") == minutes
+
+
+@pytest.mark.parametrize(("number", "cardinal", "ordinal"), [
+    (0, "zero", "zeroth"), (1, "one", "first"), (2, "two", "second"), (3, "three", "third"), (5, "five", "fifth"),
+    (8, "eight", "eighth"), (9, "nine", "ninth"), (12, "twelve", "twelfth"), (13, "thirteen", "thirteenth"),
+    (14, "fourteen", "fourteenth"), (15, "fifteen", "fifteenth"), (18, "eighteen", "eighteenth"),
+    (20, "twenty", "twentieth"), (21, "twenty-one", "twenty-first"), (32, "thirty-two", "thirty-second"),
+    (40, "forty", "fortieth"), (43, "forty-three", "forty-third"), (50, "fifty", "fiftieth"),
+    (90, "ninety", "ninetieth"), (99, "ninety-nine", "ninety-ninth"),
+])  # fmt: skip
+def test_english_numbers(number: int, cardinal: str, ordinal: str) -> None:
+    assert prompts.cardinal(number, "en") == cardinal
+    assert prompts.ordinal(number, "en") == prompts.ordinal_of(number, "en") == ordinal
+
+
+def test_english_minutes() -> None:
+    assert [prompts.minutes(n, "en") for n in (1, 2, 21)] == ["one minute", "two minutes", "twenty-one minutes"]
+
+
+@pytest.mark.parametrize("month", range(1, 13))
+def test_months(month: int) -> None:
+    assert texts("uk")[f"month-{month}"] == ["січня", "лютого", "березня", "квітня", "травня", "червня", "липня",
+                                             "серпня", "вересня", "жовтня", "листопада", "грудня"][month - 1]  # fmt: skip
+    assert texts("en")[f"month-{month}"] == ["January", "February", "March", "April", "May", "June", "July", "August",
+                                             "September", "October", "November", "December"][month - 1]  # fmt: skip
+
+
+# What is after "від" and "до", by the minutes.
+GENITIVE = {1: "однієї", 2: "двох", 3: "трьох", 5: "п'яти", 10: "десяти", 15: "п'ятнадцяти", 20: "двадцяти",
+            30: "тридцяти", 45: "сорока п'яти", 60: "шістдесяти"}  # fmt: skip
+
+
+def test_ranges() -> None:
+    ranges = {name: text for name, text in texts("uk").items() if "-to-" in name}
+    assert len(ranges) == 45
+    for name, text in ranges.items():
+        low, high = map(int, name.removeprefix("wait-").split("-to-"))
+        assert text == f"Очікування: орієнтовно від {GENITIVE[low]} до {GENITIVE[high]} хвилин."
+
+
+# ── letters ──
+
+
+def test_both_languages_say_the_same_things() -> None:
+    assert texts("uk").keys() == texts("en").keys()
+    assert not texts("uk").keys() & tones().keys()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_text_is_whole(language: str) -> None:
+    for name, text in texts(language).items():
+        assert text == text.strip() != "", name
+        assert not re.search(r"[{}<>&\n]|  | [,.?]", text), name
+
+
+def test_letters_are_of_the_language() -> None:
+    """No Latin letter that looks like a Cyrillic one, no Russian one, no digit that the voice would read its own way."""
+    for name, text in texts("uk").items():
+        assert not re.search(r"[A-Za-zыэёъЫЭЁЪ0-9]", re.sub(r"\[en: [^]]*\]", "", text)), name
+    for name, text in texts("en").items():
+        assert not re.search(r"[^\x00-\x7f]|[0-9]", re.sub(r"\[uk: [^]]*\]", "", text)), name
+
+
+@pytest.mark.parametrize("name", ["greeting", "confirm-auto-greeting"])
+def test_the_recording_is_announced(name: str) -> None:
+    assert "Розмова записується." in texts("uk")[name]
+    assert "This call is recorded." in texts("en")[name]
+
+
+@pytest.mark.parametrize("name", ["menu", "menu-pending"])
+def test_who_does_not_understand_the_menu_hears_how_to_change_it(name: str) -> None:
+    assert "[en: For English, press nine.]" in texts("uk")[name]
+    assert "[uk: Українською" in texts("en")[name]
+
+
+def test_keys_that_are_told_are_the_dialplans() -> None:
+    for name, keys in {"menu": "один два нуль", "menu-pending": "один два три нуль", "closed": "два",
+                       "confirm-answer-keys": "один два нуль"}.items():  # fmt: skip
+        told = re.findall(r"(?:натисніть|–) (нуль|один|два|три)\b", texts("uk")[name])
+        assert told == keys.split(), name
+
+
+def test_what_building_says_in_the_terminal() -> None:
+    for language in LANGUAGES:
+        assert "3" in prompts.building("progress", language, done=3, all=7)
+        for key in ("waiting", "failed", "damaged", "unknown"):
+            assert prompts.building(key, language, prompt="uk/x", why="y", file="z", longest=120)
+
+
+# ── what is played, and what is not ──
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    var = tmp_path_factory.mktemp("var")
+    settings = Settings(var=var)
+    return render(settings, load_secrets(settings), Places(modules=var, spool_script=var / "spool_call.py"))
+
+
+def dialplan_plays(extensions: str) -> Iterator[str]:
+    """Every name given to ``Playback()`` and ``Read()``; what stands in a variable comes from the steps."""
+    for said in re.findall(r"\bPlayback\(([^()]*)\)", extensions):
+        yield from (name for name in said.split("&") if name != "${SAY}")
+    for said in re.findall(r"\bRead\(\w+,(\$\{IF\(.*?\)\}|[^,()]*),", extensions):
+        choice = re.fullmatch(r"\$\{IF\(\$\[[^]]*\]\?([\w-]+):([\w-]+)\)\}", said)
+        yield from choice.groups() if choice else [said]
+
+
+def queue_plays(queues: str) -> Iterator[str]:
+    sounds = r"^(?:queue-\w+|periodic-announce|announce) *= *(\S+)$"
+    yield from re.findall(sounds, queues, re.MULTILINE)
+    limit = re.search(r"^announce-position-limit = (\d+)$", queues, re.MULTILINE)
+    assert limit
+    yield from (f"digits/{place}" for place in range(1, int(limit[1]) + 1))
+
+
+def steps_say() -> Iterator[str]:
+    tree = ast.parse(Path(steps.__file__).read_text())
+    constants = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    yield from constants & texts("uk").keys()
+
+
+def speech_says() -> Iterator[str]:
+    for place in range(1, 100):
+        yield from speech.position(place)
+    ends = range(0, 3700, 20)
+    for low in ends:
+        for high in ends[low // 20 :]:
+            yield from speech.wait(low, high)
+    for n in range(100):
+        yield from speech.number(n * 1_000_000)
+    for state in State:
+        yield from speech.state(state)
+    yield from (f"day-{day}" for day in range(1, 32))
+    yield from (f"month-{month}" for month in range(1, 13))
+
+
+def test_what_the_dialplan_plays_exists(rendered: dict[str, str]) -> None:
+    exist = texts("uk").keys() | tones().keys()
+    extensions = rendered["extensions.conf"]
+    played = list(dialplan_plays(extensions))
+    assert {"greeting", "menu", "menu-pending", "closed", "apology", "beep"} <= set(played), "the parser of this test"
+    # Each is understood: none hides behind a way of writing that the parser does not know.
+    assert len(re.findall(r"\bPlayback\(|\bRead\(", extensions)) == len(re.findall(
+        r"\bPlayback\(\$\{SAY\}\)|\bPlayback\([\w/&-]+\)|\bRead\(\w+,[\w-]+,|\bRead\(\w+,\$\{IF\(", extensions))  # fmt: skip
+    assert not set(played) - exist
+    assert not set(queue_plays(rendered["queues.conf"])) - exist
+
+
+def test_nothing_else_of_asterisks_own_is_played(rendered: dict[str, str]) -> None:
+    """Its sounds are not there: an application that plays them would be silent, with a warning in the log."""
+    assert not re.search(r"\b(SayDigits|SayNumber|SayAlpha|Background|Voicemail|ControlPlayback|Record|Directory|Echo)\(",
+                         rendered["extensions.conf"])  # fmt: skip
+    assert "announce-holdtime = no" in rendered["queues.conf"]
+
+
+def test_no_prompt_is_never_played(rendered: dict[str, str]) -> None:
+    played = {*dialplan_plays(rendered["extensions.conf"]), *queue_plays(rendered["queues.conf"]), *steps_say(),
+              *speech_says()}  # fmt: skip
+    assert not (texts("uk").keys() | tones().keys()) - played
