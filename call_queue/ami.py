@@ -35,9 +35,13 @@ from crm.errors import BadInput, CentreError
 
 GREETING = b"Asterisk Call Manager/"
 LONGEST = 1 << 20  # bytes of one message; Asterisk's own are a few thousand at most
+LONGEST_GREETING = 256  # bytes
+LONGEST_LINE = 1024  # bytes, its end included: Asterisk throws away an action that has a longer one, or more of them
+MOST_LINES = 128
 _END = b"\r\n\r\n"
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+_ENDS = re.compile(rb"[\r\n\0]")
 _PLAIN = re.compile(r"[\w+.:@/-]{0,200}")
 
 _log = logging.getLogger(__name__)
@@ -66,23 +70,23 @@ def serialize(headers: Iterable[tuple[str, object]]) -> bytes:
     """An action as it goes over the wire; a list or tuple becomes one header for each of its items.
 
     The only place where headers are written. BadInput "ami.bad_header" for a name that is not one,
-    and for a value with CR, LF or NUL, or that is neither text nor a number.
+    for a value with CR, LF or NUL, or that is neither text nor a number, and for more than Asterisk reads.
     """
-    lines = []
+    lines: list[bytes] = []
     for name, value in headers:
         if not _NAME.fullmatch(name):
             raise BadInput("ami.bad_header", header=name[:64])
         for item in value if isinstance(value, (list, tuple)) else (value,):
             if isinstance(item, bool) or not isinstance(item, (str, int)):
                 raise BadInput("ami.bad_header", header=name)
-            text = str(item)
-            if "\r" in text or "\n" in text or "\0" in text:
+            try:
+                line = f"{name}: {item!s}".encode()
+            except ValueError:  # half of a surrogate pair; a number of thousands of digits
+                raise BadInput("ami.bad_header", header=name) from None
+            if len(line) + 2 > LONGEST_LINE or len(lines) == MOST_LINES or _ENDS.search(line):
                 raise BadInput("ami.bad_header", header=name)
-            lines.append(f"{name}: {text}\r\n")
-    try:
-        return ("".join(lines) + "\r\n").encode()
-    except UnicodeEncodeError:  # half of a surrogate pair
-        raise BadInput("ami.bad_header", header="") from None
+            lines.append(line + b"\r\n")
+    return b"".join(lines) + b"\r\n"
 
 
 def variable(name: str, value: str) -> str:
@@ -104,7 +108,8 @@ def parse(message: bytes) -> Headers:
         if len(headers) == len(pairs):
             return headers
     except ValueError:
-        pairs = [pair for pair in pairs if len(pair) == 2] + [[line[:-1], ""] for line in lines if line.endswith(":")]
+        pairs = [pair if len(pair) == 2 else [pair[0][:-1], ""]
+                 for pair in pairs if len(pair) == 2 or pair[0].endswith(":")]  # fmt: skip
     return {pair[0]: pair[1] for pair in reversed(pairs)}
 
 
@@ -195,8 +200,8 @@ class Ami:
 
     ``wanted``: the events' names that reach the stream; all others are dropped unread.
     ``waits_for_boot``: False for a user without the right to be told FullyBooted.
-    ``ping_s``: a peer that leaves a ping unanswered for so long is given up. ``backoff_s``: first and
-    longest pause before the connection is tried again.
+    ``ping_s``: a peer that leaves a ping unanswered for so long, and says nothing else, is given up.
+    ``backoff_s``: first and longest pause before the connection is tried again.
     """
 
     def __init__(self, host: str, port: int, user: str, secret: str, stream: Stream, *,
@@ -289,6 +294,7 @@ class _Manager(Manager):  # type: ignore[misc]  # panoramisk ships no types
         self._backoff_s = backoff_s
         self.reconnect_timeout = backoff_s[0]
         self.lost = 0
+        self.heard = False  # something, since the last ping
         self._ping: asyncio.Future[Any] | None = None
         self._booted = self._shut = False
         self._connecting: asyncio.Task[Any] | None = None
@@ -341,7 +347,11 @@ class _Manager(Manager):  # type: ignore[misc]  # panoramisk ships no types
             self.ami._came_up()
 
     def ping(self) -> None:
+        heard, self.heard = self.heard, False
         if self._ping is not None and not self._ping.done():
+            if heard:  # we are behind: its answer stands after what we have not read yet
+                self.pinger = self.loop.call_later(self.ping_interval, self.ping)
+                return
             self.log.error("Asterisk has not answered AMI user %r for %.1f s: connecting again", self.ami.user,
                            self.ping_interval)  # fmt: skip
             self.protocol.transport.abort()
@@ -387,11 +397,15 @@ class _Protocol(AMIProtocol):  # type: ignore[misc]
         return action.future
 
     def data_received(self, data: bytes) -> None:
+        self._manager.heard = True
         data = self._tail + data
         if not self._greeted:
             greeting, ended, data = data.partition(b"\r\n")
             if not greeting.startswith(GREETING[: len(greeting)]) or (ended and len(greeting) < len(GREETING)):
                 self._give_up("what answers there is not Asterisk's AMI")
+                return
+            if not ended and len(greeting) > LONGEST_GREETING:
+                self._give_up("a greeting without an end")
                 return
             if not ended:
                 self._tail = greeting
@@ -406,6 +420,7 @@ class _Protocol(AMIProtocol):  # type: ignore[misc]
 
     def _take(self, message: bytes, now: dt.datetime) -> None:
         manager = self._manager
+        message = message.lstrip(b"\r\n")
         if message.startswith(b"Event: ") and b"\r\nActionID: " not in message:
             name = message[7 : message.find(b"\r\n")] if b"\r\n" in message else message[7:]
             if name == b"FullyBooted":
@@ -413,9 +428,9 @@ class _Protocol(AMIProtocol):  # type: ignore[misc]
             elif name in manager.wanted:
                 manager.ami.stream.put(Raw(now, parse(message)))
             return
-        headers = parse(message.lstrip(b"\r\n"))
+        headers = parse(message)
         action = self.responses.get(headers.get("ActionID", ""))
-        if action is None:
+        if action is None or (action.as_list is False and "Event" in headers):  # what follows from it, not its answer
             if headers.get("Event", "").encode() in manager.wanted:
                 manager.ami.stream.put(Raw(now, headers))
             return

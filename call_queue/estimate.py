@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 ENOUGH = 8  # calls lately, to know how long one takes
+LONGEST_S = 86_400.0  # nobody speaks for longer than a day: a clock was set
 TOO_WIDE_S = 1800.0  # a range of half an hour tells nobody anything
 SPREAD = 1.0  # standard deviations on either side: about two callers in three fall inside
 
@@ -36,7 +37,7 @@ def estimate(position: int, seats: int, free: int, handled_s: Sequence[float]) -
 
     With nobody at a seat, or too few calls to judge by, it is not confident.
     """
-    taken = [seconds for seconds in handled_s if math.isfinite(seconds) and seconds >= 0]
+    taken = [seconds for seconds in handled_s if 0 <= seconds <= LONGEST_S]
     known = len(taken) >= ENOUGH
     ahead = max(1, position) - max(0, free)
     if seats <= 0 or not taken:

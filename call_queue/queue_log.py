@@ -18,15 +18,18 @@ from pathlib import Path
 from typing import BinaryIO
 
 from sqlalchemy import Connection, func, select
+from sqlalchemy.exc import DataError
 
 from call_queue.events import ident, number, text
 from crm import calls
 from crm.calls import EndCause
-from crm.schema import taken
+from crm.errors import CentreError
+from crm.schema import call_event, taken
 from crm.store import Database, Writer
 
 SOURCE = "queue_log"
 CHUNK = 200  # lines a transaction: the live records wait for no more
+FIRST = 4096  # bytes of a file's first line by which it is known
 SETTLE = dt.timedelta(seconds=5)  # a line younger than this may be overtaken by the live record of the same
 
 _log = logging.getLogger(__name__)
@@ -82,10 +85,15 @@ def _abandoned(conn: Connection, line: Line, known: calls.Call | None) -> None:
         _end(conn, line, known, EndCause.ABANDONED, wait=line.number(2))
 
 
-def _timed_out(conn: Connection, line: Line, known: calls.Call | None) -> None:
+def _timed_out(conn: Connection, line: Line, known: calls.Call | None, waited: int = 2) -> None:
     """The caller is still on the line: that he was there last is all that the end may be told by."""
     if known is not None and known.end_cause == EndCause.LOST:
-        _end(conn, line, known, EndCause.TIMEOUT, wait=line.number(2))
+        _end(conn, line, known, EndCause.TIMEOUT, wait=line.number(waited))
+
+
+def _pressed_a_key(conn: Connection, line: Line, known: calls.Call | None) -> None:
+    """The key stands before the rest."""
+    _timed_out(conn, line, known, waited=3)
 
 
 def _end(conn: Connection, line: Line, known: calls.Call | None, cause: EndCause, *, wait: int | None,
@@ -96,7 +104,10 @@ def _end(conn: Connection, line: Line, known: calls.Call | None, cause: EndCause
 
 def _transferred(conn: Connection, line: Line, known: calls.Call | None) -> None:
     """The queue has done with it; the call itself goes on. BLINDTRANSFER says where to, ATTENDEDTRANSFER how."""
-    if known is None or known.ended_at is None or known.end_cause == EndCause.LOST:
+    same = select(call_event.c.id).where(call_event.c.linkedid == line.uniqueid, call_event.c.seat == line.member,
+                                         call_event.c.kind == "transferred")  # fmt: skip
+    open_end = known is None or known.ended_at is None or known.end_cause == EndCause.LOST
+    if open_end and conn.execute(same).first() is None:
         calls.transferred(conn, line.uniqueid, line.at, line.member, text(line.data[0]) if line.data else "")
 
 
@@ -107,7 +118,7 @@ _MEANINGS: dict[str, Callable[[Connection, Line, calls.Call | None], None]] = {
     "COMPLETEAGENT": _completed,
     "ABANDON": _abandoned,
     "EXITWITHTIMEOUT": _timed_out,
-    "EXITWITHKEY": _timed_out,
+    "EXITWITHKEY": _pressed_a_key,
     "WITHDRAW": _timed_out,
     "BLINDTRANSFER": _transferred,
     "ATTENDEDTRANSFER": _transferred,
@@ -121,8 +132,13 @@ def take(conn: Connection, lines: list[bytes]) -> int:
         line = parse(raw)
         meaning = _MEANINGS.get(line.event) if line else None
         if line and meaning:
-            understood += 1
-            meaning(conn, line, calls.get(conn, line.uniqueid))
+            try:
+                with conn.begin_nested():
+                    meaning(conn, line, calls.get(conn, line.uniqueid))
+            except (CentreError, DataError) as error:  # damaged: longer than anything of ours
+                _log.warning("a line of queue_log cannot be taken: %.200r: %s", raw, error)
+            else:
+                understood += 1
     return understood
 
 
@@ -151,7 +167,7 @@ class Reader:
             with self._db.read() as conn:
                 start = _position(conn, identity)
             file.seek(start)
-            for lines, end in _chunks(file, start, now - SETTLE):
+            for lines, end in _chunks(file, start, now):
                 understood += self._writer.submit(_taking(identity, lines, end, now)).result()
         return understood
 
@@ -165,26 +181,28 @@ def _taking(identity: str, lines: list[bytes], end: int, now: dt.datetime) -> Ca
 
 def _identity(file: BinaryIO) -> str | None:
     """What stays the same while a file grows and is renamed; None while it has no whole line."""
-    first = file.readline(4096)
-    if not first.endswith(b"\n"):
+    first = file.readline(FIRST)
+    if not first.endswith(b"\n") and len(first) < FIRST:
         return None
     return f"{os.fstat(file.fileno()).st_ino}-{hashlib.sha256(first).hexdigest()[:24]}"
 
 
 def _position(conn: Connection, identity: str) -> int:
     """How far the file has been read."""
-    last = conn.execute(select(func.max(taken.c.key)).where(
-        taken.c.source == SOURCE, taken.c.key >= f"{identity}:", taken.c.key < f"{identity};")).scalar()  # fmt: skip
+    last = conn.execute(select(func.max(taken.c.key)).where(  # no range: ":" and ";" stand as the locale has them
+        taken.c.source == SOURCE, taken.c.key.startswith(f"{identity}:"))).scalar()  # fmt: skip
     return int(last.rpartition(":")[2]) if last else 0
 
 
-def _chunks(file: BinaryIO, start: int, until: dt.datetime) -> Iterator[tuple[list[bytes], int]]:
-    """Whole lines not younger than ``until``, and where each chunk of them ends."""
+def _chunks(file: BinaryIO, start: int, now: dt.datetime) -> Iterator[tuple[list[bytes], int]]:
+    """Whole lines that have settled, and where each chunk of them ends. Those from a future farther away than
+    that are no younger: the clock was set back."""
     lines: list[bytes] = []
     end = start
     for raw in file:
         stamp = _epoch(raw[:10].decode("ascii", "replace"))
-        if not raw.endswith(b"\n") or (stamp is not None and stamp > until.timestamp()):
+        young = stamp is not None and abs(now.timestamp() - stamp) < SETTLE.total_seconds()
+        if not raw.endswith(b"\n") or young:
             break
         lines.append(raw)
         end += len(raw)

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, select
 from call_queue import tracker as t
 from crm import calls
 from crm.errors import CentreError
-from crm.schema import seat_event
+from crm.schema import call_event, seat_event
 from crm.store import Writer
 
 Store = Callable[[Connection], object]
@@ -84,22 +84,30 @@ def stored(change: t.Change, staff_id: int | None) -> Store | None:
         case t.Entered(at, linkedid, queue, position):
             return lambda conn: calls.queued(conn, linkedid, at, queue, position)
         case t.Left(at, linkedid, queue):
-            return lambda conn: calls.add_event(conn, linkedid, at, "left", data={"queue": queue})
+            return _once(change, "left", "", lambda conn: calls.add_event(conn, linkedid, at, "left",
+                                                                          data={"queue": queue}))  # fmt: skip
         case t.Rang(at, linkedid, seat):
-            return lambda conn: calls.rang(conn, linkedid, seat, at)
+            return _once(change, "rang", seat, lambda conn: calls.rang(conn, linkedid, seat, at))
         case t.Silent(at, linkedid, seat):
-            return lambda conn: calls.add_event(conn, linkedid, at, "silent", seat)
+            return _once(change, "silent", seat, lambda conn: calls.add_event(conn, linkedid, at, "silent", seat))
         case t.Answered():
             return lambda conn: _answered(conn, change, staff_id)
         case t.Held(at, linkedid, seat, seconds):
-            return lambda conn: calls.held(conn, linkedid, at, seat, seconds)
+            return _once(change, "held", seat, lambda conn: calls.held(conn, linkedid, at, seat, seconds))
         case t.Transferred(at, linkedid, seat, to):
-            return lambda conn: calls.transferred(conn, linkedid, at, seat, to)
+            return _once(change, "transferred", seat, lambda conn: calls.transferred(conn, linkedid, at, seat, to))
         case t.Ended():
             return lambda conn: _ended(conn, change)
         case t.SeatChanged(kind=kind) if kind:
             return lambda conn: _seat(conn, change, staff_id)
     return None
+
+
+def _once(change: t.CallChange, kind: str, seat: str, store: Store) -> Store:
+    """``store``, unless that line is in the call's history already."""
+    same = select(call_event.c.id).where(call_event.c.linkedid == change.linkedid, call_event.c.at == change.at,
+                                         call_event.c.kind == kind, call_event.c.seat == seat)  # fmt: skip
+    return lambda conn: store(conn) if conn.execute(same).first() is None else None
 
 
 def _answered(conn: Connection, change: t.Answered, staff_id: int | None) -> None:
@@ -115,18 +123,20 @@ def _ended(conn: Connection, change: t.Ended) -> None:
     calls.ended(conn, change.linkedid, change.at, cause, change.wait_s, change.talk_s, change.hold_s)
 
 
-# What undoes what, in a seat's history.
-_PAIRS = {"login": ("login", "logout"), "logout": ("login", "logout"),
-          "pause": ("pause", "unpause"), "unpause": ("pause", "unpause")}  # fmt: skip
+# What begins and undoes what, in a seat's history: it is worth a line after one of these only.
+_AFTER = {"login": ("", "logout"), "logout": ("login",),
+          "pause": ("", "unpause", "logout"), "unpause": ("pause",)}  # fmt: skip
+_KINDS = {"login": ("login", "logout"), "logout": ("login", "logout"),
+          "pause": ("pause", "unpause", "logout"), "unpause": ("pause", "unpause", "logout")}  # fmt: skip
 
 
 def _seat(conn: Connection, change: t.SeatChanged, staff_id: int | None) -> None:
     """A line of the seat's history, unless it only says again what the last one said."""
     last = conn.execute(
-        select(seat_event.c.kind).where(seat_event.c.seat == change.seat, seat_event.c.kind.in_(_PAIRS[change.kind]))
+        select(seat_event.c.kind).where(seat_event.c.seat == change.seat, seat_event.c.kind.in_(_KINDS[change.kind]))
         .order_by(seat_event.c.at.desc(), seat_event.c.id.desc()).limit(1)
     ).scalar()  # fmt: skip
-    if last != change.kind and (last or change.kind not in ("logout", "unpause")):
+    if (last or "") in _AFTER[change.kind]:
         calls.seat_event(conn, change.seat, change.at, change.kind, staff_id, change.reason)
 
 
