@@ -11,7 +11,6 @@ trunk, or that of a callback (whose id we chose). It ends with that channel. A s
 from __future__ import annotations
 
 import datetime as dt
-from collections import deque
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -157,6 +156,7 @@ class Call:
     began_at: dt.datetime
     queue: str = ""  # where it waits now; "" when it does not
     queued_at: dt.datetime | None = None  # first
+    entered_at: dt.datetime | None = None  # last
     left_at: dt.datetime | None = None  # last
     sought: bool = False  # a queue has it, or has just let it go, and no seat has taken it since
     ringing: dict[str, str] = field(default_factory=dict)  # seat → the uniqueid of the channel to it
@@ -166,6 +166,7 @@ class Call:
     answered_at: dt.datetime | None = None
     held_since: dt.datetime | None = None
     hold_s: float = 0.0
+    again_s: float = 0.0  # waited in a queue once more, after a seat had passed it back
     hangup_asked: bool = False  # while it waited
 
     @property
@@ -224,6 +225,8 @@ class Trunk:
     state: TrunkState = TrunkState.UNKNOWN
 
 
+OVER = 4096  # ended channels that are remembered: what comes late for them brings nobody back
+
 _DEVICES = ("UNKNOWN", "NOT_INUSE", "INUSE", "BUSY", "INVALID", "UNAVAILABLE", "RINGING", "RINGINUSE", "ONHOLD")
 
 
@@ -241,6 +244,7 @@ class Tracker:
         self._wrap_up = dt.timedelta(seconds=wrap_up_s)
         self._queues: dict[str, list[str]] = {}  # queue → linkedids in their order
         self._channels: dict[str, str] = {}  # uniqueid → endpoint, of trunks and seats
+        self._over: dict[str, None] = {}  # uniqueids of channels that have ended
 
     # ── reading ──
     def waiting(self, queue: str | None = None) -> list[tuple[Call, int]]:
@@ -282,6 +286,8 @@ class Tracker:
         return min((seat.wrap_until for seat in self.seats.values() if seat.wrap_until), default=None)
 
     def _began(self, event: ev.ChannelBegan, tell: Tell) -> None:
+        if event.uniqueid in self._over:
+            return
         seat = self._seat(event.endpoint)
         if event.endpoint in self.trunks or seat:
             self._channels[event.uniqueid] = event.endpoint
@@ -297,12 +303,17 @@ class Tracker:
                 self._arrive(event.at, event.uniqueid, event.caller, origin, Direction.IN, tell)
             elif seat and event.exten == self._own_number:
                 self._arrive(event.at, event.uniqueid, "", "seat", Direction.IN, tell)
+        if seat:
+            self._tell(seat, event.at, tell)
 
     def _arrive(self, at: dt.datetime, uniqueid: str, caller: str, origin: str, direction: Direction,
                 tell: Tell) -> Call:  # fmt: skip
         call = Call(uniqueid, direction, origin, parse_phone(caller), at)
         self.calls[uniqueid] = call
         tell(Arrived(at, call.linkedid, call.caller, origin, direction))
+        for seat in self.seats.values():
+            if uniqueid in seat.calls.values():
+                self._tell(seat, at, tell)
         return call
 
     def _found(self, at: dt.datetime, uniqueid: str, caller: str, tell: Tell) -> Call:
@@ -334,6 +345,9 @@ class Tracker:
             call.hangup_asked = True
 
     def _ended(self, event: ev.ChannelEnded, tell: Tell) -> None:
+        self._over[event.uniqueid] = None
+        if len(self._over) > OVER:
+            del self._over[next(iter(self._over))]
         endpoint = self._channels.pop(event.uniqueid, event.endpoint)
         seat = self._seat(endpoint)
         if seat:
@@ -354,16 +368,21 @@ class Tracker:
             self._unring(call, self.seats[number], at, tell)
         self._unhold(call, at, tell)
         del self.calls[call.linkedid]
-        talk = max(0.0, _between(call.answered_at, at) - call.hold_s) if call.answered_at else None
+        aside = call.hold_s + call.again_s
+        talk = max(0.0, _between(call.answered_at, at) - aside) if call.answered_at else None
         tell(Ended(at, call.linkedid, cause, call.wait_s, talk, call.hold_s if call.answered_at else None))
         for seat in self.seats.values():
-            if seat.talking == call.linkedid and not seat.calls:
+            if seat.talking == call.linkedid:
                 self._hang_up(seat, at, tell)
+            elif seat.told[1] == call.linkedid:
+                self._tell(seat, at, tell)
 
     # ── queues ──
     def _joined(self, event: ev.CallerJoined, tell: Tell) -> None:
+        if event.uniqueid in self._over:
+            return
         call = self.calls.get(event.uniqueid) or self._found(event.at, event.uniqueid, event.caller, tell)
-        if call.answered_at is None:
+        if not any(seat.talking == call.linkedid for seat in self.seats.values()):
             self._enter(call, event.queue, event.position, event.at, tell)
 
     def _enter(self, call: Call, queue: str, position: int | None, at: dt.datetime, tell: Tell) -> None:
@@ -373,8 +392,8 @@ class Tracker:
             self._leave(call, at)
         line = self._queues.setdefault(queue, [])
         line.insert(len(line) if position is None else max(0, position - 1), call.linkedid)
-        call.queue, call.left_at, call.hangup_asked = queue, None, False
-        call.queued_at = call.queued_at or at
+        call.queue, call.left_at, call.hangup_asked, call.sought = queue, None, False, True
+        call.entered_at, call.queued_at = at, call.queued_at or at
         tell(Entered(at, call.linkedid, queue, position))
 
     def _leave(self, call: Call, at: dt.datetime) -> None:
@@ -382,6 +401,8 @@ class Tracker:
         if call.linkedid in line:
             line.remove(call.linkedid)
         call.queue, call.left_at = "", at
+        if call.answered_at and call.entered_at:
+            call.again_s += _between(call.entered_at, at)
 
     def _left(self, event: ev.CallerLeft, tell: Tell) -> None:
         call = self.calls.get(event.uniqueid)
@@ -390,8 +411,9 @@ class Tracker:
 
     def _abandoned(self, event: ev.CallerAbandoned, tell: Tell) -> None:
         call = self.calls.get(event.uniqueid)
-        if call is None or call.answered_at or not call.queued_at:
+        if call is None or not call.sought:
             return
+        call.sought = False
         if call.queue == event.queue:
             self._leave(call, event.at)
         for number in list(call.ringing):
@@ -401,12 +423,16 @@ class Tracker:
 
     def _rang(self, event: ev.SeatRang, tell: Tell) -> None:
         call, seat = self.calls.get(event.uniqueid), self._seat(event.interface, event.member)
-        if call is None or seat is None or call.answered_at or seat.number in call.ringing:
+        if call and seat and (call.sought or not call.answered_at):
+            self._ring(call, seat, event.leg, event.at, tell)
+
+    def _ring(self, call: Call, seat: Seat, leg: str, at: dt.datetime, tell: Tell) -> None:
+        if seat.number in call.ringing:
             return
-        call.ringing[seat.number] = event.leg
+        call.ringing[seat.number] = leg
         seat.ringing = call.linkedid
-        tell(Rang(event.at, call.linkedid, seat.number, call.caller))
-        self._tell(seat, event.at, tell)
+        tell(Rang(at, call.linkedid, seat.number, call.caller))
+        self._tell(seat, at, tell)
 
     def _unring(self, call: Call, seat: Seat, at: dt.datetime, tell: Tell) -> None:
         call.ringing.pop(seat.number, None)
@@ -422,20 +448,21 @@ class Tracker:
 
     def _answered(self, event: ev.SeatAnswered, tell: Tell) -> None:
         call, seat = self.calls.get(event.uniqueid), self._seat(event.interface, event.member)
-        if call and seat and call.seat != seat.number:
+        if call and seat and (call.sought or call.seat != seat.number):
             self._talk(call, seat.number, event.at, tell)
 
     def _talk(self, call: Call, number: str, at: dt.datetime, tell: Tell) -> None:
         """The seat has the call."""
         if call.queue:
             self._leave(call, at)
-        call.seat = number
+        self._unhold(call, at, tell)
+        call.seat, call.sought, call.passed = number, False, ("", "")
         call.answered_at = call.answered_at or at
-        for other in list(call.ringing):
-            self._unring(call, self.seats[other], at, tell)
         tell(Answered(at, call.linkedid, number, call.wait_s))
         seat = self.seats[number]
         seat.talking, seat.on_hold, seat.wrap_until = call.linkedid, False, None
+        for other in list(call.ringing):
+            self._unring(call, self.seats[other], at, tell)
         self._tell(seat, at, tell)
 
     def _done(self, event: ev.SeatDone, tell: Tell) -> None:
@@ -470,34 +497,40 @@ class Tracker:
         call.held_since = None
         call.hold_s += seconds
         tell(Held(at, call.linkedid, call.seat, seconds))
-        seat = self.seats[call.seat]
-        if seat.talking == call.linkedid:
-            seat.on_hold = False
-            self._tell(seat, at, tell)
+        for seat in self.seats.values():
+            if seat.talking == call.linkedid and seat.on_hold:
+                seat.on_hold = False
+                self._tell(seat, at, tell)
 
     def _conversation(self, event: ev.ChannelEvent) -> tuple[Call | None, Seat | None]:
-        """The call that a seat's channel is in, if the seat has it."""
-        seat = self._seat(event.endpoint)
-        call = self.calls.get(seat.talking) if seat else None
-        return call, seat
+        """The call that a seat's channel is in, if the seat has it: it may be asking a colleague on another line."""
+        seat, call = self._seat(event.endpoint), self.calls.get(event.linkedid)
+        mine = seat and call and seat.talking == call.linkedid and call.seat == seat.number
+        return (call, seat) if mine else (None, None)
 
     def _bridged(self, event: ev.Bridged, tell: Tell) -> None:
         """Another seat is in the conversation: it was transferred to it."""
         seat, call = self._seat(event.endpoint), self.calls.get(event.linkedid)
-        if seat and call and call.answered_at and call.seat != seat.number:
+        if seat and event.uniqueid in seat.calls:
+            seat.calls[event.uniqueid] = event.linkedid  # conversations that are joined have the older one's
+            self._tell(seat, event.at, tell)
+        mine = event.uniqueid == event.linkedid  # a seat's own call to the centre
+        if seat and call and call.answered_at and call.seat != seat.number and not mine:
             self._talk(call, seat.number, event.at, tell)
 
     def _transferred(self, event: ev.Transferred, tell: Tell) -> None:
         call = self.calls.get(event.uniqueid) or self.calls.get(event.linkedid)
         seat, target = self._seat(event.endpoint), self._seat(event.to)
-        if call is None or seat is None or call.answered_at is None:
+        to = target.number if target else event.to
+        if call is None or seat is None or call.answered_at is None or call.passed == (seat.number, to):
             return
         self._unhold(call, event.at, tell)
-        tell(Transferred(event.at, call.linkedid, seat.number, target.number if target else event.to))
+        tell(Transferred(event.at, call.linkedid, seat.number, to))
         if seat.talking == call.linkedid:
             self._hang_up(seat, event.at, tell)
         if target and call.seat != target.number:
             self._talk(call, target.number, event.at, tell)
+        call.passed = (seat.number, to)
 
     # ── seats and trunks ──
     def _member(self, event: ev.Member, tell: Tell) -> None:
@@ -591,13 +624,18 @@ class Tracker:
         still = {(item.uniqueid, item.queue) for item in waiting}
         for call in self.calls.values():
             if call.queue and (call.linkedid, call.queue) not in still:
-                call.queue, call.left_at = "", at
+                self._leave(call, at)
         for item in sorted(waiting, key=lambda one: (one.queue, one.position or 0)):
             since = at - dt.timedelta(seconds=item.wait_s)
             call = self.calls.get(item.uniqueid) or self._found(since, item.uniqueid, item.caller, tell)
+            line = self._queues.setdefault(item.queue, [])
             if call.queue == item.queue:
-                self._queues.setdefault(item.queue, []).append(call.linkedid)
+                if call.linkedid not in line:
+                    line.append(call.linkedid)
             else:
+                for seat in self.seats.values():
+                    if seat.talking == call.linkedid:  # it was passed back
+                        self._hang_up(seat, at, tell)
                 self._enter(call, item.queue, None, since, tell)
         return changes
 
@@ -616,27 +654,37 @@ class Tracker:
             seat.calls = {}
         for channel in channels:
             self._take_on(channel, at, tell)
+        for call in self.calls.values():
+            for number, leg in list(call.ringing.items()):
+                if leg not in alive:
+                    self._unring(call, self.seats[number], at, tell)
         legs: dict[str, list[tuple[ev.LiveChannel, Seat]]] = {}
         for channel in channels:
-            on = self._seat(channel.endpoint)
-            if on and channel.bridge:
+            on, known = self._seat(channel.endpoint), self.calls.get(channel.linkedid)
+            if not on or not known or (known.direction is Direction.IN and channel.uniqueid == channel.linkedid):
+                continue  # nobody's, or a seat's own call to the centre
+            if channel.bridge:
                 legs.setdefault(channel.linkedid, []).append((channel, on))
+            elif known.queue and not channel.up:
+                self._ring(known, on, channel.uniqueid, at, tell)
         for linkedid, seats in legs.items():
-            known = self.calls.get(linkedid)
-            if known and (known.answered_at is None or known.seat not in {seat.number for _, seat in seats}):
-                leg, on = seats[-1]
-                began = at - dt.timedelta(seconds=leg.age_s)  # rang first: its answer was a little later
-                self._talk(known, on.number, max(began, known.queued_at or began), tell)
+            self._mend_talk(self.calls[linkedid], seats, at, tell)
         for seat in self.seats.values():
-            if seat.ringing and seat.ringing not in seat.calls.values():
-                gone = self.calls.get(seat.ringing)
-                if gone:
-                    gone.ringing.pop(seat.number, None)
-                seat.ringing = ""
-            if seat.talking and not seat.calls:
+            if seat.talking and seat.talking not in seat.calls.values():
                 self._hang_up(seat, at, tell)
             self._tell(seat, at, tell)
         return changes
+
+    def _mend_talk(self, call: Call, legs: list[tuple[ev.LiveChannel, Seat]], at: dt.datetime, tell: Tell) -> None:
+        """``legs``: the seats that are in the call's conversation."""
+        if call.answered_at is None or call.sought or call.seat not in {seat.number for _, seat in legs}:
+            leg, seat = legs[-1]
+            began = at - dt.timedelta(seconds=leg.age_s)  # rang first: its answer was a little later
+            if call.direction is Direction.OUT:
+                self._pick_up(call, at, tell)
+            self._talk(call, seat.number, max(began, call.entered_at or began), tell)
+        elif self.seats[call.seat].talking != call.linkedid:
+            self.seats[call.seat].talking = call.linkedid
 
     def _take_on(self, channel: ev.LiveChannel, at: dt.datetime, tell: Tell) -> None:
         seat = self._seat(channel.endpoint)
