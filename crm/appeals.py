@@ -80,7 +80,7 @@ class Appeal:
 
 @dataclass(frozen=True, slots=True)
 class AppealLine:
-    """An appeal in a list. ``answer``: the last thing that was written about it, "" if nothing."""
+    """An appeal in a list. ``answer``: the last thing that was answered to it, "" if nothing."""
 
     id: int
     number: int
@@ -137,6 +137,9 @@ _BY_NUMBER = _APPEAL.where(appeal.c.number == bindparam("number"))
 
 _noted = appeal_event.alias("noted")
 _answer = appeal_event.alias("answer")
+_last_answer = select(func.max(_noted.c.id)).where(
+    _noted.c.appeal_id == appeal.c.id, _noted.c.note != "",
+    _noted.c.action.in_([action.value for action in life.ANSWERS])).scalar_subquery()  # fmt: skip
 _LINES: Select[Any] = (
     select(appeal.c.id, appeal.c.number, appeal.c.state, subject.c.name_uk, subject.c.name_en, appeal.c.text,
            appeal.c.channel, appeal.c.department_id, department.c.name, appeal.c.citizen_id,
@@ -148,8 +151,7 @@ _LINES: Select[Any] = (
     .join(citizen, appeal.c.citizen_id == citizen.c.id, isouter=True)
     .join(building, appeal.c.building_id == building.c.id, isouter=True)
     .join(street, building.c.street_id == street.c.id, isouter=True)
-    .join(_answer, isouter=True, onclause=_answer.c.id == (
-        select(func.max(_noted.c.id)).where(_noted.c.appeal_id == appeal.c.id, _noted.c.note != "").scalar_subquery()))
+    .join(_answer, isouter=True, onclause=_answer.c.id == _last_answer)
 )  # fmt: skip
 _NEWEST = (appeal.c.registered_at.desc(), appeal.c.id.desc())
 _OF_BUILDING = _LINES.where(appeal.c.building_id == bindparam("building")).order_by(*_NEWEST).limit(bindparam("limit"))

@@ -107,6 +107,9 @@ NEEDS_NOTE = frozenset({Action.EXPLAIN, Action.PLAN, Action.REFUSE, Action.FIND_
                         Action.WITHDRAW})  # fmt: skip
 NEEDS_EVIDENCE = frozenset({Action.CONFIRM, Action.NOT_SOLVED, Action.HEAR})
 
+# What is an answer to the resident, and is shown to the next operator as such.
+ANSWERS = frozenset({Action.EXECUTE, Action.EXPLAIN, Action.PLAN, Action.REFUSE, Action.FIND_DEFECTIVE, Action.FORWARD})
+
 SOLVED = frozenset({State.CLOSED})
 TO_ACT = frozenset({State.ASSIGNED, State.IN_WORK, State.RETURNED})  # what lies with a department
 ENDED = frozenset({State.CLOSED, State.UNCONFIRMED, State.EXPLAINED, State.REFUSED, State.DEFECTIVE, State.FORWARDED,

@@ -117,7 +117,7 @@ def settle(visit: Visit) -> Response:
     try:
         with visit.db.write() as conn:
             calls.settle(conn, linkedid, Outcome(said), visit.person.id, visit.now)
-    except BadInput as error:
+    except BadInput as error:  # nobody has answered it yet
         card = _card(visit)
         return _page(visit, card, _filled(card), problem=error, again=True)
     return visit.go(f"/calls/{linkedid}?done=settled")
@@ -163,9 +163,12 @@ def building(visit: Visit) -> Response:
     with visit.db.read() as conn:
         found, _ = _building(conn, visit.query)
         lines = appeals.of_building(conn, found.id) if found else []
+        linkedid = visit.query.text("linkedid", 64)
+        call = calls.get(conn, linkedid)
+        own = [a.number for a in _of_caller(conn, call.caller, call)] if lines and call else []
     if found is not None:
-        visit.looked_at(("building", found.id), why=visit.query.text("linkedid", 64))
-    return visit.page("call/building.html", building=found, of_building=lines)
+        visit.looked_at(("building", found.id), why=linkedid)
+    return visit.page("call/building.html", building=found, of_building=lines, own=own)
 
 
 def _card(visit: Visit) -> Card:
