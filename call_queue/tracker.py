@@ -160,6 +160,7 @@ class Call:
     left_at: dt.datetime | None = None  # last
     sought: bool = False  # a queue has it, or has just let it go, and no seat has taken it since
     ringing: dict[str, str] = field(default_factory=dict)  # seat → the uniqueid of the channel to it
+    rung_off: set[str] = field(default_factory=set)  # seats whose channel ended as it rang, before we were told why
     seat: str = ""  # who has it, or had it last
     passed: tuple[str, str] = ("", "")  # the last transfer: by whom and where to, until somebody takes it
     picked_up: bool = False  # a callback: the citizen answered
@@ -354,6 +355,7 @@ class Tracker:
             linkedid = seat.calls.pop(event.uniqueid, event.linkedid)
             call = self.calls.get(linkedid)
             if call and call.ringing.get(seat.number) == event.uniqueid:
+                call.rung_off.add(seat.number)
                 self._unring(call, seat, event.at, tell)
             if not seat.calls:
                 self._hang_up(seat, event.at, tell)
@@ -430,6 +432,7 @@ class Tracker:
         if seat.number in call.ringing:
             return
         call.ringing[seat.number] = leg
+        call.rung_off.discard(seat.number)
         seat.ringing = call.linkedid
         tell(Rang(at, call.linkedid, seat.number, call.caller))
         self._tell(seat, at, tell)
@@ -442,7 +445,8 @@ class Tracker:
 
     def _silent(self, event: ev.SeatSilent, tell: Tell) -> None:
         call, seat = self.calls.get(event.uniqueid), self._seat(event.interface, event.member)
-        if call and seat and seat.number in call.ringing:
+        if call and seat and (seat.number in call.ringing or seat.number in call.rung_off):
+            call.rung_off.discard(seat.number)
             tell(Silent(event.at, call.linkedid, seat.number))
             self._unring(call, seat, event.at, tell)
 
@@ -463,6 +467,7 @@ class Tracker:
         seat.talking, seat.on_hold, seat.wrap_until = call.linkedid, False, None
         for other in list(call.ringing):
             self._unring(call, self.seats[other], at, tell)
+        call.rung_off.clear()
         self._tell(seat, at, tell)
 
     def _done(self, event: ev.SeatDone, tell: Tell) -> None:

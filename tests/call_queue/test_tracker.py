@@ -47,6 +47,7 @@ def test_a_call_from_its_first_ring_to_its_end(exchange: Exchange) -> None:
         t.Arrived(at(1), A, "+380671234567", "mobile", Direction.IN),
         t.Entered(at(10), A, "city", 1),
         t.Rang(at(15), A, "101", "+380671234567"),
+        t.Silent(at(30), A, "101"),
         t.Rang(at(31), A, "102", "+380671234567"),
         t.Answered(at(35), A, "102", 25.0),
         t.Held(at(65), A, "102", 10.0),
@@ -58,17 +59,20 @@ def test_a_call_from_its_first_ring_to_its_end(exchange: Exchange) -> None:
     assert not exchange.tracker.calls
 
 
-def test_a_seat_that_rang_in_vain_is_told(exchange: Exchange) -> None:
-    """RingNoAnswer before the channel's end, or after it: Asterisk does both."""
+@pytest.mark.parametrize("declined", [True, False])
+def test_a_seat_that_rang_in_vain_is_told(exchange: Exchange, declined: bool) -> None:
+    """Its channel ends before Asterisk says so when it declines, and after when it is silent."""
     exchange.log_in("101")
     exchange.arrive(A)
     exchange.join(A)
     exchange.ring(A, "101", "17.11")
-    exchange.apply(ev.SeatSilent(at(15), A, A, "city", "101", INTERFACES["101"]))
+    tells = [lambda: exchange.apply(ev.SeatSilent(at(15), A, A, "city", "101", INTERFACES["101"])),
+             lambda: exchange.end("17.11", INTERFACES["101"], A)]  # fmt: skip
+    for tell in reversed(tells) if declined else tells:
+        tell()
+    exchange.apply(ev.Device(at(15), INTERFACES["101"], "NOT_INUSE"))
     assert exchange.of(t.Silent) == [t.Silent(at(15), A, "101")]
     assert exchange.tracker.calls[A].queue == "city"
-    exchange.end("17.11", INTERFACES["101"], A)
-    exchange.apply(ev.Device(at(15), INTERFACES["101"], "NOT_INUSE"))
     assert exchange.seat("101") == ("free", "", "")
 
 
@@ -495,15 +499,19 @@ class World:
         busy = {seat for seat, _ in (*self.rings.values(), *self.talks.values())}
         return [seat for seat in SEATS.values() if seat not in busy]
 
+    @property
+    def waiting(self) -> set[str]:
+        return {uid for line in self.lines.values() for uid in line}
+
     def step(self) -> None:
         self.exchange.later(self.chance.choice([0.5, 1, 7]))
         doable = [what for what in (
             self.arrive, *([self.join] * 2 * any(state == "" for state in self.calls.values())),
-            *([self.ring] * 3 * bool(self.at_rest and set(sum(self.lines.values(), [])) - set(self.rings))),
+            *([self.ring] * 3 * bool(self.at_rest and self.waiting - set(self.rings))),
             *([self.answer, self.answer, self.silent] * bool(self.rings)),
             *([self.hold, self.done, self.give_back, self.give_on] * bool(self.talks)),
             *([self.give_up, self.pause] * bool(self.calls)),
-            *([self.time_out] * bool(set(sum(self.lines.values(), [])) - set(self.rings))),
+            *([self.time_out] * bool(self.waiting - set(self.rings))),
         )]  # fmt: skip
         self.chance.choice(doable)()
 
@@ -523,7 +531,7 @@ class World:
         self.exchange.join(uid, queue, place + 1)
 
     def ring(self) -> None:
-        uid = self.chance.choice(sorted(set(sum(self.lines.values(), [])) - set(self.rings)))
+        uid = self.chance.choice(sorted(self.waiting - set(self.rings)))
         seat, leg = self.chance.choice(self.at_rest), f"17.{next(self.ids)}"
         self.rings[uid] = seat, leg
         self.exchange.ring(uid, seat, leg, self.calls[uid])
@@ -589,7 +597,7 @@ class World:
         del self.calls[uid]
 
     def time_out(self) -> None:
-        uid = self.chance.choice(sorted(set(sum(self.lines.values(), [])) - set(self.rings)))
+        uid = self.chance.choice(sorted(self.waiting - set(self.rings)))
         self.lines[self.calls[uid]].remove(uid)
         self.exchange.abandon(uid, self.calls[uid])
         self.calls[uid] = ""
