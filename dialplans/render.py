@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import os
+import re
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import ip_network
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 if TYPE_CHECKING:
-    from centre.settings import Secrets, Settings
+    from centre.settings import Seat, Secrets, Settings
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -31,6 +33,10 @@ MODULES = (
 )  # fmt: skip
 
 
+LONGEST = 1000  # characters of a value; Asterisk reads lines of 8192 bytes and takes the rest for another line
+_SEAT_NAME = re.compile(r"seat[a-z0-9._-]{1,60}", re.ASCII)  # and so no other section's name
+
+
 class UnsafeValue(ValueError):
     """A value that Asterisk would read as more than a value."""
 
@@ -44,10 +50,15 @@ class Places:
 
 
 def plain(value: object) -> str:
-    """The value as Asterisk's files take it. UnsafeValue for line ends, NUL, and what starts a comment or a variable."""
+    """The value as Asterisk's files take it.
+
+    UnsafeValue for line ends and all else that does not print, for what starts a comment, a variable or a section, for
+    space at either end (which Asterisk drops), and for what is too long.
+    """
     text = "" if value is None else str(value)
-    if any(ord(c) < 32 or ord(c) == 127 for c in text) or any(c in text for c in ";\"\\$`|[]"):
-        raise UnsafeValue(f"{text!r} cannot stand in Asterisk's configuration")
+    misread = not text.isprintable() or any(c in text for c in ';"\\$`|[]')
+    if misread or text != text.strip() or len(text) > LONGEST:
+        raise UnsafeValue(f"{text[:60]!r} cannot stand in Asterisk's configuration")
     return text
 
 
@@ -62,15 +73,16 @@ def render(settings: Settings, secrets: Secrets, places: Places) -> dict[str, st
                               autoescape=False)  # noqa: S701  `finalize` is the escape here  # fmt: skip
     trunks = (("landline", settings.landline_from, settings.landline_host),
               ("mobile", settings.mobile_from, settings.mobile_host))  # fmt: skip
-    networks = {*settings.landline_from, *settings.mobile_from, *settings.seat_networks}
+    trunk_networks = {*settings.landline_from, *settings.mobile_from}
     values: dict[str, Any] = {
         "settings": settings, "secrets": secrets, "home": settings.asterisk, "modules": places.modules,
-        "spool_script": places.spool_script, "seats": [secrets.seats[number] for number in settings.seats],
-        "trunks": trunks, "allowed_networks": [_with_mask(network) for network in sorted(networks)],
+        "spool_script": places.spool_script, "seats": _seats(settings, secrets), "trunks": trunks,
+        "trunks_apart": not _overlap(trunk_networks, settings.seat_networks),
+        "allowed_networks": [_with_mask(network) for network in sorted({*trunk_networks, *settings.seat_networks})],
+        "outside": [pattern for prefix in settings.callback_prefixes for pattern in _numbers(prefix)],
         "loaded": MODULES,
     }  # fmt: skip
-    return {name.removesuffix(".j2"): environment.get_template(name).render(values)
-            for name in sorted(os.listdir(TEMPLATES)) if name.endswith(".j2")}  # fmt: skip
+    return {path.stem: environment.get_template(path.name).render(values) for path in sorted(TEMPLATES.glob("*.j2"))}
 
 
 def write(files: dict[str, str], folder: Path) -> list[str]:
@@ -79,14 +91,36 @@ def write(files: dict[str, str], folder: Path) -> list[str]:
     changed = []
     for name, text in files.items():
         path = folder / name
-        if path.exists() and path.read_text() == text:
+        if path.exists() and path.read_text(encoding="utf-8") == text:
             continue
         draft = folder / f".{name}"
-        draft.write_text(text)
+        draft.write_text(text, encoding="utf-8")
         draft.chmod(0o600)
         draft.replace(path)
         changed.append(name)
     return changed
+
+
+def _seats(settings: Settings, secrets: Secrets) -> list[Seat]:
+    """Their SIP names are sections of pjsip.conf, and stand in applications' arguments."""
+    seats = [secrets.seats[number] for number in settings.seats]
+    for number, seat in zip(settings.seats, seats, strict=True):
+        if seat.number != number or not _SEAT_NAME.fullmatch(seat.sip_user):
+            raise UnsafeValue(f"{seat.sip_user[:60]!r} cannot be the SIP name of seat {number}")
+    for name, count in Counter(seat.sip_user for seat in seats).items():
+        if count > 1:
+            raise UnsafeValue(f"{count} seats are called {name!r}")
+    return seats
+
+
+def _numbers(prefix: str) -> list[str]:
+    """Patterns of the whole E.164 numbers under ``prefix``: nine digits after +380, else 8 to 15 in all."""
+    lengths = [12] if prefix.startswith("+380") else range(8, 16)
+    return [prefix + "X" * (length - len(prefix) + 1) for length in lengths if length >= len(prefix) - 1]
+
+
+def _overlap(some: Iterable[str], others: Iterable[str]) -> bool:
+    return any(ip_network(one).overlaps(ip_network(other)) for one in some for other in others)
 
 
 def _with_mask(network: str) -> str:

@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 import random
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
 FRAME = 160  # bytes and samples of A-law in 20 ms
 ALAW, EVENT = 8, 101  # RTP payload types
 KEYS = {digit: code for code, digit in enumerate("0123456789*#")}
-PIECE = 400  # bytes of a prompt (50 ms) that must be found, whole
+PIECE = 800  # bytes of a prompt (100 ms) that must be found, whole
+LOUD = 64  # different values in a piece that is sound; every prompt has the same silence between its words
 
 
 class Media(asyncio.DatagramProtocol):
@@ -25,6 +27,7 @@ class Media(asyncio.DatagramProtocol):
         self.heard = bytearray()
         self.packets = 0
         self._remote: tuple[str, int] | None = None
+        self.look_up: Callable[[], tuple[str, int] | None] = lambda: None  # where the other side says that it hears
         self._progress = asyncio.Event()
         self._transport: asyncio.DatagramTransport
         self._sequence = random.randrange(1 << 15)
@@ -78,10 +81,11 @@ class Media(asyncio.DatagramProtocol):
         self.heard.clear()
 
     def has_heard(self, prompt: Path) -> bool:
-        """Whether any piece from the middle of the prompt's ``.alaw`` file was heard."""
+        """Whether any loud piece from the second half of the prompt's ``.alaw`` file was heard: prompts of a
+        kind begin alike."""
         sound = prompt.read_bytes()
-        third = len(sound) // 3
-        return any(sound[at:at + PIECE] in self.heard for at in range(third, 2 * third, 1600))
+        pieces = (sound[at:at + PIECE] for at in range(len(sound) // 2, len(sound) - PIECE, PIECE))
+        return any(piece in self.heard for piece in pieces if len(set(piece)) > LOUD)
 
     async def hear(self, prompt: Path, timeout: float = 30) -> None:
         """Waits until the prompt was heard. TimeoutError says which was not, and how much was."""
@@ -99,7 +103,10 @@ class Media(asyncio.DatagramProtocol):
         await self._progress.wait()
 
     def speak(self, sound: bytes) -> None:
-        """Says A-law again and again, in real time, until ``close``; silent until somebody is heard."""
+        """Says A-law, in real time and again and again, in place of what it said so far; until ``close``, and once it is
+        known where to: from what is heard, or from ``look_up``."""
+        if self._speaking:
+            self._speaking.cancel()
         self._speaking = asyncio.get_running_loop().create_task(self._speak(sound))
 
     async def press(self, keys: str) -> None:
@@ -121,6 +128,9 @@ class Media(asyncio.DatagramProtocol):
 
     async def _speak(self, sound: bytes) -> None:
         loop = asyncio.get_running_loop()
+        while self._remote is None:
+            self._remote = self.look_up()
+            await asyncio.sleep(0 if self._remote else 0.1)
         frames = [sound[at:at + FRAME].ljust(FRAME, b"\xd5") for at in range(0, len(sound), FRAME)]
         start, sent = loop.time(), 0
         while True:

@@ -6,11 +6,13 @@ import asyncio
 import contextlib
 import itertools
 import os
+import re
 import socket
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -47,7 +49,7 @@ class _Sipp:
         self.call_id = f"{os.getpid()}-{next(_numbers)}-%u@{host}"
         tool = provision.ensure("sipp")
         self._argv = tool.argv(
-            "-sf", self._path / "scenario.xml", "-i", host, "-p", str(self.port), "-m", str(calls), "-nostdin",
+            "-sf", self._path / "scenario.xml", "-i", host, "-p", str(self.port), "-m", str(calls), "-nostdin", "-aa",
             "-timeout", f"{LONGEST}s", "-cid_str", self.call_id, "-trace_err", "-error_file", self._path / "errors",
             "-trace_logs", "-log_file", self._path / "log", "-trace_msg", "-message_file", self._path / "messages",
         )  # fmt: skip
@@ -76,12 +78,13 @@ class _Sipp:
     def log(self) -> list[str]:
         return self._read("log").splitlines()
 
-    def cue(self, call_id: str) -> None:
-        """Tells SIPp to hang that call up: a MESSAGE within it, which no scenario takes for anything else."""
+    def cue(self, call_id: str, what: str = "bye", *headers: str) -> None:
+        """Tells SIPp what to do in that call: a MESSAGE within it, which no scenario takes for anything else."""
         message = (f"MESSAGE sip:phone@{self.host}:{self.port} SIP/2.0\r\n"
                    f"Via: SIP/2.0/UDP {self.host}:9;branch=z9hG4bKcue\r\nFrom: <sip:cue@{self.host}>;tag=cue\r\n"
                    f"To: <sip:phone@{self.host}>\r\nCall-ID: {call_id}\r\n"
-                   "CSeq: 9 MESSAGE\r\nContent-Length: 0\r\n\r\n")  # fmt: skip
+                   "CSeq: 9 MESSAGE\r\n" + "".join(f"{header}\r\n" for header in (f"Subject: {what}", *headers))
+                   + "Content-Length: 0\r\n\r\n")  # fmt: skip
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
             sender.bind((self.host, 0))
             sender.sendto(message.encode(), (self.host, self.port))
@@ -110,29 +113,45 @@ class _Phone(contextlib.AbstractAsyncContextManager["_Phone"]):
     def messages(self) -> str:
         return self._sipp.messages()
 
+    def _other_media(self) -> tuple[str, int] | None:
+        """Where the other side's latest SDP says that it hears."""
+        said = re.findall(r"^c=IN IP4 (\S+).*?^m=audio (\d+) ", self.messages(), re.MULTILINE | re.DOTALL)
+        theirs = [(host, int(port)) for host, port in said if int(port) != self.media.port]
+        return theirs[-1] if theirs else None
+
 
 class Caller(_Phone):
     """A resident who calls. ``async with Caller(server, number="0671234567", host="127.0.0.2") as phone``.
 
-    ``sender``: the whole From, for hostile ones. ``headers``: more header lines.
+    ``sender``: the whole From, for hostile ones. ``headers``: more header lines. ``secret``: a seat's, whose SIP name
+    is then ``number``.
     """
 
     def __init__(self, server: tuple[str, int], number: str, *, dial: str = "1551", host: str = "127.0.0.1",
-                 sender: str = "", headers: Sequence[str] = ()) -> None:  # fmt: skip
+                 sender: str = "", headers: Sequence[str] = (), secret: str = "") -> None:  # fmt: skip
         self._server, self._dial, self._host, self._headers = server, dial, host, headers
         self._from = sender or f"<sip:{number}@{host}>"
+        self._user, self._secret = number, secret
 
     async def __aenter__(self) -> Self:
         self.media = await Media.open(self._host)
         self._sipp = _Sipp("caller", self._server, self._host, None, 1, media_ip=self._host,
-                           media_port=self.media.port, headers=self._headers, **{"from": self._from})  # fmt: skip
+                           media_port=self.media.port, headers=self._headers, user=self._user, secret=self._secret,
+                           **{"from": self._from})  # fmt: skip
         await self._sipp.start("-s", self._dial)
+        self.media.look_up = self._other_media
         return self
 
     async def hang_up(self) -> None:
         """Puts the receiver down, and waits until the other side has taken it."""
         self._sipp.cue(self._sipp.call_id.replace("%u", "1"))
         await self._sipp.wait(15)
+
+    def dialogue(self) -> str:
+        """The call as a Replaces header names it to the side that it was made to: whoever takes it over says so."""
+        tags = r"^ACK .*?^From:[^\n]*;tag=([^\n;]+)$.*?^To:[^\n]*;tag=([^\n;]+)$"
+        ours, theirs = re.findall(tags, self.messages(), re.MULTILINE | re.DOTALL)[-1]
+        return f"{self._sipp.call_id.replace('%u', '1')};to-tag={theirs};from-tag={ours}"
 
     async def ended(self, timeout: float = 60) -> None:
         """Waits until the other side has hung up. PhoneError if it does not, or not properly."""
@@ -150,6 +169,7 @@ class Callee(_Phone):
     async def __aenter__(self) -> Self:
         self.media = await Media.open(self.host)
         await self._listen(str(self.media.port), self.media.port)
+        self.media.look_up = self._other_media
         return self
 
     def called(self) -> list[str]:
@@ -158,7 +178,22 @@ class Callee(_Phone):
 
     def hang_up(self) -> None:
         """Puts the receiver down in the latest call."""
-        self._sipp.cue(self._calls()[-1].split()[2])
+        self._cue("bye")
+
+    def hold(self) -> None:
+        """Puts the other side of the latest call on hold."""
+        self._cue("hold")
+
+    def resume(self) -> None:
+        self._cue("resume")
+
+    def transfer(self, to: str, replaces: str = "") -> None:
+        """Gives the latest call away to a number; to ``replaces``, a `Caller.dialogue`, in whose place it comes."""
+        replaced = f"?Replaces={quote(replaces, safe='')}" if replaces else ""
+        self._cue("refer", f"Refer-To: <sip:{to}@{self.host}{replaced}>")
+
+    def _cue(self, what: str, *headers: str) -> None:
+        self._sipp.cue(self._calls()[-1].split()[2], what, *headers)
 
     def _calls(self) -> list[str]:
         return [line for line in self._sipp.log() if line.startswith("called ")]
@@ -208,9 +243,14 @@ class Exchange(Callee):
 class SeatPhone(Callee):
     """A seat's telephone: signs in, then answers what rings."""
 
-    def __init__(self, server: tuple[str, int], user: str, secret: str, *, ring_ms: int = 300) -> None:
-        super().__init__(ring_ms=ring_ms)
+    def __init__(self, server: tuple[str, int], user: str, secret: str, *, host: str = "127.0.0.1",
+                 ring_ms: int = 300, answer: int = 200) -> None:  # fmt: skip
+        super().__init__(host=host, ring_ms=ring_ms, answer=answer)
         self._server, self._user, self._secret = server, user, secret
+
+    def dials(self, number: str) -> Caller:
+        """A call from this seat."""
+        return Caller(self._server, self._user, dial=number, host=self.host, secret=self._secret)
 
     async def __aenter__(self) -> Self:
         registration = _Sipp("register", self._server, self.host, self.port, 1, user=self._user, secret=self._secret)

@@ -1,6 +1,7 @@
 """A real Asterisk on free ports for the scenarios, without our own processes.
 
-Prompts are short noises, each its own, so that a test can tell by the bytes which one was heard.
+Prompts are short noises, each its own, so that a test can tell by the bytes which one was heard. One Asterisk with the
+default settings serves most scenarios (``exchange``); ``exchanges`` starts others.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ import os
 import re
 import socket
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +24,52 @@ import pytest
 from centre.asterisk import Asterisk
 from centre.phones import Caller, SeatPhone, free_port
 from centre.settings import Secrets, Settings, load, load_secrets
+from ivr.prompts import LANGUAGES, texts, tones
 
 SECOND = 8000
-TEMPLATE = Path(__file__).parents[2] / "dialplans" / "templates" / "extensions.conf.j2"
+LIMIT = 30  # seconds for whatever should happen soon
+_calls = count(1)
 
 
-def noise(name: str, seconds: float = 1.0) -> bytes:
+def noise(name: str, seconds: float = 0.6) -> bytes:
     """A sound that no other name has."""
     block = hashlib.shake_256(name.encode()).digest(int(SECOND * seconds))
     return bytes(0x40 | (byte & 0xBF) for byte in block)  # quiet enough not to be clipped anywhere
+
+
+class Ami:
+    """What Asterisk tells the user ``line``, raw: each event is the list of its lines."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+        self.events: list[list[str]] = []
+
+    async def wait(self, name: str, **headers: str) -> list[str]:
+        """The first event of that name with these headers, already told or still to come."""
+        wanted = {f"Event: {name}", *(f"{key}: {value}" for key, value in headers.items())}
+        seen = 0
+        async with asyncio.timeout(LIMIT):
+            while True:
+                for event in self.events[seen:]:
+                    if wanted <= set(event):
+                        return event
+                seen = len(self.events)
+                await self.read()
+
+    async def ask(self, action: str, **headers: str) -> list[str]:
+        """What is answered to an action."""
+        me = f"ActionID: t{next(_calls)}"
+        lines = [f"Action: {action}", me, *(f"{key}: {value}" for key, value in headers.items())]
+        self._writer.write("".join(f"{line}\r\n" for line in lines).encode() + b"\r\n")
+        async with asyncio.timeout(LIMIT):
+            while True:
+                await self.read()
+                if me in self.events[-1] and self.events[-1][0].startswith("Response:"):
+                    return self.events.pop()
+
+    async def read(self) -> None:
+        block = (await self._reader.readuntil(b"\r\n\r\n")).decode("utf-8", "replace")
+        self.events.append(block.removesuffix("\r\n\r\n").split("\r\n"))
 
 
 class Exchange:
@@ -38,6 +78,20 @@ class Exchange:
     def __init__(self, settings: Settings, secrets: Secrets) -> None:
         self.settings, self.secrets = settings, secrets
         self.asterisk = Asterisk(settings, secrets)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self.asterisk.prepare()
+        mask = os.umask(0o077)
+        self._process = subprocess.Popen(self.asterisk.argv(), env=self.asterisk.env(), stdout=subprocess.DEVNULL,
+                                         stderr=subprocess.DEVNULL)  # fmt: skip
+        os.umask(mask)
+        self.asterisk.wait_booted()
+
+    def stop(self) -> None:
+        if self._process:
+            self._process.terminate()
+            self._process.wait(30)
 
     @property
     def sip(self) -> tuple[str, int]:
@@ -50,16 +104,67 @@ class Exchange:
         seat = self.secrets.seats[number]
         return SeatPhone(self.sip, seat.sip_user, seat.sip_secret, **how)
 
+    def interface(self, number: str = "101") -> str:
+        return self.secrets.seats[number].interface
+
     def prompt(self, name: str, language: str = "uk") -> Path:
         return self.settings.prompts / language / f"{name}.alaw"
 
+    def voice(self, name: str) -> bytes:
+        """What somebody says, known again by `says`."""
+        sound = noise(name)
+        (self.settings.var / f"{name}.alaw").write_bytes(sound)
+        return sound
+
+    def says(self, name: str) -> Path:
+        return self.settings.var / f"{name}.alaw"
+
     def log_in(self, number: str = "101", queue: str = "city") -> None:
         """Puts the seat into the queue, as the star code does."""
-        interface = self.secrets.seats[number].interface
+        interface = self.interface(number)
         self.asterisk.rx(f"queue add member {interface} to {queue} penalty 0 as {number} state_interface {interface}")
 
     def log_out(self, number: str = "101", queue: str = "city") -> None:
-        self.asterisk.rx(f"queue remove member {self.secrets.seats[number].interface} from {queue}")
+        self.asterisk.rx(f"queue remove member {self.interface(number)} from {queue}")
+
+    @contextmanager
+    def logged_in(self, *numbers: str) -> Iterator[None]:
+        for number in numbers:
+            self.log_in(number)
+        try:
+            yield
+        finally:
+            for number in numbers:
+                self.log_out(number)
+
+    async def to_queue(self, caller: Caller) -> None:
+        """Presses 0 in the menu and hears that he is being connected. He speaks: a telephone here that hears nobody is
+        silent, for it does not know where to."""
+        caller.media.speak(self.voice("citizen"))
+        await caller.media.hear(self.prompt("menu"))
+        await caller.media.press("0")
+        await caller.media.hear(self.prompt("connecting"))
+
+    async def queued(self, wanted: int) -> None:
+        """Waits until that many callers wait in ``city``."""
+        await self.until(lambda: len(re.findall(r"\(wait: ", self.asterisk.rx("queue show city"))) == wanted)
+
+    async def until(self, true: Callable[[], bool]) -> None:
+        """Waits until Asterisk says so: for what it tells nobody by itself."""
+        async with asyncio.timeout(LIMIT):
+            while not await asyncio.to_thread(true):
+                await asyncio.sleep(0.05)
+
+    @asynccontextmanager
+    async def ami(self) -> AsyncIterator[Ami]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.settings.ami_port, limit=1 << 20)
+        try:
+            await reader.readline()
+            ami = Ami(reader, writer)
+            assert "Response: Success" in await ami.ask("Login", Username="line", Secret=self.secrets.ami_line)
+            yield ami
+        finally:
+            writer.close()
 
     def channels(self) -> int:
         counted = re.search(r"(\d+) active channel", self.asterisk.rx("core show channels count"))
@@ -68,15 +173,20 @@ class Exchange:
 
     async def idle(self) -> None:
         """Waits until no channel is left. A channel that stays is a leak."""
-        for _ in range(200):
-            if await asyncio.to_thread(self.channels) == 0:
-                return
-            await asyncio.sleep(0.05)
-        raise AssertionError("channels stayed: " + self.asterisk.rx("core show channels concise"))
+        try:
+            await self.until(lambda: self.channels() == 0)
+        except TimeoutError:
+            stayed = self.asterisk.rx("core show channels concise")
+            self.asterisk.rx("channel request hangup all")  # the next test shall not suffer
+            raise AssertionError(f"channels stayed: {stayed}") from None
 
-    def spooled(self) -> list[dict[str, Any]]:
-        """What Asterisk wrote down for us, oldest first."""
-        return [json.loads(path.read_text()) for path in sorted(self.settings.spool.glob("*.json"))]
+    def spooled(self, caller: str | None = None) -> list[dict[str, Any]]:
+        """What Asterisk wrote down for us, oldest first; of one caller, by the linkedid that he came with."""
+        files = [json.loads(path.read_text()) for path in sorted(self.settings.spool.glob("*.json"))]
+        if caller is None:
+            return files
+        ids = {one["linkedid"] for one in files if one.get("caller", "") == caller}
+        return [one for one in files if one["linkedid"] in ids]
 
     def complaints(self) -> list[str]:
         """Warnings and errors of Asterisk's own log."""
@@ -84,37 +194,35 @@ class Exchange:
         return [line for line in log.splitlines() if re.search(r"\] (WARNING|ERROR)\[", line)]
 
 
+def settings_for(var: Path, **more: Any) -> Settings:
+    """Settings on free ports, with prompts that are noises."""
+    tcp = socket.SOCK_STREAM
+    settings = load(**{
+        "var": var, "sip_port": free_port(), "ami_port": free_port(kind=tcp), "agi_port": free_port(kind=tcp),
+        "seat_count": 3, "landline_host": f"127.0.0.1:{free_port()}",
+        "mobile_host": f"127.0.0.2:{free_port('127.0.0.2')}", "wrap_up": 0, **more,
+    })  # fmt: skip
+    for language in LANGUAGES:
+        for name in {**texts(language), **tones()}:
+            path = settings.prompts / language / f"{name}.alaw"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(noise(f"{language}/{name}"))
+    return settings
+
+
 @pytest.fixture(scope="session")
 def exchange_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    var = tmp_path_factory.mktemp("exchange")
-    settings = load(
-        var=var, sip_port=free_port(), ami_port=free_port(kind=socket.SOCK_STREAM), seat_count=3,
-        agi_port=free_port(kind=socket.SOCK_STREAM), landline_host=f"127.0.0.1:{free_port()}",
-        mobile_host=f"127.0.0.2:{free_port('127.0.0.2')}", wrap_up=0,
-    )  # fmt: skip
-    names = set(re.findall(r"(?:Playback\(|Read\(\w+,|[?:]|queue-\w+ = )([a-z]+(?:-[a-z0-9]+)*)[),:]", TEMPLATE.read_text()))
-    for language in ("uk", "en"):
-        folder = settings.prompts / language
-        folder.mkdir(parents=True)
-        for name in names | {"greeting", "menu", "menu-pending", "thanks-waiting", "queue-youarenext", "queue-thereare"}:
-            (folder / f"{name}.alaw").write_bytes(noise(f"{language}/{name}"))
-    return settings
+    return settings_for(tmp_path_factory.mktemp("exchange"), ring_timeout=5)
 
 
 @pytest.fixture(scope="session")
 def running(exchange_settings: Settings) -> Iterator[Exchange]:
     exchange = Exchange(exchange_settings, load_secrets(exchange_settings))
-    exchange.asterisk.prepare()
-    mask = os.umask(0o077)
-    process = subprocess.Popen(exchange.asterisk.argv(), env=exchange.asterisk.env(), stdout=subprocess.DEVNULL,
-                               stderr=subprocess.DEVNULL)  # fmt: skip
-    os.umask(mask)
     try:
-        exchange.asterisk.wait_booted()
+        exchange.start()
         yield exchange
     finally:
-        process.terminate()
-        process.wait(30)
+        exchange.stop()
 
 
 @pytest.fixture
@@ -124,3 +232,18 @@ async def exchange(running: Exchange) -> AsyncIterator[Exchange]:
         path.unlink()
     yield running
     await running.idle()
+
+
+@pytest.fixture(scope="module")
+def exchanges(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Exchange]]:
+    """``exchanges(srtp=True, …)``: another Asterisk with these settings, until the module's end."""
+    with ExitStack() as stack:
+
+        def start(**more: Any) -> Exchange:
+            settings = settings_for(tmp_path_factory.mktemp("exchange"), **more)
+            exchange = Exchange(settings, load_secrets(settings))
+            stack.callback(exchange.stop)
+            exchange.start()
+            return exchange
+
+        yield start

@@ -1,0 +1,49 @@
+"""Asterisk alone gives each caller one free seat: the next when one does not answer, none two calls at once."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+
+async def test_the_next_seat_rings_when_the_first_does_not_answer(exchange: Any) -> None:
+    async with exchange.seat("101", ring_ms=60_000) as absent, exchange.seat("102") as present:
+        present.media.speak(exchange.voice("present"))
+        with exchange.logged_in("101"):
+            async with exchange.caller() as caller:
+                await exchange.to_queue(caller)
+                await exchange.until(lambda: len(absent.called()) == 1)
+                with exchange.logged_in("102"):
+                    await caller.media.hear(exchange.says("present"))
+                    await caller.hang_up()
+        assert len(absent.called()) == len(present.called()) == 1
+        assert "\nCANCEL " in absent.messages()
+
+
+async def test_one_seat_never_gets_two_calls(exchange: Any) -> None:
+    """Three wait when the seat logs in, and it takes two seconds to pick up: it rings for one of them at a time."""
+    async with exchange.caller("0441110001") as one, exchange.caller("0441110002") as two, \
+            exchange.caller("0441110003") as three, exchange.seat("101", ring_ms=2000) as seat:  # fmt: skip
+        await asyncio.gather(*(exchange.to_queue(caller) for caller in (one, two, three)))
+        await exchange.queued(3)
+        seat.media.speak(exchange.voice("seat"))
+        waiting = {asyncio.create_task(caller.media.hear(exchange.says("seat"))): caller for caller in (one, two, three)}
+        with exchange.logged_in("101"):
+            for served in (1, 2, 3):
+                done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                assert len(done) == 1
+                assert len(seat.called()) == served
+                answered = done.pop()
+                await answered
+                await waiting.pop(answered).hang_up()
+
+
+async def test_landline_and_mobile_are_told_apart(exchange: Any) -> None:
+    async with exchange.caller("0441110001") as landline, exchange.caller("0671110002", host="127.0.0.2") as mobile:
+        await asyncio.gather(*(exchange.to_queue(caller) for caller in (landline, mobile)))
+        await exchange.queued(2)
+        await landline.hang_up()
+        await mobile.hang_up()
+        await exchange.idle()
+    origins = {one["caller"]: one["origin"] for one in exchange.spooled()}
+    assert origins == {"0441110001": "landline", "0671110002": "mobile"}
