@@ -25,7 +25,7 @@ MODULES = (
     "res_pjsip_outbound_authenticator_digest", "res_pjsip_caller_id", "res_pjsip_dtmf_info",
     "res_pjsip_endpoint_identifier_ip", "res_pjsip_endpoint_identifier_user", "res_pjsip_nat", "res_pjsip_refer",
     "res_pjsip_registrar", "res_pjsip_rfc3326", "res_pjsip_sdp_rtp", "res_rtp_asterisk", "res_srtp", "res_crypto",
-    "res_speech", "res_agi", "res_musiconhold", "res_pjsip_pubsub", "chan_pjsip",
+    "res_speech", "res_agi", "res_manager_devicestate", "res_musiconhold", "res_pjsip_pubsub", "chan_pjsip",
     "app_dial", "app_mixmonitor", "app_playback", "app_queue", "app_read", "app_stack", "app_exec", "app_userevent",
     "bridge_builtin_features", "bridge_holding", "bridge_native_rtp", "bridge_simple", "bridge_softmix",
     "codec_a_mu", "codec_alaw", "codec_g722", "codec_resample", "codec_ulaw", "format_pcm", "format_wav",

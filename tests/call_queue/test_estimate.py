@@ -17,7 +17,8 @@ anything = st.lists(st.floats() | st.floats(0, 3600), max_size=40)
 
 
 @given(st.integers(-5, 500), st.integers(-5, 60), st.integers(-5, 60), anything)
-def test_it_is_a_range_of_seconds_whatever_goes_in(position: int, seats: int, free: int, handled_s: list[float]) -> None:
+def test_it_is_a_range_of_seconds_whatever_goes_in(position: int, seats: int, free: int,
+                                                   handled_s: list[float]) -> None:  # fmt: skip
     wait = estimate(position, seats, free, handled_s)
     assert 0 <= wait.low_s <= wait.mean_s <= wait.high_s < math.inf
     if wait.confident:

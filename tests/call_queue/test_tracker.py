@@ -198,7 +198,8 @@ def test_served_by_the_machine(exchange: Exchange) -> None:
     exchange.later(30).hang_up(A)
     exchange.end(A, LANDLINE)
     assert exchange.of(t.CallChange) == [
-        t.Arrived(at(0), A, "+380671234567", "landline", Direction.IN), t.Ended(at(30), A, EndCause.IVR, None, None, None)]
+        t.Arrived(at(0), A, "+380671234567", "landline", Direction.IN),
+        t.Ended(at(30), A, EndCause.IVR, None, None, None)]  # fmt: skip
 
 
 @pytest.mark.parametrize("caller", ["", "anonymous", "x\r\nAction: Command", "${SHELL(id)}"])
@@ -382,8 +383,9 @@ def test_the_trunks(exchange: Exchange) -> None:
                   ev.Device(at(4), MOBILE, "INUSE"), ev.Device(at(5), MOBILE, "UNAVAILABLE"),
                   ev.Contact(at(6), "trunk-mobile", False), ev.Device(at(7), LANDLINE, "NOT_INUSE")):  # fmt: skip
         exchange.apply(event)
-    assert exchange.told == [t.TrunkChanged(at(0), MOBILE, TrunkState.OK), t.TrunkChanged(at(5), MOBILE, TrunkState.DOWN),
-                             t.TrunkChanged(at(7), LANDLINE, TrunkState.OK)]  # fmt: skip
+    assert exchange.told == [
+        t.TrunkChanged(at(0), MOBILE, TrunkState.OK), t.TrunkChanged(at(5), MOBILE, TrunkState.DOWN),
+        t.TrunkChanged(at(7), LANDLINE, TrunkState.OK)]  # fmt: skip
     assert t.trunk_name(MOBILE) == "mobile"
     exchange.arrive(A)
     exchange.arrive(B, LANDLINE)
@@ -449,13 +451,15 @@ events = st.one_of(
     st.builds(ev.Dialled, times, uids, endpoints, st.sampled_from(["ANSWER", "BUSY"])),
     st.builds(ev.Originated, times, uids, uids, st.booleans(), counts),
 )  # fmt: skip
-queue_lists = st.lists(
-    st.builds(ev.Member, times, queues, members, interfaces, st.booleans(), texts, counts)
-    | st.builds(ev.Waiting, times, uids, st.just(""), queues, texts, counts, st.integers(0, 60)), max_size=6)  # fmt: skip
-channel_lists = st.lists(st.builds(ev.LiveChannel, times, channels, uids, endpoints, texts, texts,
-                                   st.sampled_from(["", "b1"]), st.booleans(), st.integers(0, 60)), max_size=6)  # fmt: skip
-steps = events | st.tuples(st.just("queues"), times, queue_lists) | st.tuples(st.just("channels"), times, channel_lists) \
-    | st.tuples(st.just("tick"), times, st.none())  # fmt: skip
+ages, bridges = st.integers(0, 60), st.sampled_from(["", "b1"])
+listed_members = st.builds(ev.Member, times, queues, members, interfaces, st.booleans(), texts, counts)
+listed_callers = st.builds(ev.Waiting, times, uids, st.just(""), queues, texts, counts, ages)
+listed_channels = st.builds(ev.LiveChannel, times, channels, uids, endpoints, texts, texts, bridges, st.booleans(),
+                            ages)  # fmt: skip
+steps = st.one_of(
+    events, st.tuples(st.just("queues"), times, st.lists(listed_members | listed_callers, max_size=6)),
+    st.tuples(st.just("channels"), times, st.lists(listed_channels, max_size=6)),
+    st.tuples(st.just("tick"), times, st.none()))  # fmt: skip
 
 
 @settings(max_examples=300)
@@ -505,14 +509,14 @@ class World:
 
     def step(self) -> None:
         self.exchange.later(self.chance.choice([0.5, 1, 7]))
-        doable = [what for what in (
+        doable = [
             self.arrive, *([self.join] * 2 * any(state == "" for state in self.calls.values())),
             *([self.ring] * 3 * bool(self.at_rest and self.waiting - set(self.rings))),
             *([self.answer, self.answer, self.silent] * bool(self.rings)),
             *([self.hold, self.done, self.give_back, self.give_on] * bool(self.talks)),
             *([self.give_up, self.pause] * bool(self.calls)),
             *([self.time_out] * bool(self.waiting - set(self.rings))),
-        )]  # fmt: skip
+        ]  # fmt: skip
         self.chance.choice(doable)()
 
     def arrive(self) -> None:
@@ -617,8 +621,9 @@ class World:
 
     def queue_status(self) -> list[ev.Event]:
         now = self.exchange.now
-        return [*(ev.Member(at(now), queue, seat, interface, seat in self.paused, "break" if seat in self.paused else "",
-                            None) for queue in self.lines for interface, seat in SEATS.items()),
+        reasons = dict.fromkeys(self.paused, "break")
+        return [*(ev.Member(at(now), queue, seat, interface, seat in self.paused, reasons.get(seat, ""), None)
+                  for queue in self.lines for interface, seat in SEATS.items()),
                 *(ev.Waiting(at(now), uid, "", queue, "0671234567", place, int(now - self.entered[uid]))
                   for queue, line in self.lines.items() for place, uid in enumerate(line, 1))]  # fmt: skip
 
@@ -699,7 +704,8 @@ def test_after_a_loss_it_believes_what_is_so(seed: int, steps: int, lost: float,
 
 
 def test_after_a_loss_the_wait_is_counted_from_when_it_began(exchange: Exchange) -> None:
-    [arrived, entered] = exchange.tracker.adopt_queues(at(100), [ev.Waiting(at(100), A, "", "city", "0671234567", 2, 61)])
+    waits = ev.Waiting(at(100), A, "", "city", "0671234567", 2, 61)
+    [arrived, entered] = exchange.tracker.adopt_queues(at(100), [waits])
     assert arrived == t.Arrived(at(39), A, "+380671234567", "unknown", Direction.IN)
     assert entered == t.Entered(at(39), A, "city", None)
     [known] = exchange.tracker.adopt_channels(at(100), [
@@ -724,7 +730,8 @@ def test_a_live_callback_found_after_a_loss(exchange: Exchange) -> None:
     listed = [ev.LiveChannel(at(60), "cb-1", "cb-1", INTERFACES["101"], "1551", "Dial", "b", True, 40),
               ev.LiveChannel(at(60), "17.5", "cb-1", MOBILE, "+380671234567", "AppDial", "b", True, 30)]  # fmt: skip
     changes = exchange.tracker.adopt_channels(at(60), listed)
-    assert [type(change) for change in changes if isinstance(change, t.CallChange)] == [t.Arrived, t.PickedUp, t.Answered]
+    kinds = [type(change) for change in changes if isinstance(change, t.CallChange)]
+    assert kinds == [t.Arrived, t.PickedUp, t.Answered]
     assert exchange.seat("101") == ("talking", "cb-1", "")
     exchange.now = 90
     exchange.end("cb-1", INTERFACES["101"])
