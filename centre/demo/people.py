@@ -101,7 +101,7 @@ async def pick_up(stage: Stage, who: Resident, media: Media, voice: bytes) -> No
     if not who.consents:
         await media.hear(stage.seat_voice)
         return
-    await media.hear(stage.prompt("confirm-answer-keys"))
+    await media.hear(stage.prompt("confirm-answer-keys"), timeout=60)
     await media.press(who.next_answer())
 
 

@@ -117,6 +117,7 @@ class Stage(AbstractAsyncContextManager["Stage"]):
             "rtp_to": rtp + 1000,
             "seat_count": self._seats,
             "wrap_up": 1,
+            "callback_lines": 10,
             "call_from": "00:00",
             "call_to": "24:00",
         }

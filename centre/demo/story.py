@@ -60,13 +60,21 @@ async def run(*, calls: int, seats: int, as_json: bool, say: Callable[[str], Non
             report = await asyncio.to_thread(_report, stage, time.monotonic() - started)
             _check(report, calls)
         except (Exception, asyncio.CancelledError) as error:
-            say(f"The story did not come true: {type(error).__name__}: {error}\n"
+            causes = "\n".join(f"  {type(one).__name__}: {one}" for one in _causes(error))
+            say(f"The story did not come true:\n{causes}\n"
                 f"The centre's last words:\n{stage.log.read_text(errors='replace')[-4000:]}")  # fmt: skip
             if not isinstance(error, AssertionError | TimeoutError | ExceptionGroup):
                 raise
             return 1
     print(json.dumps(report) if as_json else _table(report), flush=True)
     return 0
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """The errors themselves, out of the groups that they were gathered in."""
+    if isinstance(error, BaseExceptionGroup):
+        return [cause for one in error.exceptions for cause in _causes(one)]
+    return [error]
 
 
 class _Story:
