@@ -58,6 +58,7 @@ class Measured(Collector):
     def collect(self) -> Iterable[Metric]:
         hub = self._parts.hub
         yield _gauge("centre_line_reachable", "Whether the web hears the line.", hub.reachable)
+        yield _gauge("centre_streams_open", "Open pages that are told what happens.", hub.watching)
         yield _gauge("centre_event_lag_seconds", "From the line's last event to the web.", hub.lag_s)
         if (now := hub.snapshot) is not None:
             yield _gauge("centre_asterisk_connected", "Whether the line hears Asterisk.", hub.reachable and now.ami)

@@ -177,6 +177,11 @@ class Hub:
             return "asterisk"
         return "trunk" if self.snapshot.down else ""
 
+    @property
+    def watching(self) -> int:
+        """How many streams are open."""
+        return len(self._viewers)
+
     async def run(self) -> None:
         """Reads the line's events until cancelled."""
         async for event in self._line.events():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,14 +17,16 @@ from typing import Any
 
 import httpx
 import pytest
+import uvicorn
 from sqlalchemy import Connection, insert
 from starlette.applications import Starlette
 
 from centre.demo.browser import Browser, Page
 from centre.settings import Settings
-from crm import addresses, calls, people, schema
+from crm import addresses, appeals, calls, citizens, people, schema
 from crm.calls import EndCause
 from crm.errors import BadInput
+from crm.life import Action
 from crm.people import Role
 from crm.store import Database
 from web import create_app
@@ -81,8 +84,9 @@ def waiting(caller: str = CALLER, **changed: Any) -> dict[str, Any]:
 
 
 def at_seat(state: str, seat: str = "101", **changed: Any) -> dict[str, Any]:
+    on_call = state in ("ringing", "talking", "hold")
     return {"seat": seat, "staff_id": None, "state": state, "since": datetime.now(UTC).isoformat(),
-            "linkedid": LINKEDID if state in ("ringing", "talking", "hold") else "", "reason": ""} | changed  # fmt: skip
+            "linkedid": LINKEDID if on_call else "", "reason": ""} | changed  # fmt: skip
 
 
 class Desk(Browser):
@@ -106,8 +110,8 @@ class Desk(Browser):
         """Any fields, from our own page's origin, with the right CSRF token, without a form."""
         page = await self.open("/account")
         form = next(f for f in page.forms if f.path == "/sign-out")
-        return await self._client.post(path, data={"csrf": form.fields["csrf"], **fields}, headers={"Origin": self._base},
-                                       follow_redirects=False)  # fmt: skip
+        return await self._client.post(path, data={"csrf": form.fields["csrf"], **fields}, follow_redirects=False,
+                                       headers={"Origin": self._base})  # fmt: skip
 
 
 @dataclass
@@ -150,6 +154,7 @@ class Site:
     city: City
     settings: Settings
     desks: contextlib.AsyncExitStack
+    base: str = BASE
     staff: dict[str, int] = field(default_factory=dict)
 
     def hire(self, role: Role, login: str = "", department: str = "") -> int:
@@ -165,8 +170,9 @@ class Site:
 
     async def stranger(self) -> Desk:
         """A browser that nobody has signed in with."""
+        transport = httpx.ASGITransport(self.app) if self.base == BASE else None
         return Desk(await self.desks.enter_async_context(httpx.AsyncClient(
-            transport=httpx.ASGITransport(self.app), base_url=BASE, follow_redirects=True)))  # fmt: skip
+            transport=transport, base_url=self.base, follow_redirects=True, timeout=30)))  # fmt: skip
 
     async def person(self, role: Role, login: str = "", department: str = "") -> Desk:
         """Somebody of that role, signed in."""
@@ -184,6 +190,21 @@ class Site:
             calls.queued(conn, linkedid, now - timedelta(seconds=80), "city", 1, None)
             calls.answered(conn, linkedid, "101", now - timedelta(seconds=20), self.staff.get(staff))
         return linkedid
+
+    def appeal(self, *, text: str = "Батареї ледь теплі.", name: str = "Олена Шевчук", phone: str = CALLER,
+               subject: str = "Опалення", at: datetime | None = None, executed: bool = False) -> int:  # fmt: skip
+        """The number of an appeal on record, of whoever has that name and number; ``executed``: reported so."""
+        now = at or datetime.now(UTC)
+        home = self.city.buildings["Бандери 10"]
+        with self.db.write() as conn:
+            known = [citizen.id for citizen in citizens.by_phone(conn, phone) if citizen.name == name] if phone else []
+            whose = known[0] if known else citizens.add(conn, now=now, name=name, phones=[phone] if phone else [],
+                                                        building_id=home, flat="41")  # fmt: skip
+            made = appeals.register(conn, now=now, citizen_id=whose, building_id=home, flat="41", text=text,
+                                    subject_id=self.city.subjects[subject], channel="phone", staff_id=None)  # fmt: skip
+            if executed:
+                appeals.act(conn, made.id, Action.EXECUTE, now=now, note="Відрегульовано подачу.")
+        return made.number
 
     def hang_up(self, linkedid: str = LINKEDID) -> None:
         """The conversation is over."""
@@ -206,6 +227,19 @@ async def site(db: Database, settings: Settings) -> AsyncIterator[Site]:
     async with app.router.lifespan_context(app), contextlib.AsyncExitStack() as desks:
         await line.say(snapshot())
         yield Site(app, db, line, city, settings, desks)
+
+
+@pytest.fixture
+async def served(site: Site) -> AsyncIterator[Site]:
+    """The same over real HTTP on a port of its own, for what a client must see while it comes."""
+    server = uvicorn.Server(uvicorn.Config(site.app, lifespan="off", ws="none", log_level="warning"))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        site.base = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        serving = asyncio.create_task(server.serve([listener]))
+        yield site
+        site.app.state.parts.hub.close()
+        server.should_exit = True
+        await asyncio.wait_for(serving, 30)
 
 
 @pytest.fixture
