@@ -57,6 +57,7 @@ def test_too_few_calls_are_no_ground(position: int, seats: int, handled_s: list[
 def test_a_free_seat_is_no_wait() -> None:
     wait = estimate(1, 3, 1, [180.0] * ENOUGH)
     assert (wait.low_s, wait.high_s, wait.confident) == (0, 0, True)
+    assert estimate(3, 3, -2, [180.0] * ENOUGH) == estimate(3, 3, 0, [180.0] * ENOUGH)
     assert estimate(2, 3, 1, [180.0] * ENOUGH) == estimate(1, 3, 0, [180.0] * ENOUGH)
 
 

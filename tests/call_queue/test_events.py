@@ -64,6 +64,7 @@ def seat(prefix: str = "") -> str:
 @pytest.mark.parametrize(("text", "expected"), [
     (f"Event: Newchannel\nPrivilege: call,all{caller()}",
      ev.ChannelBegan(NOON, *ME, "+380671234567", "s")),
+    (f"Event: NewCallerid\nPrivilege: call,all{caller()}", ev.CallerKnown(NOON, *ME, "+380671234567")),
     (f"Event: Newstate\nPrivilege: call,all{caller()}", ev.ChannelAnswered(NOON, *ME)),
     (f"Event: Newstate\nPrivilege: call,all{seat()}", None),  # rings
     (f"Event: HangupRequest\nPrivilege: call,all{caller()}\nCause: 16", ev.HangupAsked(NOON, *ME)),

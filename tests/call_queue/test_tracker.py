@@ -157,6 +157,43 @@ def test_a_call_passed_back_to_the_queue_waits_again(exchange: Exchange) -> None
     assert exchange.of(t.Ended) == [t.Ended(at(60), A, EndCause.COMPLETED, 10.0, 36.0, 0.0)], "14 s of it in the queue"
 
 
+def talking(exchange: Exchange, number: str = "101", leg: str = "17.11") -> None:
+    exchange.log_in("101", "102")
+    exchange.arrive(A)
+    exchange.join(A)
+    exchange.ring(A, number, leg)
+    exchange.answer(A, number, leg)
+
+
+def test_a_seat_that_asks_the_short_number_on_another_line(exchange: Exchange) -> None:
+    """Its other line is a call of its own, known to us: what it holds there is not the citizen."""
+    talking(exchange)
+    exchange.apply(ev.ChannelBegan(at(5), B, B, INTERFACES["101"], "101", "1551"))
+    exchange.hold(B, "101", B)
+    assert exchange.seat("101") == ("talking", A, "")
+    exchange.hold(A, "101", "17.11")
+    assert exchange.seat("101") == ("hold", A, "")
+    exchange.unhold(B, "101", B)
+    assert exchange.seat("101") == ("hold", A, "")
+
+
+def test_a_transfer_to_nobody_of_ours_is_told_once(exchange: Exchange) -> None:
+    talking(exchange)
+    given_away = ev.Transferred(at(30), A, A, INTERFACES["101"], "0441234567", False)
+    exchange.apply(given_away)
+    exchange.apply(given_away)
+    assert exchange.of(t.Transferred) == [t.Transferred(at(30), A, "101", "0441234567")]
+
+
+def test_a_hold_ends_when_another_seat_takes_the_call(exchange: Exchange) -> None:
+    talking(exchange)
+    exchange.later(10).hold(A, "101", "17.11")
+    exchange.later(5).bridge("17.12", A, INTERFACES["102"])
+    assert exchange.of(t.Held, t.Answered)[1:] == [t.Held(at(15), A, "101", 5.0), t.Answered(at(15), A, "102", 0.0)]
+    exchange.later(20).end(A)
+    assert exchange.of(t.Ended) == [t.Ended(at(35), A, EndCause.COMPLETED, 0.0, 30.0, 5.0)]
+
+
 # ── how a call ends ──
 def test_abandoned(exchange: Exchange) -> None:
     exchange.arrive(A)
@@ -481,11 +518,20 @@ def test_no_sequence_of_events_upsets_it(sequence: list[object]) -> None:
         sound(one)
 
 
+class Stammering(Exchange):
+    """Everything is told twice."""
+
+    def apply(self, event: ev.Event) -> list[t.Change]:
+        changes = super().apply(event)
+        assert self.tracker.apply(event) == [], "the same once more is nothing new"
+        return changes
+
+
 class World:
     """An exchange whose truth is known: what it does is told in events, and how it stands in lists."""
 
     def __init__(self, chance: random.Random) -> None:
-        self.exchange = Exchange()
+        self.exchange = Stammering()
         self.chance = chance
         self.ids = itertools.count(1)
         self.calls: dict[str, str] = {}  # linkedid → "", its queue, or "talk"
@@ -723,6 +769,45 @@ def test_a_call_that_is_gone_after_a_loss_is_lost(exchange: Exchange) -> None:
     changes = exchange.tracker.adopt_channels(at(40), [])
     assert changes == [t.Ended(at(40), A, EndCause.LOST, 10.0, 30.0, 0.0),
                        t.SeatChanged(at(40), "101", SeatState.WRAPUP, "", "")]  # fmt: skip
+
+
+def live(uid: str, linkedid: str, endpoint: str, bridge: str = "", up: bool = True) -> ev.LiveChannel:
+    return ev.LiveChannel(at(60), uid, linkedid, endpoint, "0671234567", "", bridge, up, 5)
+
+
+def test_after_a_loss_the_ringing_seat_is_told_whose_call_it_is(exchange: Exchange) -> None:
+    exchange.log_in("101", "102")
+    exchange.arrive(A)
+    exchange.join(A)
+    exchange.ring(A, "101", "17.11")  # that it fell silent is lost, and that 102 rings
+    listed = [live(A, A, MOBILE), live("17.12", A, INTERFACES["102"], up=False)]
+    changes = exchange.tracker.adopt_channels(at(60), listed)
+    assert [change for change in changes if isinstance(change, t.Rang)] == [t.Rang(at(60), A, "102", "+380671234567")]
+    exchange.apply(ev.Device(at(60), INTERFACES["101"], "NOT_INUSE"))
+    assert exchange.seat("101") == ("free", "", "")
+    assert exchange.seat("102") == ("ringing", A, "")
+
+
+def test_after_a_loss_who_rings_for_one_does_not_talk_with_another(exchange: Exchange) -> None:
+    talking(exchange)
+    exchange.arrive(B)
+    exchange.join(B)
+    listed = [live(A, A, MOBILE, "b"), live("17.12", A, INTERFACES["102"], "b"),
+              live(B, B, MOBILE), live("17.21", B, INTERFACES["101"], up=False)]  # fmt: skip
+    exchange.tracker.adopt_channels(at(60), listed)
+    assert exchange.seat("101") == ("ringing", B, "")
+    assert exchange.seat("102") == ("talking", A, "")
+
+
+def test_after_a_loss_the_same_seat_has_a_call_for_the_second_time(exchange: Exchange) -> None:
+    talking(exchange)
+    exchange.apply(ev.Transferred(at(30), A, A, INTERFACES["101"], "1551", False))
+    exchange.done(A, "101", "17.11", "transfer")
+    exchange.later(31).join(A)
+    exchange.tracker.adopt_queues(at(60), [ev.Member(at(60), "city", "101", INTERFACES["101"], False, "", 2)])
+    listed = [live(A, A, MOBILE, "b"), live("17.12", A, INTERFACES["101"], "b")]
+    changes = exchange.tracker.adopt_channels(at(60), listed)
+    assert [change for change in changes if isinstance(change, t.Answered)] == [t.Answered(at(55), A, "101", 0.0)]
 
 
 def test_a_live_callback_found_after_a_loss(exchange: Exchange) -> None:

@@ -44,6 +44,10 @@ async def heard(stream: Stream, wanted: Callable[[Any], bool]) -> list[Any]:
     return items
 
 
+def named(item: Any, event: str) -> bool:
+    return isinstance(item, Raw) and item.headers["Event"] == event
+
+
 async def test_it_comes_up_and_hears_how_things_stand(exchange: Any, connect: Connect) -> None:
     with exchange.logged_in("101"):
         async with connect("line", wanted=ev.READERS) as ami, exchange.caller() as caller:
@@ -66,7 +70,7 @@ async def test_it_comes_up_and_hears_how_things_stand(exchange: Any, connect: Co
             assert channel.application == "Queue"
             assert any(isinstance(one, ev.Device) for one in answers["DeviceStateList"])
             await caller.hang_up()
-            ended = await heard(ami.stream, lambda item: isinstance(item, Raw) and item.headers["Event"] == "Hangup")
+            ended = await heard(ami.stream, lambda item: named(item, "Hangup"))
             names = [item.headers["Event"] for item in ended if isinstance(item, Raw)]
             assert names.index("HangupRequest") < names.index("QueueCallerAbandon") < names.index("Hangup")
 
@@ -75,7 +79,8 @@ async def test_it_comes_up_and_hears_how_things_stand(exchange: Any, connect: Co
     ("Command", {"Command": "core show version"}), ("Originate", {"Channel": "Local/s@menu", "Application": "Hangup"}),
     ("UpdateConfig", {"SrcFilename": "manager.conf", "DstFilename": "manager.conf"}),
     ("GetConfig", {"Filename": "pjsip.conf"}), ("ModuleLoad", {"LoadType": "reload"}),
-    ("DBPut", {"Family": "a", "Key": "b", "Val": "c"}), ("Filter", {"Operation": "Add"}), ("MixMonitor", {"Channel": "x"}),
+    ("DBPut", {"Family": "a", "Key": "b", "Val": "c"}), ("Filter", {"Operation": "Add"}),
+    ("MixMonitor", {"Channel": "x"}),
 ])  # fmt: skip
 async def test_the_line_may_not(connect: Connect, action: str, headers: dict[str, str]) -> None:
     async with connect("line", wanted=ev.READERS) as ami:
@@ -102,11 +107,10 @@ async def test_an_originate_that_fails_is_told_by_its_id(exchange: Any, connect:
         line = await stack.enter_async_context(connect("line", wanted=ev.READERS))
         placing = await stack.enter_async_context(connect("originate", waits_for_boot=False))
         answer = await placing.ask("Originate", {
-            "Channel": "PJSIP/nobody", "Context": "callback-auto", "Exten": "s", "Priority": 1, "ChannelId": "cb-test-1",
-            "Async": "true"}, action_id="cb-test-1")  # fmt: skip
+            "Channel": "PJSIP/nobody", "Context": "callback-auto", "Exten": "s", "Priority": 1,
+            "ChannelId": "cb-test-1", "Async": "true"}, action_id="cb-test-1")  # fmt: skip
         assert answer["Message"] == "Originate successfully queued"
-        told = await heard(line.stream, lambda item: isinstance(item, Raw)
-                           and item.headers["Event"] == "OriginateResponse")  # fmt: skip
+        told = await heard(line.stream, lambda item: named(item, "OriginateResponse"))
         event = ev.read(told[-1].at, told[-1].headers)
         assert isinstance(event, ev.Originated)
         assert (event.action_id, event.success) == ("cb-test-1", False)
@@ -120,7 +124,7 @@ async def test_asterisk_keeps_the_noise_to_itself(exchange: Any, connect: Connec
             await caller.media.hear(exchange.prompt("menu"))
             await caller.hang_up()
             await exchange.idle()
-        items = await heard(ami.stream, lambda item: isinstance(item, Raw) and item.headers["Event"] == "Hangup")
+        items = await heard(ami.stream, lambda item: named(item, "Hangup"))
     names = {item.headers["Event"] for item in items if isinstance(item, Raw)}
     assert {"Newchannel", "Hangup"} <= names
     assert not names & set(NOISE)
