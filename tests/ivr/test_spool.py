@@ -351,8 +351,8 @@ def unix_socket(path: Path) -> None:
 
 
 def huge(path: Path) -> None:
-    with path.open("wb") as file:
-        file.truncate(10 * 1024**3)
+    call_ = {"kind": "arrived", "at": NOON.timestamp(), "linkedid": "1764000000.2"}
+    path.write_text(json.dumps(call_) + " " * spool.LARGEST)
 
 
 NAME = f"{NOON.timestamp():.6f}-{LINKEDID}-arrived.json"
