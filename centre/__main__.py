@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from centre import settings as configuration
+from centre.provision import ProvisionError
 from centre.settings import ROOT, Settings
 from centre.texts import of_error, sentence, terminal_language
 from crm.errors import CentreError
@@ -228,6 +229,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return do(args)
     except CentreError as error:
         say(of_error(error, terminal_language()))
+        return 1
+    except ProvisionError as error:
+        say(str(error))
         return 1
 
 
