@@ -165,6 +165,17 @@ def talking(exchange: Exchange, number: str = "101", leg: str = "17.11") -> None
     exchange.answer(A, number, leg)
 
 
+def test_a_seat_left_alone_on_the_line_has_no_call(exchange: Exchange) -> None:
+    """The citizen's channel ended before the seat's."""
+    talking(exchange)
+    exchange.later(10).end(A)
+    assert exchange.seat("101")[1] == ""
+    exchange.end("17.11", INTERFACES["101"], A)
+    exchange.apply(ev.Device(at(10), INTERFACES["101"], "NOT_INUSE"))
+    assert exchange.seat("101") == ("wrapup", "", "")
+    assert [change.talk_s for change in exchange.of(t.Ended)] == [10.0]
+
+
 def test_a_seat_that_asks_the_short_number_on_another_line(exchange: Exchange) -> None:
     """Its other line is a call of its own, known to us: what it holds there is not the citizen."""
     talking(exchange)
