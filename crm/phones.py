@@ -11,6 +11,7 @@ _LONGEST = 40  # of what is worth reading: fifteen digits and their decoration
 _DECORATION = re.compile(r"[ \t\u00a0().-]")
 _DIGITS = re.compile(r"\+?[0-9]{5,18}")
 _KYIV = "44"
+_UKRAINIAN = re.compile(r"\+380[1-9][0-9]{8}")  # what nearly every caller's is: that needs no library
 
 
 def parse_phone(raw: str | bytes | None) -> str:
@@ -32,6 +33,10 @@ def parse_phone(raw: str | bytes | None) -> str:
         digits = "+" + digits
     elif len(digits) == 7 and digits[0] != "0":
         digits = f"+380{_KYIV}{digits}"
+    elif len(digits) == 10 and digits[0] == "0":
+        digits = "+38" + digits
+    if _UKRAINIAN.fullmatch(digits):
+        return digits
     try:
         number = phonenumbers.parse(digits, "UA")
     except phonenumbers.NumberParseException:

@@ -7,13 +7,15 @@ that reads and then writes loses to "database is locked"); or PostgreSQL by URL.
 from __future__ import annotations
 
 import logging
-import queue
+import math
 import threading
 import time
 import uuid
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -132,6 +134,12 @@ class _Work(Generic[T]):
         self.error: Exception | None = None
 
     def run(self, conn: Connection) -> None:
+        """In the hope that it does not raise: what it raises spoils the whole transaction."""
+        self.error = None
+        self.result = self.fn(conn)
+
+    def run_apart(self, conn: Connection) -> None:
+        """In a savepoint: what it raises is its own affair."""
         self.result, self.error = None, None
         savepoint = conn.begin_nested()
         try:
@@ -153,82 +161,86 @@ class _Work(Generic[T]):
 class Writer:
     """One thread that writes for a whole process, many functions a transaction.
 
-    A future is resolved only after the durable commit. Each function runs in a savepoint: when one
-    raises, only its own future fails. When the database is locked or the connection is lost, the
-    batch is tried again, never applied twice: so a function may run more than once, and must have
-    no effect but through its connection.
+    A future is resolved only after the durable commit. When a function raises, only its own future
+    fails: the batch is rolled back and run again, each function in a savepoint. When the database is
+    locked or the connection is lost, the batch is tried again, never applied twice. So a function may
+    run more than once, and must have no effect but through its connection.
     """
 
     def __init__(self, db: Database, patience_s: float = PATIENCE_S) -> None:
         self._db = db
         self._patience_s = patience_s
-        self._queue: queue.Queue[_Work[Any] | None] = queue.Queue(BACKLOG)
+        self._works: deque[_Work[Any]] = deque()
+        self._due = math.inf  # when the first of them must be written, by the monotonic clock
+        self._changed = threading.Condition()  # guards both, and ``_closed``
+        self._closed = False
         self._id = uuid.uuid4().hex
         self._batch = 0
-        self._closing = threading.Lock()
-        self._closed = False
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._thread.start()
 
-    def submit(self, fn: Callable[[Connection], T]) -> Future[T]:
+    def submit(self, fn: Callable[[Connection], T], within_s: float = 0.0) -> Future[T]:
         """From asyncio: ``await asyncio.wrap_future(writer.submit(fn))``.
 
+        ``within_s``: how long it may wait for company, when nobody waits for it. Many functions in one
+        transaction cost a fraction of as many transactions; the order is kept whatever they allow.
         CentreError "store.overloaded" at once when nothing has been written for very long.
         """
-        work = _Work(fn)
-        with self._closing:
+        work, due = _Work(fn), time.monotonic() + within_s
+        with self._changed:
             if self._closed:
                 raise CentreError("store.closed")
-            try:
-                self._queue.put_nowait(work)
-            except queue.Full:
-                raise CentreError("store.overloaded") from None
+            if len(self._works) >= BACKLOG:
+                raise CentreError("store.overloaded")
+            self._works.append(work)
+            if due < self._due:
+                self._due = due
+                self._changed.notify()
         return work.future
 
     def close(self) -> None:
         """Writes what was submitted, then ends the thread."""
-        with self._closing:
-            if not self._closed:
-                self._closed = True
-                self._queue.put(None)
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
         self._thread.join()
 
     def _run(self) -> None:
-        last = False
-        while not last:
-            first = self._queue.get()
-            works = [] if first is None else [first]
-            last = first is None
-            while not last and len(works) < BATCH:
-                try:
-                    more = self._queue.get_nowait()
-                except queue.Empty:
-                    break
-                if more is None:
-                    last = True
-                else:
-                    works.append(more)
-            works = [work for work in works if work.future.set_running_or_notify_cancel()]
+        while taken := self._take():
+            works = [work for work in taken if work.future.set_running_or_notify_cancel()]
             if works:
                 self._write(works)
         if self._batch and not self._db.is_sqlite:
             self._forget()
 
+    def _take(self) -> list[_Work[Any]]:
+        """The next batch when it is due; empty when there is nothing more to come."""
+        with self._changed:
+            while not self._closed and (left := self._due - time.monotonic()) > 0:
+                self._changed.wait(min(left, threading.TIMEOUT_MAX))
+            batch = [self._works.popleft() for _ in range(min(BATCH, len(self._works)))]
+            if not self._works:  # else they have waited long enough
+                self._due = math.inf
+            return batch
+
     def _write(self, works: list[_Work[Any]]) -> None:
         """One durable transaction, tried until it is known to be done or patience ends."""
         self._batch += 1
         started = time.monotonic()
-        pause = 0.0
+        pause, run = 0.0, _Work.run
         while True:
             try:
                 with self._db.write() as conn:
                     if self._open_batch(conn):
                         for work in works:
-                            work.run(conn)
+                            run(work, conn)
                     elif not pause:
                         raise RuntimeError("a batch cannot be committed before it was tried")
                 break
             except Exception as error:
+                if run is _Work.run and not _worth_another_try(error):
+                    run = _Work.run_apart
+                    continue
                 if not _worth_another_try(error) or time.monotonic() - started > self._patience_s:
                     _log.error("a batch of %d was not written: %s", len(works), error)
                     for work in works:
@@ -274,10 +286,15 @@ def insert_row(conn: Connection, table: Table, values: Mapping[str, Any]) -> int
 
 def insert_or_ignore(conn: Connection, table: Table, values: Mapping[str, Any]) -> bool:
     """Whether the row was new: one that exists already, by any unique key, is left alone."""
-    dialect: Any = sqlite if conn.dialect.name == "sqlite" else postgresql
+    return conn.execute(_insert_or_ignore(conn.dialect.name, table), values).first() is not None
+
+
+@cache
+def _insert_or_ignore(dialect_name: str, table: Table) -> Any:
+    """Made once: it takes as long as running it."""
+    dialect: Any = sqlite if dialect_name == "sqlite" else postgresql
     # Asked by RETURNING: after an INSERT the drivers do not agree on the row count.
-    made = dialect.insert(table).values(**values).on_conflict_do_nothing().returning(*table.primary_key)
-    return conn.execute(made).first() is not None
+    return dialect.insert(table).on_conflict_do_nothing().returning(*table.primary_key)
 
 
 def migrate(url: str) -> None:

@@ -82,8 +82,8 @@ class Steps:
         """linkedid, origin, caller → CALL_LANG, CALL_STAGE, CALL_PENDING."""
         linkedid, origin, caller = _exactly(args, 3)
         now, e164 = self._now(), parse_phone(caller)
-        language, pending = await self._read(
-            lambda conn: (citizens.language_of(conn, e164) or "uk", confirmations.pending_for(conn, e164)))  # fmt: skip
+        known, pending = await self._read(lambda conn: _known(conn, e164))
+        language = known or "uk"
         settings = self._settings
         is_open = clock.is_open(now, settings.opens, settings.closes, settings.closed_days)
 
@@ -275,6 +275,12 @@ def _number(digits: str) -> int:
     if not re.fullmatch(r"[0-9]{1,9}", digits):
         raise BadInput("ivr.appeal_number")
     return int(digits)
+
+
+def _known(conn: Connection, e164: str) -> tuple[str, Pending | None]:
+    """The caller's language, "" for a stranger, and what he is to be asked: of a stranger there is nothing."""
+    language = citizens.language_of(conn, e164)
+    return language, confirmations.pending_for(conn, e164) if language else None
 
 
 def _arrived(conn: Connection, linkedid: str, now: dt.datetime, origin: str, e164: str, language: str) -> None:
