@@ -107,6 +107,28 @@ def test_a_cancelled_write_is_not_made(db: Database, writer: Writer) -> None:
     assert names(db) == ["wanted"]
 
 
+def test_a_patient_write_is_made_with_the_next_and_before_it(db: Database, writer: Writer) -> None:
+    patient = writer.submit(lambda conn: add(conn, "patient"), within_s=60)
+    urgent = writer.submit(lambda conn: add(conn, "urgent"))
+    assert (patient.result(10), urgent.result(10)) == ("patient", "urgent")
+    assert names(db) == ["patient", "urgent"]
+
+
+def test_a_patient_write_is_made_when_its_time_has_come(db: Database, writer: Writer) -> None:
+    later = writer.submit(lambda conn: add(conn, "later"), within_s=60)
+    soon = writer.submit(lambda conn: add(conn, "soon"), within_s=0.05)
+    assert (later.result(10), soon.result(10)) == ("later", "soon")
+    assert names(db) == ["later", "soon"]
+
+
+def test_closing_does_not_wait_for_the_patient(db: Database) -> None:
+    writer = Writer(db)
+    patient = writer.submit(lambda conn: add(conn, "patient"), within_s=60)
+    writer.close()
+    assert patient.done()
+    assert names(db) == ["patient"]
+
+
 def test_closing_writes_what_was_submitted_and_takes_no_more(db: Database) -> None:
     writer = Writer(db)
     futures = [writer.submit(lambda conn, i=i: add(conn, f"d{i}")) for i in range(300)]
