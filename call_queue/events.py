@@ -43,6 +43,13 @@ class ChannelBegan(ChannelEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class CallerKnown(ChannelEvent):
+    """The dialplan has read the caller's number, filtered: a channel begins without it."""
+
+    caller: str
+
+
+@dataclass(frozen=True, slots=True)
 class ChannelAnswered(ChannelEvent):
     """Its state became Up."""
 
@@ -288,6 +295,11 @@ def _began(at: dt.datetime, h: Headers) -> Event | None:
     return ChannelBegan(at, *who, text(h.get("CallerIDNum")), text(h.get("Exten"))) if who else None
 
 
+def _caller(at: dt.datetime, h: Headers) -> Event | None:
+    who = _channel(h)
+    return CallerKnown(at, *who, text(h.get("CallerIDNum"))) if who else None
+
+
 def _state(at: dt.datetime, h: Headers) -> Event | None:
     if h.get("ChannelState") != "6":
         return None
@@ -430,6 +442,7 @@ def _live(at: dt.datetime, h: Headers) -> Event | None:
 # Asterisk's name → how it is read. These, and no others, are taken off the wire.
 READERS: dict[str, Callable[[dt.datetime, Headers], Event | None]] = {
     "Newchannel": _began,
+    "NewCallerid": _caller,
     "Newstate": _state,
     "HangupRequest": _plain(HangupAsked),
     "SoftHangupRequest": _plain(HangupAsked),

@@ -317,6 +317,12 @@ class Tracker:
                 self._tell(seat, at, tell)
         return call
 
+    def _caller_known(self, event: ev.CallerKnown, tell: Tell) -> None:
+        call, caller = self.calls.get(event.uniqueid), parse_phone(event.caller)
+        if call and caller and not call.caller and call.direction is Direction.IN:
+            call.caller = caller
+            tell(Arrived(event.at, call.linkedid, caller, call.origin, call.direction))
+
     def _found(self, at: dt.datetime, uniqueid: str, caller: str, tell: Tell) -> Call:
         """A call that was in a queue before anything was heard of it."""
         return self._arrive(at, uniqueid, caller, UNKNOWN_ORIGIN, Direction.IN, tell)
@@ -739,6 +745,7 @@ Tell = Callable[[Change], None]
 # Event → what it does to the state.
 _HANDLERS: dict[type[ev.Event], Callable[[Tracker, Any, Tell], None]] = {
     ev.ChannelBegan: Tracker._began,
+    ev.CallerKnown: Tracker._caller_known,
     ev.ChannelAnswered: Tracker._picked_up,
     ev.HangupAsked: Tracker._hangup_asked,
     ev.ChannelEnded: Tracker._ended,

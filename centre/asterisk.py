@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import stat
 import subprocess
 import sys
@@ -15,6 +13,8 @@ from centre import provision
 from centre.settings import Secrets, Settings
 from dialplans import Places, render, write
 
+PAUSE_S = 10  # between two times that a caller hears that he is waiting
+A_LAW_SILENCE = b"\xd5"
 FOLDERS = ("etc", "lib", "lib/keys", "data", "agi", "spool", "run", "log")
 
 
@@ -54,8 +54,8 @@ class Asterisk:
 
     def rx(self, command: str, timeout: float = 15) -> str:
         """What Asterisk's console answers. RuntimeError, with Asterisk's words, when it is not running."""
-        done = subprocess.run(self._tool.argv("-C", self._home / "etc" / "asterisk.conf", "-rx", command),
-                              env=self.env(), capture_output=True, text=True, errors="replace", timeout=timeout)  # fmt: skip
+        argv = self._tool.argv("-C", self._home / "etc" / "asterisk.conf", "-rx", command)
+        done = subprocess.run(argv, env=self.env(), capture_output=True, text=True, errors="replace", timeout=timeout)
         if done.returncode:
             raise RuntimeError((done.stdout + done.stderr).strip() or f"asterisk -rx ended with {done.returncode}")
         return done.stdout.rstrip("\n")
@@ -69,11 +69,15 @@ class Asterisk:
                 return
             except (RuntimeError, subprocess.TimeoutExpired):
                 if time.monotonic() > end:
-                    raise TimeoutError(f"Asterisk did not start in {timeout:g} s: see {self._home}/log/messages") from None
+                    log = self._home / "log" / "messages"
+                    raise TimeoutError(f"Asterisk did not start in {timeout:g} s: see {log}") from None
                 time.sleep(0.05)  # its control socket is not there yet: nothing to wait on
 
     def reload(self) -> list[str]:
-        """Renders anew and reloads what changed, dropping no call: the names of the changed files."""
+        """Renders anew and reloads what changed, dropping no call: the names of the changed files.
+
+        Where SIP listens (addresses, ports, TLS) is taken at the next start only: PJSIP keeps its transports.
+        """
         changed = self._render()
         if changed:
             self.rx("core reload")
@@ -89,7 +93,7 @@ class Asterisk:
 
 
 def _link(at: Path, to: Path) -> None:
-    if at.is_symlink() and Path(os.readlink(at)) == to:
+    if at.is_symlink() and at.readlink() == to:
         return
     if at.is_symlink():
         at.unlink()
@@ -97,10 +101,17 @@ def _link(at: Path, to: Path) -> None:
 
 
 def _music(settings: Settings, folder: Path) -> None:
-    """Music on hold: the city's own, dropped into ``var/voice/moh``, else the quiet word that one is waiting."""
+    """Music on hold: the city's own, dropped into ``var/voice/moh``, else now and then the word that one is waiting."""
     own = settings.var / "voice" / "moh"
-    sounds = sorted(own.iterdir()) if own.is_dir() else sorted((settings.prompts / "uk").glob("thanks-waiting.*"))
-    for sound in sounds:
-        target = folder / sound.name
-        if not target.exists() or target.stat().st_mtime < sound.stat().st_mtime:
-            shutil.copyfile(sound, target)
+    if own.is_dir():
+        sounds = {sound.name: sound.read_bytes() for sound in own.iterdir()}
+    else:
+        word = settings.prompts / "uk" / "thanks-waiting.alaw"
+        sounds = {"waiting.alaw": word.read_bytes() + A_LAW_SILENCE * PAUSE_S * 8000} if word.exists() else {}
+    for old in folder.iterdir():
+        if old.name not in sounds:
+            old.unlink()
+    for name, sound in sounds.items():
+        path = folder / name
+        if not path.exists() or path.read_bytes() != sound:
+            path.write_bytes(sound)

@@ -110,6 +110,9 @@ def arrived(conn: Connection, linkedid: str, *, at: dt.datetime, origin: str, ca
     language = language or citizens.language_of(conn, caller) or "uk"
     new = insert_or_ignore(conn, call, {"linkedid": linkedid, "direction": direction.value, "origin": origin,
                                         "caller": caller, "language": language, "arrived_at": at, "source": source})
+    if not new and caller:  # Asterisk tells of a call before it has read the number
+        conn.execute(update(call).where(call.c.linkedid == linkedid, call.c.caller == "")
+                     .values(caller=caller, language=language))
     if not new and origin != UNKNOWN_ORIGIN:
         untold = (call.c.linkedid == linkedid) & (call.c.origin == UNKNOWN_ORIGIN)
         conn.execute(update(call).where(untold).values(origin=origin, caller=caller, language=language,

@@ -62,15 +62,17 @@ def plain(value: object) -> str:
     return text
 
 
+_environment = Environment(loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, finalize=plain,
+                           trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
+                           autoescape=False)  # noqa: S701  `finalize` is the escape here  # fmt: skip
+
+
 def render(settings: Settings, secrets: Secrets, places: Places) -> dict[str, str]:
     """Every file by its name, ``pjsip.conf`` and so on.
 
     Raises:
         UnsafeValue: a setting or a secret holds what Asterisk would misread.
     """
-    environment = Environment(loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, finalize=plain,
-                              trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
-                              autoescape=False)  # noqa: S701  `finalize` is the escape here  # fmt: skip
     trunks = (("landline", settings.landline_from, settings.landline_host),
               ("mobile", settings.mobile_from, settings.mobile_host))  # fmt: skip
     trunk_networks = {*settings.landline_from, *settings.mobile_from}
@@ -82,7 +84,7 @@ def render(settings: Settings, secrets: Secrets, places: Places) -> dict[str, st
         "outside": [pattern for prefix in settings.callback_prefixes for pattern in _numbers(prefix)],
         "loaded": MODULES,
     }  # fmt: skip
-    return {path.stem: environment.get_template(path.name).render(values) for path in sorted(TEMPLATES.glob("*.j2"))}
+    return {path.stem: _environment.get_template(path.name).render(values) for path in sorted(TEMPLATES.glob("*.j2"))}
 
 
 def write(files: dict[str, str], folder: Path) -> list[str]:

@@ -362,6 +362,14 @@ def test_no_wrap_up_where_there_is_none() -> None:
     assert exchange.seat("101")[0] == "free"
 
 
+def test_the_number_comes_after_the_call(exchange: Exchange) -> None:
+    """The dialplan reads it; AMI has told of the channel before."""
+    exchange.arrive(A, caller="anonymous")
+    exchange.apply(ev.CallerKnown(at(0), A, A, MOBILE, "0671234567"))
+    exchange.apply(ev.CallerKnown(at(1), A, A, MOBILE, "0509999999"))
+    assert exchange.tracker.calls[A].caller == "+380671234567"
+
+
 # ── callbacks and trunks ──
 def test_a_live_callback(exchange: Exchange) -> None:
     """Its own channel is the seat's; the citizen is dialled by it."""

@@ -48,6 +48,14 @@ def test_a_known_callers_language_is_remembered(city: City) -> None:
     assert calls.arrived(city.conn, "17.2", at=at(0), origin="landline", caller="").language == "uk"
 
 
+def test_the_number_may_be_told_later(city: City) -> None:
+    """Asterisk tells of a call before it has read who calls."""
+    calls.arrived(city.conn, "17.1", at=at(0), origin="mobile")
+    calls.arrived(city.conn, "17.1", at=at(1), origin="mobile", caller=PHONE)
+    calls.arrived(city.conn, "17.1", at=at(2), origin="mobile", caller="+380509999999")
+    assert get(city).caller == PHONE
+
+
 def test_what_is_told_twice_is_stored_once(city: City) -> None:
     assert calls.arrived(city.conn, "17.1", at=at(0), origin="mobile", caller=PHONE).new
     assert not calls.arrived(city.conn, "17.1", at=at(9), origin="landline", caller="", source="spool").new

@@ -13,7 +13,7 @@ import os
 import re
 import socket
 import subprocess
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from itertools import count
 from pathlib import Path
@@ -69,7 +69,55 @@ class Ami:
 
     async def read(self) -> None:
         block = (await self._reader.readuntil(b"\r\n\r\n")).decode("utf-8", "replace")
-        self.events.append(block.removesuffix("\r\n\r\n").split("\r\n"))
+        self.events.append(block.strip("\r\n").split("\r\n"))
+
+
+class Wire(asyncio.DatagramProtocol):
+    """SIP as bytes, for what no proper telephone sends."""
+
+    def __init__(self, server: tuple[str, int], host: str) -> None:
+        self._server, self.host = server, host
+        self._received: asyncio.Queue[bytes] = asyncio.Queue()
+        self.transport: asyncio.DatagramTransport
+
+    @property
+    def port(self) -> int:
+        port: int = self.transport.get_extra_info("sockname")[1]
+        return port
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+
+    def datagram_received(self, data: bytes, address: object) -> None:
+        self._received.put_nowait(data)
+
+    def request(self, method: str, user: str = "1551", *, sender: bytes = b"<sip:0441234567@127.0.0.1>",
+                to: bytes = b"", call: str = "", cseq: int = 1, headers: Sequence[bytes] = (),
+                body: bytes = b"") -> bytes:  # fmt: skip
+        """A whole request. ``call``: its Call-ID, by default a new one. ``to``: the whole To, else who is dialled."""
+        uri = f"sip:{user}@{self._server[0]}:{self._server[1]}".encode()
+        lines = [
+            method.encode() + b" " + uri + b" SIP/2.0",
+            f"Via: SIP/2.0/UDP {self.host}:{self.port};branch=z9hG4bK{next(_calls)}".encode(),
+            b"From: " + sender + b";tag=us", b"To: " + (to or b"<" + uri + b">"),
+            f"Call-ID: {call or f'wire-{next(_calls)}'}".encode(), f"CSeq: {cseq} {method}".encode(),
+            f"Contact: <sip:phone@{self.host}:{self.port}>".encode(), b"Max-Forwards: 70", *headers,
+            *([b"Content-Type: application/sdp"] if body else []), f"Content-Length: {len(body)}".encode(),
+        ]  # fmt: skip
+        return b"\r\n".join(lines) + b"\r\n\r\n" + body
+
+    def send(self, request: bytes) -> None:
+        self.transport.sendto(request, self._server)
+
+    async def ask(self, request: bytes) -> bytes:
+        """The final answer to a request."""
+        while not self._received.empty():
+            self._received.get_nowait()
+        async with asyncio.timeout(LIMIT):
+            self.send(request)
+            while not re.match(rb"SIP/2.0 [2-6]", answer := await self._received.get()):
+                pass
+        return answer
 
 
 class Exchange:
@@ -152,7 +200,7 @@ class Exchange:
     async def until(self, true: Callable[[], bool]) -> None:
         """Waits until Asterisk says so: for what it tells nobody by itself."""
         async with asyncio.timeout(LIMIT):
-            while not await asyncio.to_thread(true):
+            while not await asyncio.to_thread(true):  # noqa: ASYNC110  Asterisk tells of it by no event
                 await asyncio.sleep(0.05)
 
     @asynccontextmanager
@@ -165,6 +213,15 @@ class Exchange:
             yield ami
         finally:
             writer.close()
+
+    @asynccontextmanager
+    async def wire(self, host: str = "127.0.0.1") -> AsyncIterator[Wire]:
+        loop = asyncio.get_running_loop()
+        transport, wire = await loop.create_datagram_endpoint(lambda: Wire(self.sip, host), local_addr=(host, 0))
+        try:
+            yield wire
+        finally:
+            transport.close()
 
     def channels(self) -> int:
         counted = re.search(r"(\d+) active channel", self.asterisk.rx("core show channels count"))

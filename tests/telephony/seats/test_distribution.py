@@ -21,13 +21,14 @@ async def test_the_next_seat_rings_when_the_first_does_not_answer(exchange: Any)
 
 
 async def test_one_seat_never_gets_two_calls(exchange: Any) -> None:
-    """Three wait when the seat logs in, and it takes two seconds to pick up: it rings for one of them at a time."""
+    """Three wait when the seat logs in, and it takes a second to pick up: it rings for one of them at a time."""
     async with exchange.caller("0441110001") as one, exchange.caller("0441110002") as two, \
-            exchange.caller("0441110003") as three, exchange.seat("101", ring_ms=2000) as seat:  # fmt: skip
+            exchange.caller("0441110003") as three, exchange.seat("101", ring_ms=1000) as seat:  # fmt: skip
         await asyncio.gather(*(exchange.to_queue(caller) for caller in (one, two, three)))
         await exchange.queued(3)
         seat.media.speak(exchange.voice("seat"))
-        waiting = {asyncio.create_task(caller.media.hear(exchange.says("seat"))): caller for caller in (one, two, three)}
+        waiting = {asyncio.create_task(caller.media.hear(exchange.says("seat"))): caller
+                   for caller in (one, two, three)}  # fmt: skip
         with exchange.logged_in("101"):
             for served in (1, 2, 3):
                 done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)

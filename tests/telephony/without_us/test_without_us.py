@@ -49,6 +49,7 @@ async def test_a_caller_hears_the_greeting_and_reaches_a_seat(exchange: Any, fau
                 await caller.media.hear(exchange.prompt("greeting"), timeout=3)
                 caller.media.speak(exchange.prompt("ask-number").read_bytes())
                 await caller.media.hear(exchange.prompt("menu"), timeout=10)
+                await caller.media.press("0")
                 await caller.media.hear(exchange.prompt("confirm-live-greeting"), timeout=30)
                 await seat.media.hear(exchange.prompt("ask-number"), timeout=10)
                 await caller.hang_up()
