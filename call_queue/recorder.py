@@ -21,6 +21,9 @@ from crm.store import Writer
 
 Store = Callable[[Connection], object]
 
+SOON_S = 0.25
+UNHURRIED = (t.Arrived, t.Entered, t.Left)  # that no page shows from the records: written together with what comes next
+
 _log = logging.getLogger(__name__)
 
 
@@ -43,7 +46,7 @@ class Recorder:
         if store is None:
             return None
         try:
-            kept = self._writer.submit(store)
+            kept = self._writer.submit(store, SOON_S if isinstance(change, UNHURRIED) else 0.0)
         except CentreError as error:
             self._not_kept(change, error)
             return None
