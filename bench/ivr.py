@@ -134,21 +134,21 @@ class Bench:
         for sink in self._sink:
             sink.close()
 
-    def cost_ms(self, kind: str, variant: str, calls: int) -> float:
-        """Milliseconds of CPU a call."""
+    def cost_ms(self, kind: str, variant: str, calls: int) -> tuple[float, float]:
+        """Milliseconds of CPU a call: Asterisk's, the server's."""
         with ExitStack() as stack:
             pid, port = stack.enter_context(self._line()) if variant == "line" else self._servers.get(variant, (0, 0))
             write({"extensions.conf": self._rewritten(kind, port)}, self._settings.asterisk / "etc")
             self._asterisk.rx("dialplan reload")
             time.sleep(0.2)
             pids = [self._pid, *([pid] if pid else [])]
-            before = sum(map(cpu_s, pids))
+            before = [cpu_s(one) for one in pids]
             self._call(kind, calls)
             time.sleep(SETTLE_S)
-            spent = sum(map(cpu_s, pids)) - before
+            spent = [(cpu_s(one) - was) / calls * 1000 for one, was in zip(pids, before, strict=True)]
         if left := list(self._settings.spool.glob("*.json")):
             raise RuntimeError(f"{variant}: the dialplan went on alone in {len(left)} calls: {left[0].read_text()}")
-        return spent / calls * 1000
+        return spent[0], sum(spent[1:])
 
     def _rewritten(self, kind: str, port: int) -> str:
         text = self._dialplan
@@ -229,15 +229,22 @@ def _prompts(settings: Settings) -> None:
 
 
 def measure(rounds: int, calls: dict[str, int]) -> dict[str, object]:
-    cost: dict[tuple[str, str], list[float]] = defaultdict(list)
+    cost: dict[tuple[str, str], list[float]] = defaultdict(list)  # both together
+    servers: dict[tuple[str, str], list[float]] = defaultdict(list)
     with bench() as at:
         for turn in range(rounds):
             for kind, variants in VARIANTS.items():
                 for variant in variants if turn % 2 == 0 else reversed(variants):
-                    cost[kind, variant].append(at.cost_ms(kind, variant, calls[kind]))
+                    asterisk, server = at.cost_ms(kind, variant, calls[kind])
+                    cost[kind, variant].append(asterisk + server)
+                    servers[kind, variant].append(server)
 
     def ratio(kind: str, above: str, below: str) -> float:
         return round(median_ratio(cost[kind, above], cost[kind, below]), 3)
+
+    def medians(of: dict[tuple[str, str], list[float]]) -> dict[str, dict[str, float]]:
+        return {kind: {variant: round(statistics.median(of[kind, variant]), 2) for variant in variants}
+                for kind, variants in VARIANTS.items()}  # fmt: skip
 
     return {
         "ratio_no_agi": ratio("greeted", "none", "ivr"),
@@ -246,8 +253,8 @@ def measure(rounds: int, calls: dict[str, int]) -> dict[str, object]:
         "ratio_no_agi_line": ratio("greeted", "none", "line"),
         "ratio_bare_line": ratio("short", "bare", "line"),
         "ratio_no_agi_of_bare": ratio("short", "none", "bare"),
-        "cpu_ms_a_call": {kind: {variant: round(statistics.median(cost[kind, variant]), 2) for variant in variants}
-                          for kind, variants in VARIANTS.items()},
+        "cpu_ms_a_call": medians(cost),
+        "of_it_the_server": medians(servers),
         "rounds": {f"{kind} {variant}": [round(ms, 2) for ms in each] for (kind, variant), each in cost.items()},
         "calls_a_round": calls,
     }  # fmt: skip

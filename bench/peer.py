@@ -15,7 +15,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -25,16 +25,20 @@ WRITE_TIMEOUT_MS = 100  # Asterisk's default: a session that cannot be written t
 EVENTS = Path(__file__).with_name("one_call.ami").read_text().removesuffix("\n\n").split("\n\n")
 OFFSETS = [float(event.split("Timestamp: +", 1)[1].split("\n", 1)[0]) for event in EVENTS]
 QUEUE = "city"
+NAMES = [event[len("Event: ") : event.index("\n")] for event in EVENTS]
+CALLED = NAMES.index("AgentCalled")
+# The dialplan's two questions of each call: the greeting has begun; recording is about to.
+STEP_BEFORE = {NAMES.index("DeviceStateChange"): ("arrival",), NAMES.index("MixMonitorStart"): ("enqueue", "uk", "queue")}
 _CALL = "\n\n".join(EVENTS)
 
 
 class Due(NamedTuple):
-    """One event of a call. ``at``: seconds since the beginning."""
+    """One event of a call, the ``number``-th of ``EVENTS``. ``at``: seconds since the beginning."""
 
     at: float
     linkedid: str
     caller: str
-    name: str
+    number: int
     data: bytes
 
 
@@ -48,6 +52,7 @@ class Played:
     ended_at: float = 0.0  # by the monotonic clock, which all processes share
     disconnects: int = 0
     unheard: int = 0  # events while nobody was connected
+    steps_refused: int = 0  # FastAGI's, or answered wrongly
     late_s: float = 0.0  # by how much the worst event missed its time: this process's own fault, or a blocked socket
     called: dict[str, float] = field(default_factory=dict)
 
@@ -63,8 +68,8 @@ class Plan:
 
 
 # ── the calls ──
-def one_call(number: int, seat: str, interface: str) -> Iterator[tuple[str, str, str, bytes]]:
-    """A call's events: linkedid, caller, name, bytes."""
+def one_call(number: int, seat: str, interface: str) -> Iterator[tuple[str, str, int, bytes]]:
+    """A call's events: linkedid, caller, which one, bytes."""
     began = 1_795_559_184 + number // 1000
     uid, caller, unique = f"{began}.{number * 2}", f"+38044{number % 10_000_000:07d}", f"{number:032x}"
     text = _CALL
@@ -74,9 +79,9 @@ def one_call(number: int, seat: str, interface: str) -> Iterator[tuple[str, str,
         "bridge": f"{unique[:8]}-{unique[8:12]}-{unique[12:16]}-{unique[16:20]}-{unique[20:]}",
     }.items():  # fmt: skip
         text = text.replace(f"@{name}@", value)
-    for event, offset in zip(text.split("\n\n"), OFFSETS, strict=True):
+    for at, (event, offset) in enumerate(zip(text.split("\n\n"), OFFSETS, strict=True)):
         event = event.replace(f": +{offset:.6f}", f": {began + offset:.6f}", 1)
-        yield uid, caller, event[7 : event.index("\n")], event.replace("\n", "\r\n").encode() + b"\r\n\r\n"
+        yield uid, caller, at, event.replace("\n", "\r\n").encode() + b"\r\n\r\n"
 
 
 def evenly(plan: Plan, seats: Mapping[str, str]) -> Iterator[Due]:
@@ -130,6 +135,7 @@ class Peer:
         """Everything that is due, when it is due; to nobody while the reader is cut off."""
         self._compared.wait(30)
         played, dues = Played(), (evenly if plan.lanes else as_captured)(plan, self._seats)
+        steps: list[Future[None]] = []
         began = time.monotonic()
         with ThreadPoolExecutor(32) as dialplan:
             for due in dues:
@@ -138,14 +144,15 @@ class Peer:
                     time.sleep(wait)
                 else:
                     played.late_s = max(played.late_s, -wait)
-                if self._agi_port:
-                    self._step_before(due, dialplan)
-                if due.name == "AgentCalled":
+                if self._agi_port and due.number in STEP_BEFORE:
+                    steps.append(dialplan.submit(ask_agi, self._agi_port, due))
+                if due.number == CALLED:
                     played.called[due.linkedid] = time.monotonic()
                 self._tell(due.data, played)
-                played.calls += due.name == "Newchannel" and b"trunk-" in due.data[:200]
-        played.ended_at = time.monotonic()
+                played.calls += due.number == 0
+            played.ended_at = time.monotonic()
         played.seconds = played.ended_at - began
+        played.steps_refused = sum(step.exception() is not None for step in steps)
         return played
 
     def _tell(self, data: bytes, played: Played) -> None:
@@ -157,13 +164,6 @@ class Peer:
                 played.disconnects += 1
                 self._line.close()
                 self._line = None
-
-    def _step_before(self, due: Due, dialplan: ThreadPoolExecutor) -> None:
-        """The dialplan's two questions of each call, asked as Asterisk asks them."""
-        if due.name == "DeviceStateChange" and b"State: INUSE" in due.data and b"trunk" in due.data:
-            dialplan.submit(ask_agi, self._agi_port or 0, "arrival", due.linkedid, "landline", due.caller)
-        elif due.name == "MixMonitorStart":
-            dialplan.submit(ask_agi, self._agi_port or 0, "enqueue", due.linkedid, "landline", due.caller, "uk", "queue")
 
     def _accept(self) -> None:
         while True:
@@ -237,10 +237,12 @@ def _written(connection: socket.socket, data: bytes) -> bool:
     return True
 
 
-def ask_agi(port: int, step: str, *arguments: str) -> None:
-    """One FastAGI question, as the dialplan's `step` asks it."""
+def ask_agi(port: int, due: Due) -> None:
+    """One FastAGI question, as the dialplan's `step` asks it. RuntimeError if it is not answered rightly."""
+    step, *more = STEP_BEFORE[due.number]
+    given = [due.linkedid, "landline", due.caller, *more]
     lines = ["agi_network: yes", f"agi_network_script: {step}", f"agi_request: agi://127.0.0.1:{port}/{step}",
-             *(f"agi_arg_{at}: {value}" for at, value in enumerate(arguments, 1))]  # fmt: skip
+             *(f"agi_arg_{at}: {value}" for at, value in enumerate(given, 1))]  # fmt: skip
     with socket.create_connection(("127.0.0.1", port), 10) as asterisk:
         asterisk.sendall("".join(f"{line}\n" for line in lines).encode() + b"\n")
         answer = asterisk.recv(4096)
