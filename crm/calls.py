@@ -94,6 +94,8 @@ class Call:
 _FIELDS = tuple(Call.__dataclass_fields__)
 _CALL = select(*(call.c[name] for name in _FIELDS))
 _BY_LINKEDID = _CALL.where(call.c.linkedid == bindparam("linkedid"))
+_STORED = select(call.c.id, call.c.language, call.c.origin, call.c.caller).where(
+    call.c.linkedid == bindparam("linkedid"))
 _UPDATE = update(call).where(call.c.linkedid == bindparam("of"))
 
 
@@ -110,15 +112,23 @@ def arrived(conn: Connection, linkedid: str, *, at: dt.datetime, origin: str, ca
     language = language or citizens.language_of(conn, caller) or "uk"
     new = insert_or_ignore(conn, call, {"linkedid": linkedid, "direction": direction.value, "origin": origin,
                                         "caller": caller, "language": language, "arrived_at": at, "source": source})
-    if not new and caller:  # Asterisk tells of a call before it has read the number
-        conn.execute(update(call).where(call.c.linkedid == linkedid, call.c.caller == "")
-                     .values(caller=caller, language=language))
-    if not new and origin != UNKNOWN_ORIGIN:
-        untold = (call.c.linkedid == linkedid) & (call.c.origin == UNKNOWN_ORIGIN)
-        conn.execute(update(call).where(untold).values(origin=origin, caller=caller, language=language,
-                                                       direction=direction.value, arrived_at=at))
-    known = conn.execute(select(call.c.id, call.c.language).where(call.c.linkedid == linkedid)).one()
-    return Arrived(known.id, linkedid, new, known.language)
+    stored = conn.execute(_STORED, {"linkedid": linkedid}).one()
+    if new:
+        return Arrived(stored.id, linkedid, True, stored.language)
+    mended: dict[str, Any] = {}
+    if caller and not stored.caller:  # Asterisk tells of a call before it has read the number
+        mended = {"caller": caller, "language": language}
+    if origin != UNKNOWN_ORIGIN and stored.origin == UNKNOWN_ORIGIN:
+        mended = {"origin": origin, "caller": caller or stored.caller, "language": language,
+                  "direction": direction.value, "arrived_at": at}  # fmt: skip
+    if mended:
+        _set(conn, linkedid, **mended)
+    return Arrived(stored.id, linkedid, False, mended.get("language", stored.language))
+
+
+def _set(conn: Connection, linkedid: str, **values: Any) -> bool:
+    """Whether there is such a call. One statement, whose columns are ``values``: it is not made anew each time."""
+    return conn.execute(_UPDATE, {"of": linkedid, **values}).rowcount == 1
 
 
 def get(conn: Connection, linkedid: str) -> Call | None:
@@ -144,9 +154,10 @@ def _known(conn: Connection, linkedid: str, at: dt.datetime) -> Call:
 
 def choose(conn: Connection, linkedid: str, at: dt.datetime, choice: str, language: str = "") -> None:
     """What was chosen in the menu: queue, status, confirm, closed. ``language``: "" leaves it."""
-    _known(conn, linkedid, at)
     values = {"choice": texts.line(choice, 10), **({"language": language} if language else {})}
-    conn.execute(_UPDATE.values(values), {"of": linkedid})
+    if not _set(conn, linkedid, **values):
+        _known(conn, linkedid, at)
+        _set(conn, linkedid, **values)
 
 
 def queued(conn: Connection, linkedid: str, at: dt.datetime, queue: str, position: int | None = None,
@@ -154,11 +165,11 @@ def queued(conn: Connection, linkedid: str, at: dt.datetime, queue: str, positio
     """Entered the queue; told again, the first time and place stay."""
     known = _known(conn, linkedid, at)
     if known.queued_at is None:
-        conn.execute(_UPDATE.values(queued_at=at, queue=queue, position=position, told_wait_s=told_wait_s,
-                                    choice=known.choice or "queue"), {"of": linkedid})
+        _set(conn, linkedid, queued_at=at, queue=queue, position=position, told_wait_s=told_wait_s,
+             choice=known.choice or "queue")
         add_event(conn, linkedid, at, "queued", data={"queue": queue, "position": position})
     elif known.position is None and position is not None:
-        conn.execute(_UPDATE.values(position=position), {"of": linkedid})
+        _set(conn, linkedid, position=position)
 
 
 def rang(conn: Connection, linkedid: str, seat: str, at: dt.datetime) -> None:
@@ -171,9 +182,9 @@ def answered(conn: Connection, linkedid: str, seat: str, at: dt.datetime, staff_
     """A seat took it. The first answer ends the wait, the last one's seat and person are kept."""
     known = _known(conn, linkedid, at)
     waited = (at - known.queued_at).total_seconds() if known.queued_at else None
-    conn.execute(_UPDATE.values(
-        answered_at=known.answered_at or at, seat=seat, staff_id=staff_id if staff_id is not None else known.staff_id,
-        wait_s=known.wait_s if known.wait_s is not None else waited and max(0.0, waited)), {"of": linkedid})
+    _set(conn, linkedid, answered_at=known.answered_at or at, seat=seat,
+         staff_id=staff_id if staff_id is not None else known.staff_id,
+         wait_s=known.wait_s if known.wait_s is not None else waited and max(0.0, waited))
     add_event(conn, linkedid, at, "answered", seat, {} if staff_id is None else {"staff_id": staff_id})
 
 
@@ -195,14 +206,10 @@ def ended(conn: Connection, linkedid: str, at: dt.datetime, cause: EndCause, wai
     """Ended, once: told again (by the spool, by queue_log), it fills in only what was missing, and
     says better what was only known as lost."""
     known = _known(conn, linkedid, at)
-    values: dict[str, Any] = {
-        "ended_at": known.ended_at or at,
-        "end_cause": cause.value if known.end_cause in ("", EndCause.LOST) else known.end_cause,
-        "wait_s": known.wait_s if known.wait_s is not None else wait_s,
-        "talk_s": known.talk_s if known.talk_s is not None else talk_s,
-        "hold_s": known.hold_s or hold_s or 0.0,
-    }
-    conn.execute(_UPDATE.values(values), {"of": linkedid})
+    _set(conn, linkedid, ended_at=known.ended_at or at,
+         end_cause=cause.value if known.end_cause in ("", EndCause.LOST) else known.end_cause,
+         wait_s=known.wait_s if known.wait_s is not None else wait_s,
+         talk_s=known.talk_s if known.talk_s is not None else talk_s, hold_s=known.hold_s or hold_s or 0.0)
     if known.ended_at is None:
         add_event(conn, linkedid, at, "ended", known.seat or "", {"cause": cause.value})
 
@@ -216,7 +223,7 @@ def add_event(conn: Connection, linkedid: str, at: dt.datetime, kind: str, seat:
 
 def set_citizen(conn: Connection, linkedid: str, citizen_id: int) -> None:
     """Somebody said who called. NotFound for an unknown call."""
-    if conn.execute(_UPDATE.values(citizen_id=citizen_id), {"of": linkedid}).rowcount != 1:
+    if not _set(conn, linkedid, citizen_id=citizen_id):
         raise NotFound("call.unknown")
 
 
@@ -230,7 +237,7 @@ def settle(conn: Connection, linkedid: str, outcome: Outcome, staff_id: int | No
         raise NotFound("call.unknown")
     if known.answered_at is None:
         raise BadInput("call.not_answered")
-    conn.execute(_UPDATE.values(outcome=outcome.value, outcome_by=staff_id, outcome_at=now), {"of": linkedid})
+    _set(conn, linkedid, outcome=outcome.value, outcome_by=staff_id, outcome_at=now)
     add_event(conn, linkedid, now, "settled", data={"outcome": outcome.value, "staff_id": staff_id})
 
 
