@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from call_queue import tracker as t
 from crm import calls
@@ -20,9 +20,10 @@ from crm.schema import call_event, seat_event
 from crm.store import Writer
 
 Store = Callable[[Connection], object]
+_SAME = select(call_event.c.id).where(*(call_event.c[name] == bindparam(name)
+                                        for name in ("linkedid", "at", "kind", "seat")))  # fmt: skip
 
-SOON_S = 0.25
-UNHURRIED = (t.Arrived, t.Entered, t.Left)  # that no page shows from the records: written together with what comes next
+SOON_S = 0.25  # for what no page waits for: written together with what comes next
 
 _log = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ class Recorder:
         if store is None:
             return None
         try:
-            kept = self._writer.submit(store, SOON_S if isinstance(change, UNHURRIED) else 0.0)
+            kept = self._writer.submit(store, SOON_S if _unhurried(change) else 0.0)
         except CentreError as error:
             self._not_kept(change, error)
             return None
@@ -57,6 +58,11 @@ class Recorder:
         if error is not None:
             self.failed += 1
             _log.error("not kept: %s of %s: %s", type(change).__name__, getattr(change, "linkedid", ""), error)
+
+
+def _unhurried(change: t.Change) -> bool:
+    """Whether the pages, told of it, read nothing of it from the records at once."""
+    return isinstance(change, (t.Arrived, t.Entered, t.Left)) or (isinstance(change, t.Ended) and change.talk_s is None)
 
 
 def told(change: t.Change) -> dict[str, Any] | None:
@@ -108,9 +114,8 @@ def stored(change: t.Change, staff_id: int | None) -> Store | None:
 
 def _once(change: t.CallChange, kind: str, seat: str, store: Store) -> Store:
     """``store``, unless that line is in the call's history already."""
-    same = select(call_event.c.id).where(call_event.c.linkedid == change.linkedid, call_event.c.at == change.at,
-                                         call_event.c.kind == kind, call_event.c.seat == seat)  # fmt: skip
-    return lambda conn: store(conn) if conn.execute(same).first() is None else None
+    line = {"linkedid": change.linkedid, "at": change.at, "kind": kind, "seat": seat}
+    return lambda conn: store(conn) if conn.execute(_SAME, line).first() is None else None
 
 
 def _answered(conn: Connection, change: t.Answered, staff_id: int | None) -> None:

@@ -97,6 +97,7 @@ _BY_LINKEDID = _CALL.where(call.c.linkedid == bindparam("linkedid"))
 _STORED = select(call.c.id, call.c.language, call.c.origin, call.c.caller).where(
     call.c.linkedid == bindparam("linkedid"))
 _UPDATE = update(call).where(call.c.linkedid == bindparam("of"))
+_EVENT = insert(call_event)
 
 
 def arrived(conn: Connection, linkedid: str, *, at: dt.datetime, origin: str, caller: str = "", language: str = "",
@@ -217,8 +218,8 @@ def ended(conn: Connection, linkedid: str, at: dt.datetime, cause: EndCause, wai
 def add_event(conn: Connection, linkedid: str, at: dt.datetime, kind: str, seat: str = "",
               data: Mapping[str, Any] | None = None) -> None:
     """Anything else worth a line in the call's history."""
-    conn.execute(insert(call_event), {"linkedid": texts.linkedid(linkedid), "at": at, "kind": kind, "seat": seat,
-                                      "data": dict(data or {})})
+    conn.execute(_EVENT, {"linkedid": texts.linkedid(linkedid), "at": at, "kind": kind, "seat": seat,
+                          "data": dict(data or {})})  # fmt: skip
 
 
 def set_citizen(conn: Connection, linkedid: str, citizen_id: int) -> None:
