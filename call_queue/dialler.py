@@ -24,14 +24,12 @@ from crm.confirmation_rules import Mode, Next, Reached, Rules, forbidden
 from crm.confirmations import Attempt
 from crm.errors import BadInput, CentreError
 from crm.store import Database, Writer
+from dialplans import reached
 
 PASS_S = 5.0  # at least so often it is looked what has come due
 LISTED = 100
 
 T = TypeVar("T")
-
-# How an Originate ended without an answer, by AMI's reason; whatever else there is: the network said no.
-_REASONS = {1: Reached.NO_ANSWER, 3: Reached.NO_ANSWER, 5: Reached.BUSY}
 
 _log = logging.getLogger(__name__)
 
@@ -163,20 +161,26 @@ class Dialler:
         return None
 
     def originated(self, event: ev.Originated) -> None:
-        """Asterisk tells how an Originate went."""
-        if not event.action_id.startswith(t.CALLBACK):
-            return
-        attempt_id = event.action_id
-        if not event.success:
-            self._submit(lambda conn: self._failed(conn, attempt_id, _REASONS.get(event.reason or 0, Reached.FAILED)))
+        """An Originate failed: a live call's rings the seat, an automatic one's the citizen, and how that ended
+        has been told just before by ``dialled``."""
+        if not event.success and event.action_id.startswith(t.CALLBACK):
+            self._failed(event.action_id, Mode.LIVE, Reached.NOT_PLACED)
+            self._failed(event.action_id, Mode.AUTO, Reached.FAILED)
 
-    def _failed(self, conn: Connection, attempt_id: str, reached: Reached) -> None:
-        """A live call's Originate rings the seat: what failed there was no try."""
-        known = {attempt.id: attempt for attempt in confirmations.open_attempts(conn)}
-        if attempt_id in known:
-            live = known[attempt_id].mode is Mode.LIVE
-            confirmations.finish(conn, attempt_id, Reached.NOT_PLACED if live else reached, self._now(),
-                                 rules=self._rules)  # fmt: skip
+    def dialled(self, event: ev.Dialled) -> None:
+        """A citizen's telephone was called. How a live call ended the dialplan spools as well, for it knows best."""
+        ended_as = reached(event.status)
+        if ended_as and event.linkedid.startswith(t.CALLBACK) and event.endpoint in self._tracker.trunks:
+            self._failed(event.linkedid, Mode.AUTO, ended_as)
+
+    def _failed(self, attempt_id: str, mode: Mode, ended_as: Reached) -> None:
+        now = self._now()
+
+        def write(conn: Connection) -> None:
+            if any(one.id == attempt_id and one.mode is mode for one in confirmations.open_attempts(conn)):
+                confirmations.finish(conn, attempt_id, ended_as, now, rules=self._rules)
+
+        self._submit(write)
 
     def picked_up(self, linkedid: str) -> None:
         """The citizen answered."""
@@ -187,9 +191,9 @@ class Dialler:
         """A callback's call is over. What was not answered is told by Originate's own event, or spooled."""
         self._submit(partial(_left, linkedid, self._now(), self._rules))
 
-    async def _finish(self, attempt_id: str, reached: Reached) -> None:
+    async def _finish(self, attempt_id: str, ended_as: Reached) -> None:
         now = self._now()
-        await self._write(lambda conn: confirmations.finish(conn, attempt_id, reached, now, rules=self._rules))
+        await self._write(lambda conn: confirmations.finish(conn, attempt_id, ended_as, now, rules=self._rules))
 
     # ── the database ──
     def _submit(self, fn: Callable[[Connection], object]) -> None:

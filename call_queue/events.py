@@ -185,7 +185,7 @@ class Contact(Event):
 # ── calls out, and the dialplan's own words ──
 @dataclass(frozen=True, slots=True)
 class Originated(Event):
-    """How an Originate went. ``reason``: 0 failed, 1 or 3 no answer, 4 answered, 5 busy, 8 congested."""
+    """How an Originate went. ``reason`` says little: 0 for a busy telephone too; ``Dialled`` knows."""
 
     action_id: str
     uniqueid: str
@@ -395,9 +395,10 @@ def _device(at: dt.datetime, h: Headers) -> Event | None:
 
 
 def _contact(at: dt.datetime, h: Headers) -> Event | None:
-    """ContactStatus says EndpointName and ContactStatus; PeerStatus Peer ("PJSIP/x") and PeerStatus."""
-    endpoint = text(h.get("EndpointName")) or text(h.get("Peer")).partition("/")[2]
-    status = text(h.get("ContactStatus") or h.get("PeerStatus")).lower()
+    """PeerStatus, of the endpoint as a whole. ContactStatus tells of one address: of the one that a telephone had
+    before it was switched on again it says "Removed" last."""
+    endpoint = text(h.get("Peer")).partition("/")[2]
+    status = text(h.get("PeerStatus")).lower()
     if not endpoint or not status:
         return None
     reachable = {"reachable": True, "registered": True,
@@ -464,7 +465,6 @@ READERS: dict[str, Callable[[dt.datetime, Headers], Event | None]] = {
     "QueueMemberPause": _member,
     "QueueMemberRemoved": _removed,
     "DeviceStateChange": _device,
-    "ContactStatus": _contact,
     "PeerStatus": _contact,
     "OriginateResponse": _originated,
     "DialEnd": _dialled,

@@ -584,15 +584,9 @@ class Tracker:
             self._trunk(event.device, state, event.at, tell)
 
     def _contact(self, event: ev.Contact, tell: Tell) -> None:
-        """A trunk answers or does not; a seat's telephone signed in or out, of which no device state tells."""
-        endpoint = f"PJSIP/{event.endpoint}"
-        seat = self._seat(endpoint)
-        if event.reachable is None:
-            return
-        if seat and event.reachable is (seat.offline or seat.device == "UNKNOWN"):
-            seat.device = "NOT_INUSE" if event.reachable else "UNAVAILABLE"
-            self._tell(seat, event.at, tell)
-        self._trunk(endpoint, TrunkState.OK if event.reachable else TrunkState.DOWN, event.at, tell)
+        if event.reachable is not None:
+            state = TrunkState.OK if event.reachable else TrunkState.DOWN
+            self._trunk(f"PJSIP/{event.endpoint}", state, event.at, tell)
 
     def _trunk(self, endpoint: str, state: TrunkState, at: dt.datetime, tell: Tell) -> None:
         trunk = self.trunks.get(endpoint)

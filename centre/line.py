@@ -42,7 +42,7 @@ from recordings import Keeper, announced
 LOCAL = "127.0.0.1"  # AMI and FastAGI never leave this machine
 TOLD_S = 0.1  # changes that come closer together are told to the web as one snapshot
 SPOOL_S = 1.0
-QUEUE_LOG_S = 30.0
+QUEUE_LOG_S = 5.0
 PLANNED_S = 60.0
 LATELY_H = 3  # of the calls by which the first waits after a start are judged
 
@@ -145,6 +145,8 @@ class Line:
         match event:
             case ev.Originated():
                 self._dialler.originated(event)
+            case ev.Dialled():
+                self._dialler.dialled(event)
             case ev.Said(at=at, name="Recording", fields=said):
                 linkedid, path = said.get("Linkedid", ""), said.get("File", "")
                 _tell_of_failure(self._writer.submit(lambda conn: announced(conn, linkedid, path, at)))

@@ -32,6 +32,7 @@ from crm.confirmation_rules import Mode, Reached, Rules
 from crm.errors import BadInput, CentreError
 from crm.phones import parse_phone
 from crm.store import Writer
+from dialplans import reached
 from ivr.steps import ANSWERS, CITY
 
 SOURCE = "spool"  # in the ledger, and of a call's record
@@ -253,20 +254,12 @@ def _language(spooled: Spooled) -> str:
     return spooled.language if spooled.language in ("uk", "en") else ""
 
 
-# DIALSTATUS → how the attempt ended. Not here: ANSWER, whose outcome is a form's, and CANCEL (the seat gave
-# up while it rang) with whatever else there is: unknown.
-_REACHED = {
-    "BUSY": Reached.BUSY, "NOANSWER": Reached.NO_ANSWER, "CONGESTION": Reached.FAILED,
-    "CHANUNAVAIL": Reached.FAILED, "REFUSED": Reached.FAILED,
-}  # fmt: skip
-
-
 def _attempt_dialled(conn: Connection, spooled: Spooled, rules: Rules) -> None:
-    if spooled.outcome == "ANSWER":
+    ended_as = reached(spooled.outcome)
+    if ended_as is None:
         confirmations.attempt_answered(conn, spooled.attempt, spooled.at, spooled.linkedid)
     else:
-        reached = _REACHED.get(spooled.outcome, Reached.UNKNOWN)
-        confirmations.finish(conn, spooled.attempt, reached, spooled.at, rules=rules, linkedid=spooled.linkedid)
+        confirmations.finish(conn, spooled.attempt, ended_as, spooled.at, rules=rules, linkedid=spooled.linkedid)
 
 
 def _answered(conn: Connection, spooled: Spooled) -> None:
@@ -291,8 +284,8 @@ def _ended(conn: Connection, spooled: Spooled, rules: Rules) -> None:
     calls.ended(conn, spooled.linkedid, spooled.at, _cause(spooled))
     for attempt in confirmations.open_attempts(conn) if spooled.attempt else ():
         if attempt.id == spooled.attempt and attempt.mode is Mode.AUTO:  # a live one's end is a form's
-            reached = Reached.PERSON if spooled.stage == "queue" else Reached.NO_KEY
-            confirmations.finish(conn, attempt.id, reached, spooled.at, rules=rules, linkedid=spooled.linkedid)
+            ended_as = Reached.PERSON if spooled.stage == "queue" else Reached.NO_KEY
+            confirmations.finish(conn, attempt.id, ended_as, spooled.at, rules=rules, linkedid=spooled.linkedid)
 
 
 def _cause(spooled: Spooled) -> EndCause:

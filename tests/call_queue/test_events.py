@@ -117,14 +117,8 @@ def seat(prefix: str = "") -> str:
      "Paused: 0", ev.MemberRemoved(NOON, "city", "101", "PJSIP/seat101-k3")),
     ("Event: DeviceStateChange\nPrivilege: call,all\nDevice: PJSIP/seat101-k3\nState: NOT_INUSE",
      ev.Device(NOON, "PJSIP/seat101-k3", "NOT_INUSE")),
-    ("Event: ContactStatus\nPrivilege: system,all\nURI: sip:127.0.0.2:5062\nContactStatus: Unreachable\n"
-     "AOR: trunk-mobile\n"
-     "EndpointName: trunk-mobile", ev.Contact(NOON, "trunk-mobile", False)),
-    ("Event: ContactStatus\nPrivilege: system,all\nURI: sip:127.0.0.2:5062\nContactStatus: Reachable\n"
-     "AOR: trunk-mobile\n"
-     "EndpointName: trunk-mobile\nRoundtripUsec: 311", ev.Contact(NOON, "trunk-mobile", True)),
-    ("Event: ContactStatus\nPrivilege: system,all\nURI: sip:a\nContactStatus: NonQualified\nAOR: a\nEndpointName: a",
-     ev.Contact(NOON, "a", None)),
+    ("Event: PeerStatus\nPrivilege: system,all\nChannelType: PJSIP\nPeer: PJSIP/trunk-mobile\n"
+     "PeerStatus: Unreachable", ev.Contact(NOON, "trunk-mobile", False)),
     ("Event: PeerStatus\nPrivilege: system,all\nChannelType: PJSIP\nPeer: PJSIP/seat101-k3\nPeerStatus: Reachable",
      ev.Contact(NOON, "seat101-k3", True)),
     ("Event: OriginateResponse\nPrivilege: call,all\nActionID: cb-26000123-1\nResponse: Failure\n"
@@ -203,7 +197,7 @@ def test_a_channels_endpoint(channel: str, endpoint: str) -> None:
 
 HEADERS = [
     "Uniqueid", "Linkedid", "Channel", "Queue", "MemberName", "Interface", "Location", "Name", "Position", "Wait",
-    "CallerIDNum", "Exten", "Status", "Paused", "PausedReason", "Device", "State", "EndpointName", "ContactStatus",
+    "CallerIDNum", "Exten", "Status", "Paused", "PausedReason", "Device", "State", "Peer", "PeerStatus",
     "ActionID", "Reason", "DialStatus", "DestUniqueid", "DestLinkedid", "DestChannel", "Duration", "BridgeId", "Peer",
     "UserEvent", "Cause", "TransfereeUniqueid", "TransfererUniqueid", "OrigTransfererUniqueid", "Extension",
     "TransfereeChannel", "TransfererChannel", "TransferTargetUniqueid", "TransferTargetChannel",
