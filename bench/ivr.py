@@ -16,7 +16,7 @@ greeted     ten seconds of greeting, arrival, menu, key 0, enqueue, "connecting"
             queue (no seat is there) until the caller hangs up
 short       no greeting: answered, arrival, hung up
 
-Variants take turns within a round, in the opposite order every other round, and each ratio is the median of the rounds':
+Variants take turns within a round, in the opposite order every other round; a ratio is the median of the rounds':
 
 ratio_no_agi       none / ivr, greeted calls (aim 0.90)
 ratio_bare         bare / ivr, short calls (aim 0.90)
@@ -37,9 +37,10 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
-from bench.measure import centre_of_its_own, cpu_s, environment, listens, median_ratio, report, running, until
+from bench.measure import centre_of_its_own, cpu_s, environment, listens, median_ratio, report, running
 from bench.servers import FIXED
 from centre import provision
 from centre.asterisk import Asterisk
@@ -208,15 +209,17 @@ def bench() -> Iterator[Bench]:
         asterisk.wait_booted()
         servers = {}
         for variant in ("ivr", "panoramisk", "bare"):
-            port = free_port(kind=socket.SOCK_STREAM)
-            log = settings.var / f"{variant}.log"
-            server = running([sys.executable, "-m", "bench.servers", variant], log,
-                             lambda log=log: "ready" in log.read_text(),
+            port, log = free_port(kind=socket.SOCK_STREAM), settings.var / f"{variant}.log"
+            server = running([sys.executable, "-m", "bench.servers", variant], log, partial(_said_ready, log),
                              {**environment(settings), "CENTRE_AGI_PORT": str(port)})  # fmt: skip
             servers[variant] = (stack.enter_context(server), port)
         made = Bench(settings, asterisk, pid, servers)
         stack.callback(made.close)
         yield made
+
+
+def _said_ready(log: Path) -> bool:
+    return "ready" in log.read_text()
 
 
 def _prompts(settings: Settings) -> None:

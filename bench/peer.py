@@ -1,8 +1,8 @@
 """An Asterisk that only speaks AMI, at any rate: real calls' events, byte for byte, and its patience with slow readers.
 
 ``one_call.ami`` is what Asterisk 22.10.1 told our AMI user of one real call (rendered configuration, its event filters
-in force): a citizen from the landline trunk is queued, rings at a seat, talks, and hangs up; 39 events, of which about
-half are none of ours. What differs from call to call stands there as ``@name@``, times as seconds since the first event.
+in force): a citizen from the landline trunk is queued, rings at a seat, talks, and hangs up. Of these events about a
+third are none of ours. What differs from call to call stands there as ``@name@``, times as seconds since the first.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ QUEUE = "city"
 NAMES = [event[len("Event: ") : event.index("\n")] for event in EVENTS]
 CALLED = NAMES.index("AgentCalled")
 # The dialplan's two questions of each call: the greeting has begun; recording is about to.
-STEP_BEFORE = {NAMES.index("DeviceStateChange"): ("arrival",), NAMES.index("MixMonitorStart"): ("enqueue", "uk", "queue")}
+STEP_BEFORE = {NAMES.index("DeviceStateChange"): ("arrival",),
+               NAMES.index("MixMonitorStart"): ("enqueue", "uk", "queue")}  # fmt: skip
 _CALL = "\n\n".join(EVENTS)
 
 

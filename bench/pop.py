@@ -4,10 +4,10 @@ Measured from the moment at which ``AgentCalled`` is written to the line's socke
 process reads from the records what the page reads: the call, its caller, and that it rang at this seat. The line is the
 real process (`./1551 line`), with everything that it does; the database is SQLite that syncs every commit.
 
-Asterisk's part is played by ``bench/peer.py``: it writes the events of a real call at the very distances at which a real
+Asterisk's part is played by ``bench/peer.py``: it writes the events of a real call at the very distances at which
 Asterisk wrote them, 20 calls a second, and asks FastAGI's arrival and enqueue of each call where the dialplan asks
-them. So the moment of writing is known exactly, which a real Asterisk does not tell (its own time stamp is taken before
-the event is queued for each listener), and the two cores of a small machine measure the line and not SIPp.
+them. So the moment of writing is known exactly, which a real Asterisk does not tell (its own time stamp is taken
+before the event is queued for each listener), and the two cores of a small machine measure the line and not SIPp.
 
 p50_ms, p99_ms          AgentCalled written → readable on another connection, in another process (aim: p99 50)
 told_p50_ms, told_p99_ms   AgentCalled written → the event "ringing" heard on the line's socket, as the web hears it

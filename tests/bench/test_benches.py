@@ -1,0 +1,70 @@
+"""Each benchmark runs, ends by itself, and gives the figures that are promised; how good they are is not asked here."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from bench import peer
+from bench.measure import median_ratio, percentile
+from centre.settings import ROOT
+
+LIMIT = 150  # seconds, on a machine that has much else to do
+
+
+def bench(name: str, *arguments: str) -> dict[str, Any]:
+    done = subprocess.run([sys.executable, "-m", "centre", "bench", name, "--json", *arguments], cwd=ROOT, text=True,
+                          capture_output=True, env=os.environ, timeout=LIMIT, check=False)  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    figures: dict[str, Any] = json.loads(done.stdout)
+    return figures
+
+
+def test_ivr() -> None:
+    figures = bench("ivr", "--rounds", "1", "--greeted", "3", "--short", "15")
+    ratios = {name: figures[name] for name in ("ratio_no_agi", "ratio_bare", "ratio_panoramisk")}
+    assert all(0.1 < ratio < 10 for ratio in ratios.values()), figures
+    cost, servers = figures["cpu_ms_a_call"], figures["of_it_the_server"]
+    assert set(cost["greeted"]) >= {"none", "ivr"}
+    assert set(cost["short"]) >= {"none", "ivr", "panoramisk", "bare"}
+    assert cost["greeted"]["none"] > cost["short"]["none"], "ten seconds of greeting were heard"
+    assert servers["short"]["none"] == 0
+    assert all(0 < servers["short"][each] < cost["short"][each] for each in ("ivr", "panoramisk", "bare"))
+
+
+def test_ami() -> None:
+    figures = bench("ami", "--seconds", "3", "--rate", "2000")
+    assert 1000 < figures["sustained_events_s"] < 3000
+    assert figures["disconnects"] == figures["gaps"] == figures["not_kept"] == 0
+    assert figures["calls"] == figures["calls_applied"] == figures["calls_on_record"] > 100
+    assert figures["events"] == figures["calls"] * len(peer.EVENTS)
+    assert 0 < figures["applied_p50_ms"] <= figures["applied_p99_ms"]
+
+
+def test_pop() -> None:
+    figures = bench("pop", "--seconds", "2")
+    assert figures["calls"] == 40
+    assert figures["missed"] == figures["disconnects"] == figures["steps_refused"] == 0
+    assert 0 < figures["told_p50_ms"] <= figures["p50_ms"] <= figures["p99_ms"] <= figures["max_ms"]
+
+
+def test_a_reader_that_does_not_read_is_cut_as_asterisk_cuts_it() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        assert peer._written(ours, b"Event: Hangup\r\n\r\n")
+        assert not peer._written(ours, b"x" * (64 << 20))
+
+
+@pytest.mark.parametrize(("part", "found"), [(0.5, 2), (0.75, 3), (0.99, 4), (1, 4), (0.01, 1)])
+def test_percentile(part: float, found: float) -> None:
+    assert percentile([3, 1, 4, 2], part) == found
+
+
+def test_ratios_are_taken_round_by_round() -> None:
+    assert median_ratio([1, 20, 3], [2, 10, 6]) == 0.5
