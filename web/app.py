@@ -86,7 +86,8 @@ def create_app(settings: Settings, db: Database, line: Line, *, secret: str,
             return {person.id: person.name for person in people.staff(conn)}
 
     parts = Parts(settings=settings, rules=settings.callback_rules, db=db, hub=Hub(line, renderer, names),
-                  renderer=renderer, tickets=Tickets(), secret=secret, slow=anyio.CapacityLimiter(2), clock=clock)  # fmt: skip
+                  renderer=renderer, tickets=Tickets(), secret=secret, slow=anyio.CapacityLimiter(2),
+                  clock=clock)  # fmt: skip
     measured = health.Measured(parts)
 
     @contextlib.asynccontextmanager

@@ -21,7 +21,8 @@ from tests.web.conftest import CALLER, LINKEDID, PASSWORD, Site, at_seat, snapsh
 
 # Chromium of its own accord looks for updates, for how fast the network is, for what might be worth opening.
 QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-domain-reliability",
-         "--disable-sync", "--no-first-run", "--no-pings", "--disable-features=OptimizationHints,MediaRouter")  # fmt: skip
+         "--disable-sync", "--no-first-run", "--no-pings",
+         "--disable-features=OptimizationHints,MediaRouter")  # fmt: skip
 WIDE, TELEPHONE = 1280, 390
 CARD = f"/calls/{LINKEDID}"
 TEXT = "Батареї ледь теплі.\nУ кімнаті 14 °C, дитина хворіє."

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import func, select
 
-from crm import appeals, calls, citizens, schema
+from crm import addresses, appeals, calls, citizens, schema
 from crm.calls import Outcome
 from crm.life import Action
 from crm.people import Role
@@ -38,7 +38,8 @@ async def test_an_appeal_is_written_and_its_number_and_code_are_shown(site: Site
         assert appeal is not None
         assert code is not None
         assert code[1] == appeal.code
-        assert (appeal.building_id, appeal.flat) == (site.city.buildings["Бандери 10"], "41"), "by the street's old name"
+        by_old_name = site.city.buildings["Бандери 10"]
+        assert (appeal.building_id, appeal.flat) == (by_old_name, "41")
         assert appeal.department == "Київтеплоенерго"
         assert appeal.citizen_id is not None
         citizen = citizens.get(conn, appeal.citizen_id)
@@ -57,7 +58,8 @@ async def test_one_call_brings_several_appeals_of_one_citizen(site: Site) -> Non
     await write(desk)
     page = await desk.open(CARD)
     form = page.form(f"{CARD}/appeals", {}).fields
-    assert (form["name"], form["flat"], form["text"].strip()) == ("Олена Шевчук", "41", ""), "what is known is there already"
+    known = (form["name"], form["flat"], form["text"].strip())
+    assert known == ("Олена Шевчук", "41", ""), "what is known is there already"
     page = await desk.submit(page, f"{CARD}/appeals", subject="Холодна вода", text="Іржава вода.")
     assert "saved=26000002" in page.url
     assert set(re.findall(r'data-appeal="(\d+)"', page.html)) == {"26000001", "26000002"}
@@ -137,8 +139,10 @@ async def test_the_card_has_the_callers_and_the_neighbours_appeals(site: Site) -
         def appeal(phone: str, building: str, text: str) -> int:
             who = citizens.add(conn, now=now, name=f"Заявник {phone}", phones=[phone],
                                building_id=site.city.buildings[building])  # fmt: skip
-            return appeals.register(conn, now=now, citizen_id=who, building_id=site.city.buildings[building],
-                                    subject_id=site.city.subjects["Опалення"], text=text, channel="web", staff_id=None).id  # fmt: skip
+            made = appeals.register(conn, now=now, citizen_id=who, building_id=site.city.buildings[building],
+                                    subject_id=site.city.subjects["Опалення"], text=text, channel="web",
+                                    staff_id=None)  # fmt: skip
+            return made.id
 
         appeal(CALLER, "Бандери 10", "Моє власне")
         neighbour = appeal("+380441112233", "Бандери 10", "Сусідське")
@@ -209,12 +213,107 @@ async def test_a_call_that_rings_before_it_is_on_record_has_its_card(site: Site)
     assert "+380 44 123 4567" in page.text
 
 
+async def test_an_appeal_written_before_the_call_is_on_record_is_the_calls_all_the_same(site: Site) -> None:
+    """The line told the seat first and writes the call later: who is quicker must make no difference."""
+    desk = await site.person(Role.OPERATOR)
+    await site.line.say(snapshot(seats=[at_seat("ringing")]))
+    await site.line.say({"event": "ringing", "seat": "101", "linkedid": LINKEDID, "caller": CALLER,
+                         "at": datetime.now(UTC).isoformat()})  # fmt: skip
+    page = await desk.open(CARD)
+    await site.line.say(snapshot())  # the line has forgotten it meanwhile: what was typed is taken
+    page = await desk.submit(page, f"{CARD}/appeals", **TYPED)
+    assert "saved=26000001" in page.url
+    assert 'data-code="' in page.html
+    site.calling(staff="operator")
+    site.hang_up()
+    with site.db.read() as conn:
+        call = calls.get(conn, LINKEDID)
+    assert call is not None
+    assert (call.origin, call.caller, call.outcome) == ("mobile", CALLER, Outcome.APPEAL)
+    assert CARD not in (await desk.open("/calls/unsettled")).html
+
+
+async def test_a_mistake_in_the_form_of_a_forgotten_call_costs_nothing(site: Site) -> None:
+    desk = await site.person(Role.OPERATOR)
+    await site.line.say(snapshot(seats=[at_seat("talking")]))
+    page = await desk.open(CARD)
+    await site.line.say({"event": "lost"})
+    await site.line.say(snapshot())
+    page = await desk.submit(page, f"{CARD}/appeals", **TYPED | {"subject": ""})
+    assert (page.status, page.form(f"{CARD}/appeals", {}).fields["text"].strip()) == (422, TYPED["text"])
+
+
+async def test_the_outcome_of_a_call_that_nobody_has_answered_yet_is_refused_on_its_card(site: Site) -> None:
+    desk = await site.person(Role.OPERATOR)
+    with site.db.write() as conn:
+        calls.arrived(conn, LINKEDID, at=datetime.now(UTC), origin="mobile", caller=CALLER)
+    page = await desk.submit(await desk.open(CARD), f"{CARD}/outcome", outcome="silent")
+    assert (page.status, "ніхто не відповів" in page.text, "+380 44 123 4567" in page.text) == (422, True, True)
+
+
+async def test_who_named_himself_behind_a_hidden_number_is_known_for_the_rest_of_the_call(site: Site) -> None:
+    desk = await site.person(Role.OPERATOR)
+    site.appeal(text="Торішнє", phone="+380447654321")
+    site.calling(caller="")
+    assert "Торішнє" not in (await desk.open(CARD)).text
+    await write(desk, phone="044 765 43 21", name="Олена  Шевчук")
+    page = await desk.open(CARD)
+    assert "Торішнє" in page.text
+    assert count(site, schema.citizen) == 1, "two spaces in a name are no other person"
+
+
+async def test_what_stands_under_the_caller_has_one_line_under_the_building(site: Site) -> None:
+    desk = await site.person(Role.OPERATOR)
+    site.appeal(text="Моє власне")
+    site.appeal(text="Сусідське", phone="+380441112233", name="Сусід")
+    site.calling()
+    history = await desk.http.get("/addresses/history", params={"address": "Бандери 10", "linkedid": LINKEDID})
+    for html in ((await desk.open(CARD)).html, history.text):
+        building = html[html.index("Звернення щодо будинку"):]
+        assert "цього абонента" in building
+        assert "Моє власне" not in building
+        assert "Сусідське" in building
+
+
+async def test_the_callers_word_that_cannot_be_taken_is_still_there(site: Site) -> None:
+    desk = await site.person(Role.OPERATOR)
+    number = site.appeal(executed=True)
+    site.calling()
+    page = await desk.submit(await desk.open(CARD), f"{CARD}/answer", number=str(number), result="partly", note="")
+    form = page.form(f"{CARD}/answer", {"number": str(number)})
+    assert (page.status, form.fields["result"]) == (422, "partly")
+    page = await desk.submit(page, f"{CARD}/answer", number=str(number), note="д" * 4001)
+    assert page.status == 422
+    assert page.form(f"{CARD}/answer", {"number": str(number)}).fields["note"] == "д" * 4001
+
+
+async def test_a_suggested_building_is_that_building_whatever_its_street_is_called(site: Site) -> None:
+    """Another district may have a street of the same name: the text alone would not tell which."""
+    desk = await site.person(Role.OPERATOR)
+    with site.db.write() as conn:
+        street = addresses.add_street(conn, "вулиця Івана Хрещатика")
+        addresses.add_building(conn, street, "22", addresses.add_district(conn, "Дарницький район", "Darnytskyi"))
+    site.calling()
+    (found,) = [one for one in (await desk.http.get("/addresses", params={"q": "хрещатик 22"})).json()
+                if one["value"] == "вулиця Хрещатик, 22"]  # fmt: skip
+    assert found["id"] == site.city.buildings["Хрещатик 22"]
+    form = (await desk.open(CARD)).form(f"{CARD}/appeals", {}).fields
+    sent = form | TYPED | {"subject": str(site.city.subjects["Опалення"]), "address": found["value"],
+                           "building": str(found["id"]), "building_for": found["value"]}  # fmt: skip
+    del sent["csrf"]
+    answer = await desk.post(f"{CARD}/appeals", **sent)
+    assert answer.status_code == 303, answer.text
+    answer = await desk.post(f"{CARD}/appeals", **sent | {"building": "999", "once": "another"})
+    told = "Таких адрес кілька" in answer.text
+    assert (answer.status_code, told) == (422, True), "it is gone: looked for by what is written"
+
+
 async def test_a_pending_confirmation_is_asked_in_the_citizens_own_call(site: Site) -> None:
     desk = await site.person(Role.OPERATOR)
     site.calling()
     await write(desk)
-    executor = await site.person(Role.EXECUTOR)
-    await executor.submit(await executor.open("/appeals/26000001"), "/appeals/26000001", action="execute", note="Зроблено")
+    executor, path = await site.person(Role.EXECUTOR), "/appeals/26000001"
+    await executor.submit(await executor.open(path), path, action="execute", note="Зроблено")
     site.calling(linkedid="1767000001.5")
     card = "/calls/1767000001.5"
     page = await desk.open(card)
@@ -234,8 +333,8 @@ async def test_nobody_answers_for_somebody_elses_appeal(site: Site) -> None:
     desk = await site.person(Role.OPERATOR)
     site.calling()
     await write(desk)
-    executor = await site.person(Role.EXECUTOR)
-    await executor.submit(await executor.open("/appeals/26000001"), "/appeals/26000001", action="execute", note="Зроблено")
+    executor, path = await site.person(Role.EXECUTOR), "/appeals/26000001"
+    await executor.submit(await executor.open(path), path, action="execute", note="Зроблено")
     site.calling(caller="+380449999999", linkedid="1767000002.1")
     answer = await desk.post("/calls/1767000002.1/answer", number="26000001", result="solved")
     assert answer.status_code == 422

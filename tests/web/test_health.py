@@ -83,7 +83,8 @@ async def test_the_live_figures_are_those_of_the_line(site: Site) -> None:
                                  callbacks={"due": 5, "calling": 2}))  # fmt: skip
     await site.line.say({"event": "answered", "seat": "101", "linkedid": LINKEDID, "at": datetime.now(UTC).isoformat()})
     for cause in ("completed", "completed", "abandoned"):
-        await site.line.say({"event": "ended", "linkedid": LINKEDID, "cause": cause, "at": datetime.now(UTC).isoformat()})
+        now = datetime.now(UTC).isoformat()
+        await site.line.say({"event": "ended", "linkedid": LINKEDID, "cause": cause, "at": now})
     found = await measured(site)
     assert value(found, "centre_line_reachable") == 1
     assert value(found, "centre_asterisk_connected") == 1

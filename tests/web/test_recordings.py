@@ -137,7 +137,8 @@ async def test_what_cannot_be_heard_yet_or_any_more_is_told(site: Site, recordin
     set_state(site, state)
     page = await listen(desk, recording)
     assert (page.status, sentence in page.text, listenings(site)) == (404, True, [])
-    assert f"/recordings/{recording}" not in (await desk.open(f"/calls/{LINKEDID}")).html, "the card offers no such link"
+    card = await desk.open(f"/calls/{LINKEDID}")
+    assert f"/recordings/{recording}" not in card.html, "the card offers no such link"
 
 
 async def test_a_missing_file_is_told_also_when_it_goes_while_somebody_listens(site: Site, recording: int) -> None:

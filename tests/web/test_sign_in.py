@@ -28,7 +28,8 @@ async def test_goes_on_where_it_wanted_to(site: Site) -> None:
     assert page.url == f"{BASE}/appeals?state=assigned"
 
 
-@pytest.mark.parametrize("elsewhere", ["https://evil.test/", "//evil.test/", "/\\evil.test", "javascript:alert(1)", "\r\nX: y"])
+@pytest.mark.parametrize("elsewhere", ["https://evil.test/", "//evil.test/", "/\\evil.test", "javascript:alert(1)",
+                                       "\r\nX: y"])  # fmt: skip
 async def test_never_leads_to_another_site(site: Site, elsewhere: str) -> None:
     site.hire(Role.OPERATOR)
     desk = await site.stranger()
@@ -43,7 +44,8 @@ async def test_says_the_same_of_a_wrong_password_and_of_nobody(site: Site) -> No
     site.hire(Role.OPERATOR)
     desk = await site.stranger()
     said = {(page.status, page.form("/sign-in", {}).fields["login"] and page.text.replace(login, ""))
-            for login in ("operator", "nobody") for page in [await desk.sign_in(login, "not the password")]}  # fmt: skip
+            for login in ("operator", "nobody")
+            for page in [await desk.sign_in(login, "not the password")]}  # fmt: skip
     assert len(said) == 1
     assert next(iter(said))[0] == 403
 

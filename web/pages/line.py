@@ -76,6 +76,7 @@ def _page(visit: Visit, problem: CentreError | None = None) -> Response:
     seats = visit.parts.settings.seats
     return visit.page(
         "seat.html", status=status_of(problem) if problem else HTTPStatus.OK, problem=problem, pauses=PAUSES,
-        unsettled=mine, hub=visit.parts.hub, at=snapshot.seat(visit.seat) if snapshot else None, seats=seats, taken=taken,
+        unsettled=mine, hub=visit.parts.hub, at=snapshot.seat(visit.seat) if snapshot else None, seats=seats,
+        taken=taken,
         first=visit.form["seat"] or visit.seat or next((seat for seat in seats if seat not in taken), ""),
     )  # fmt: skip
