@@ -109,6 +109,10 @@ class Media(asyncio.DatagramProtocol):
             self._speaking.cancel()
         self._speaking = asyncio.get_running_loop().create_task(self._speak(sound))
 
+    @property
+    def speaks(self) -> bool:
+        return self._speaking is not None
+
     async def press(self, keys: str) -> None:
         """Presses keys as a telephone does: 80 ms each, a pause between them."""
         for key in keys:

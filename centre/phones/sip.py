@@ -9,6 +9,8 @@ import os
 import re
 import socket
 import tempfile
+import time
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -165,6 +167,7 @@ class Callee(_Phone):
                  answer: int = 200) -> None:  # fmt: skip
         self.host, self.port = host, port or free_port(host)
         self._ring_ms, self._answer = ring_ms, answer
+        self._cues: Counter[str] = Counter()  # by Call-ID
 
     async def __aenter__(self) -> Self:
         self.media = await Media.open(self.host)
@@ -193,7 +196,15 @@ class Callee(_Phone):
         self._cue("refer", f"Refer-To: <sip:{to}@{self.host}{replaced}>")
 
     def _cue(self, what: str, *headers: str) -> None:
-        self._sipp.cue(self._calls()[-1].split()[2], what, *headers)
+        """Waits for SIPp to have done with what was before, be it the answer: it takes a cue in between for a fault."""
+        call_id = self._calls()[-1].split()[2]
+        self._cues[call_id] += 1
+        end = time.monotonic() + 5
+        while self._sipp.log().count(f"talking {call_id}") < self._cues[call_id]:
+            if time.monotonic() > end:
+                raise PhoneError(f"the latest call is not in conversation: it cannot {what}")
+            time.sleep(0.005)  # another process's file; the other side's answer does not need us
+        self._sipp.cue(call_id, what, *headers)
 
     def _calls(self) -> list[str]:
         return [line for line in self._sipp.log() if line.startswith("called ")]

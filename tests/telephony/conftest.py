@@ -188,7 +188,8 @@ class Exchange:
     async def to_queue(self, caller: Caller) -> None:
         """Presses 0 in the menu and hears that he is being connected. He speaks: a telephone here that hears nobody is
         silent, for it does not know where to."""
-        caller.media.speak(self.voice("citizen"))
+        if not caller.media.speaks:
+            caller.media.speak(self.voice("citizen"))
         await caller.media.hear(self.prompt("menu"))
         await caller.media.press("0")
         await caller.media.hear(self.prompt("connecting"))
