@@ -2,7 +2,7 @@
 
 1. Residents call: by landline and mobile, some with no key or a wrong one; the first as many as there
    are seats are answered, one more waits, is seen waiting, and hangs up; the others are served.
-2. One asks for the state of an appeal by keys, from another telephone.
+2. Meanwhile one asks for the state of an appeal by keys, from another telephone.
 3. Departments report execution, and the centre calls every resident back: a machine by consent, a
    person otherwise. One says "not solved": the appeal goes back, is executed again, and he is called again.
 4. What is on record is held against what was done.
@@ -17,6 +17,7 @@ import statistics
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, func, select
@@ -109,8 +110,9 @@ class _Story:
             self.say(f"{len(numbers)} seats have signed in their telephones and their people.")
             may_write = asyncio.Event()
             async with _background(*(o.work(self.by_number, may_write) for o in operators)):
-                await self._act("calls", self._calls(len(numbers), watcher, may_write))
-                await self._act("state by keys", self._state_by_keys())
+                async with asyncio.TaskGroup() as acts:
+                    acts.create_task(self._act("calls", self._calls(len(numbers), watcher, may_write)))
+                    acts.create_task(self._act("state by keys", self._state_by_keys()))
             await operators[-1].leave()
             await feedback.sit(numbers[-1])
             async with _background(self._answer_callbacks(exchange)):
@@ -134,7 +136,7 @@ class _Story:
 
         async with asyncio.TaskGroup() as on_line:
             for who in first:
-                on_line.create_task(call_in(stage, who, self.voice, lambda who=who: connected(who)))
+                on_line.create_task(call_in(stage, who, self.voice, partial(connected, who)))
             await all_talk.wait()
             self.say(f"{len(first)} residents speak with the operators; one more calls, waits, and hangs up.")
             seen = asyncio.ensure_future(watcher.sees_waiting(GIVES_UP))
@@ -146,7 +148,7 @@ class _Story:
         self.say(f"{len(self.residents)} appeals are registered; each resident was told a number and a code.")
 
     async def _state_by_keys(self) -> None:
-        number, code = self.residents[0].told.result()
+        number, code = await asyncio.shield(self.residents[0].told)
         await ask_state(self.stage, ASKS_STATE, number, code, "state-assigned")
         self.say(f"A resident asked for the state of {number} by keys and heard it, with no operator.")
 
@@ -197,7 +199,7 @@ class _Story:
             answers = select(func.count()).select_from(schema.callback_appeal).where(schema.callback_appeal.c.result != "")
             live = select(func.count()).select_from(schema.attempt).where(
                 schema.attempt.c.mode == "live", schema.attempt.c.outcome == Reached.ANSWERED)  # fmt: skip
-            return conn.scalar(answers) - conn.scalar(live)
+            return (conn.scalar(answers) or 0) - (conn.scalar(live) or 0)
 
     @staticmethod
     async def _until(true: Callable[[], bool]) -> None:

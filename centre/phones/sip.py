@@ -102,7 +102,7 @@ class _Sipp:
         return path.read_text(errors="replace") if path.exists() else ""
 
 
-class _Phone(contextlib.AbstractAsyncContextManager["_Phone"]):
+class _Phone:
     """A telephone: its SIPp and its media. Leaving the context ends both."""
 
     media: Media

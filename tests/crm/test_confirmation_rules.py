@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crm import clock
-from crm.confirmation_rules import Mode, Next, Reached, Rules, forbidden, next_step, spent, waited_out, window_of
+from crm.confirmation_rules import Mode, Next, Reached, Rules, forbidden, left_open, next_step, spent, window_of
 from tests.crm.conftest import NOON
 
 RULES = Rules(tries=3, retry_s=7200)
@@ -34,6 +34,8 @@ def after(reached: Reached, mode: Mode = Mode.LIVE, unanswered: tuple[int, ...] 
     (Reached.ANSWERED, Mode.AUTO, (Next.LIVE, 1800)),  # hung up between two questions
     (Reached.NO_KEY, Mode.AUTO, (Next.LIVE, 1800)),
     (Reached.PERSON, Mode.AUTO, (Next.LIVE, 0)),
+    (Reached.NOT_PLACED, Mode.LIVE, (Next.RETRY, 0)),  # the seat did not pick up
+    (Reached.NOT_PLACED, Mode.AUTO, (Next.RETRY, 60)),
     (Reached.WRONG_NUMBER, Mode.LIVE, (Next.GIVE_UP, None)),
     (Reached.DO_NOT_CALL, Mode.LIVE, (Next.GIVE_UP, None)),
 ])  # fmt: skip
@@ -75,10 +77,10 @@ def test_in_every_case(reached: Reached, mode: Mode, unanswered: list[int], othe
         assert clock.in_window(step.at, *WINDOW)
     if mode is Mode.AUTO and reached in (Reached.NO_KEY, Reached.PERSON) and unanswered:
         assert step.next is Next.LIVE  # never an outcome
-    if step.next is Next.RETRY:
+    if step.next is Next.RETRY and reached is not Reached.NOT_PLACED:  # that was no try
         assert not all(spent(tries, RULES) for tries in unanswered)
     if unanswered and all(spent(tries, RULES) for tries in unanswered) and mode is Mode.LIVE and not other_contact:
-        assert step.next in (Next.GIVE_UP, Next.LIVE)
+        assert step.next in (Next.GIVE_UP, Next.LIVE) or reached is Reached.NOT_PLACED
 
 
 def test_the_citizens_own_hours_come_first() -> None:
@@ -86,10 +88,21 @@ def test_the_citizens_own_hours_come_first() -> None:
     assert window_of(600, 660, RULES) == (600, 660)
 
 
-def test_an_unknown_outcome_waits_out_the_ring() -> None:
-    assert not waited_out(NOON, NOON + dt.timedelta(seconds=80), RULES)
-    assert waited_out(NOON, NOON + dt.timedelta(seconds=81), RULES)
-    assert not waited_out(NOON, NOON - dt.timedelta(hours=1), RULES)
+@pytest.mark.parametrize(("mode", "answered", "queued", "seconds", "ended_as"), [
+    (Mode.AUTO, False, False, 80, None),  # it may still ring
+    (Mode.AUTO, False, False, 81, Reached.UNKNOWN),
+    (Mode.AUTO, False, False, -3600, None),  # the clock was set back
+    (Mode.AUTO, True, False, 1, Reached.NO_KEY),
+    (Mode.AUTO, True, True, 1, Reached.PERSON),
+    (Mode.LIVE, False, False, 81, Reached.UNKNOWN),
+    (Mode.LIVE, True, False, 81, None),  # he writes down what was said
+    (Mode.LIVE, True, False, 4 * 3600, None),
+    (Mode.LIVE, True, False, 4 * 3600 + 1, Reached.UNKNOWN),
+])  # fmt: skip
+def test_what_was_left_open(mode: Mode, answered: bool, queued: bool, seconds: int, ended_as: Reached | None) -> None:
+    now = NOON + dt.timedelta(seconds=seconds)
+    assert left_open(mode=mode, placed_at=NOON, answered_at=NOON if answered else None, queued=queued, now=now,
+                     rules=RULES) is ended_as  # fmt: skip
 
 
 @pytest.mark.parametrize(("changed", "reason"), [

@@ -386,6 +386,25 @@ def test_another_contact_then_unconfirmed(city: City, reached: Reached) -> None:
     assert all(phone.wrong if reached is Reached.WRONG_NUMBER else phone.do_not_call for phone in phones)
 
 
+def test_a_call_that_was_not_placed_costs_no_try(city: City) -> None:
+    city.rules = replace(city.rules, tries=1)
+    done = city.executed()
+    for _ in range(3):
+        assert city.finish(city.claim(), Reached.NOT_PLACED) == Next.RETRY
+    assert states(city, done) == [State.AWAITING]
+    assert city.finish(city.claim(), Reached.NO_ANSWER) == Next.GIVE_UP
+
+
+def test_what_a_crash_left_open_is_ended_once_nobody_else_will(city: City) -> None:
+    city.executed()
+    attempt = city.claim()
+    assert confirmations.left(city.conn, attempt.id, city.now, rules=city.rules) is None
+    later = city.now + dt.timedelta(seconds=81)
+    assert confirmations.left(city.conn, attempt.id, later, rules=city.rules) == Next.RETRY
+    assert confirmations.left(city.conn, attempt.id, later, rules=city.rules) is None
+    assert confirmations.left(city.conn, "cb-nobody", later, rules=city.rules) is None
+
+
 @pytest.mark.parametrize("reached", [Reached.NO_KEY, Reached.PERSON, Reached.ANSWERED])
 def test_what_a_machine_did_not_hear_leads_to_a_person(city: City, reached: Reached) -> None:
     citizens.set_consent(city.conn, city.citizen, True)
