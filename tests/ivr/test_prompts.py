@@ -140,9 +140,9 @@ def dialplan_plays(extensions: str) -> Iterator[str]:
 def queue_plays(queues: str) -> Iterator[str]:
     sounds = r"^(?:queue-\w+|periodic-announce|announce) *= *(\S+)$"
     yield from re.findall(sounds, queues, re.MULTILINE)
-    limit = re.search(r"^announce-position-limit = (\d+)$", queues, re.MULTILINE)
-    assert limit
-    yield from (f"digits/{place}" for place in range(1, int(limit[1]) + 1))
+    assert re.search(r"^announce-position = yes$", queues, re.MULTILINE)
+    yield from (f"digits/{place}" for place in range(1, 51))  # by say.conf
+    yield "digits/many"
 
 
 def steps_say() -> Iterator[str]:
