@@ -85,8 +85,7 @@ class Steps:
         now, e164 = self._now(), parse_phone(caller)
         known, pending = await self._read(lambda conn: _known(conn, e164))
         language = known or "uk"
-        settings = self._settings
-        is_open = clock.is_open(now, settings.opens, settings.closes, settings.closed_days)
+        is_open = self._is_open(now)
 
         def write(conn: Connection) -> None:
             _arrived(conn, linkedid, now, origin, e164, language)
@@ -105,7 +104,8 @@ class Steps:
         now = self._now()
         if not number and not code:
             e164 = parse_phone(caller)
-            _tell_of_failure(self._writer.submit(lambda conn: calls.choose(conn, linkedid, now, "status"), SOON_S))
+            if self._is_open(now):  # else it stays on record as one that came when we were closed
+                _tell_of_failure(self._writer.submit(lambda conn: calls.choose(conn, linkedid, now, "status"), SOON_S))
             return status_of(await self._read(lambda conn: appeals.of_caller(conn, e164)))
         wrong = self._wrong.get(linkedid, 0)
         if wrong >= WRONG_CODES:
@@ -179,6 +179,10 @@ class Steps:
                                  citizen_id=pending.citizen_id, key=key)  # fmt: skip
             pending = confirmations.pending_for(conn, e164)
         return call_asked(pending, key)
+
+    def _is_open(self, now: dt.datetime) -> bool:
+        settings = self._settings
+        return clock.is_open(now, settings.opens, settings.closes, settings.closed_days)
 
     async def _read(self, fn: Callable[[Connection], T]) -> T:
         """A file answers at once; a server may hang, and nobody else shall wait for it."""

@@ -34,9 +34,9 @@ class Centre:
     """An exchange, its database, its line, and what the web hears of it."""
 
     def __init__(self, exchange: Any) -> None:
-        self.exchange = exchange
+        self.exchange, self.settings = exchange, exchange.settings
         # Residents may be called at whatever hour the tests run.
-        self.settings = exchange.settings.model_copy(update={"call_from": "00:00", "call_to": "24:00"})
+        self.change(call_from="00:00", call_to="24:00")
         self.db = Database(self.settings.database_url)
         self.told: list[Message] = []
         self.bus = Client(self.settings.line_socket)
@@ -44,9 +44,13 @@ class Centre:
         self._news = asyncio.Condition()
 
     # ── the line ──
+    def change(self, **settings: object) -> None:
+        """What the next line that is started will have."""
+        self.settings = self.settings.model_copy(update=settings)
+
     async def start_line(self) -> None:
         """Returns when it hears Asterisk."""
-        given = {name: getattr(self.settings, name) for name in (*self.settings.model_fields_set, "call_from", "call_to")}
+        given = {name: getattr(self.settings, name) for name in self.settings.model_fields_set}
         env = {f"CENTRE_{name.upper()}": value if isinstance(value, str) else json.dumps(value, default=str).strip('"')
                for name, value in given.items()}  # fmt: skip
         self.told.clear()
