@@ -16,7 +16,8 @@ greeted     ten seconds of greeting, arrival, menu, key 0, enqueue, "connecting"
             queue (no seat is there) until the caller hangs up
 short       no greeting: answered, arrival, hung up
 
-Variants take turns within a round, in the opposite order every other round; a ratio is the median of the rounds':
+All variants are called at the same time, each an Asterisk, a server and a database of its own, so that what else the
+machine does disturbs all alike; this is done several times, and a ratio is the median of these turns' ratios:
 
 ratio_no_agi       none / ivr, greeted calls (aim 0.90)
 ratio_bare         bare / ivr, short calls (aim 0.90)
@@ -27,6 +28,7 @@ ratio_no_agi_line, ratio_bare_line   the same with the whole line in the place o
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import re
 import socket
@@ -35,9 +37,8 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from functools import partial
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from bench.measure import centre_of_its_own, cpu_s, environment, listens, median_ratio, report, running
@@ -51,9 +52,12 @@ from ivr.prompts import LANGUAGES, texts, tones
 
 GREETING_S, PROMPT_S = 10.0, 0.2
 SECOND = 8000  # bytes of A-law
-SETTLE_S = 1.0  # after the last call, for what is still being written
+SETTLE_S = 0.6  # before the first call, and after the last for what is still being written
+LIMIT_S = 120  # for the calls of one turn
+RTP_FROM, RTP_PORTS = 20000, 2400  # each Asterisk has ports of its own
 VARIANTS = {"greeted": ("none", "ivr", "line"), "short": ("none", "ivr", "line", "panoramisk", "bare")}
-RATES = {"greeted": 25, "short": 80}  # calls a second
+RATE = 25  # calls a second to each
+TURNS = {"greeted": 1, "short": 3}  # of each kind in a round: a short call's figures are the small, noisy ones
 
 _SCENARIO = """<?xml version="1.0" encoding="UTF-8" ?>
 <scenario name="bench">
@@ -115,68 +119,46 @@ _SHORT = """<recv request="BYE" />
   ]]></send>"""
 
 
-class Bench:
-    """A running Asterisk, the servers beside it, and callers."""
+class Exchange:
+    """One variant: an Asterisk of its own, who answers its dialplan, and its callers."""
 
-    def __init__(self, settings: Settings, asterisk: Asterisk, asterisk_pid: int, servers: dict[str, tuple[int, int]],
-                 ) -> None:
-        self._settings, self._asterisk, self._pid = settings, asterisk, asterisk_pid
-        self._servers = servers  # variant → (process id, port)
+    def __init__(self, variant: str, at: int, stack: ExitStack) -> None:
+        ports = RTP_FROM + at * RTP_PORTS
+        settings, secrets = stack.enter_context(
+            centre_of_its_own(seat_count=2, rtp_from=ports, rtp_to=ports + RTP_PORTS - 1))  # fmt: skip
+        self.variant, self._settings = variant, settings
+        _prompts(settings)
+        self._asterisk = Asterisk(settings, secrets)
+        self._asterisk.prepare()
         self._dialplan = (settings.asterisk / "etc" / "extensions.conf").read_text()
-        self._numbers = iter(range(1_000_000, 10_000_000))
-        self._sink = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2)]
-        media = free_port() // 2 * 2
-        for at, sink in enumerate(self._sink):  # what is said to the callers: never read, and nobody says "unreachable"
+        asterisk = running(self._asterisk.argv(), settings.var / "asterisk.log", lambda: True, self._asterisk.env())
+        self._pids = [stack.enter_context(asterisk)]
+        self._asterisk.wait_booted()
+        if variant != "none":
+            log = settings.var / "server.log"
+            module, *arguments = ("centre", "line") if variant == "line" else ("bench.servers", variant)
+            server = running([sys.executable, "-m", module, *arguments], log,
+                             self._line_hears if variant == "line" else lambda: "ready" in log.read_text(),
+                             environment(settings))  # fmt: skip
+            self._pids.append(stack.enter_context(server))
+        self._numbers = itertools.count(1_000_000)
+        self._media = free_port() // 2 * 2
+        for port in (self._media, self._media + 1):  # never read, and nobody answers that it is unreachable
+            sink = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
             sink.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            sink.bind(("127.0.0.1", media + at))
-        self._media = media
+            sink.bind(("127.0.0.1", port))
 
-    def close(self) -> None:
-        for sink in self._sink:
-            sink.close()
+    def cpu_ms(self) -> tuple[float, float]:
+        """What Asterisk and the server have used so far."""
+        used = [cpu_s(pid) * 1000 for pid in self._pids]
+        return used[0], sum(used[1:])
 
-    def cost_ms(self, kind: str, variant: str, calls: int) -> tuple[float, float]:
-        """Milliseconds of CPU a call: Asterisk's, the server's."""
-        with ExitStack() as stack:
-            pid, port = stack.enter_context(self._line()) if variant == "line" else self._servers.get(variant, (0, 0))
-            write({"extensions.conf": self._rewritten(kind, port)}, self._settings.asterisk / "etc")
-            self._asterisk.rx("dialplan reload")
-            time.sleep(0.2)
-            pids = [self._pid, *([pid] if pid else [])]
-            before = [cpu_s(one) for one in pids]
-            self._call(kind, calls)
-            time.sleep(SETTLE_S)
-            spent = [(cpu_s(one) - was) / calls * 1000 for one, was in zip(pids, before, strict=True)]
-        if left := list(self._settings.spool.glob("*.json")):
-            raise RuntimeError(f"{variant}: the dialplan went on alone in {len(left)} calls: {left[0].read_text()}")
-        return spent[0], sum(spent[1:])
+    def set_up(self, kind: str) -> None:
+        write({"extensions.conf": self._rewritten(kind)}, self._settings.asterisk / "etc")
+        self._asterisk.rx("dialplan reload")
 
-    def _rewritten(self, kind: str, port: int) -> str:
-        text = self._dialplan
-        if port:
-            text = text.replace(f"agi://127.0.0.1:{self._settings.agi_port}/", f"agi://127.0.0.1:{port}/")
-        else:
-            fixed = ",".join(f"{name}={value}" for name, value in FIXED.items())
-            text = re.sub(r"AGI\(agi://\S+\)", f"MSet({fixed})", text)
-        if kind == "short":
-            text = text.replace(" same => n,Playback(greeting)\n", "")
-            text = re.sub(r"GotoIf\(.*closed,s,1:menu,s,1\)", "Hangup()", text)
-        return text
-
-    @contextmanager
-    def _line(self) -> Iterator[tuple[int, int]]:
-        settings = self._settings
-
-        def ready() -> bool:
-            return listens(settings.agi_port) and "line" in self._asterisk.rx("manager show connected")
-
-        with running([sys.executable, "-m", "centre", "line"], settings.var / "line.log", ready,
-                     environment(settings)) as pid:  # fmt: skip
-            time.sleep(SETTLE_S)  # its first look at everything
-            yield pid, settings.agi_port
-
-    def _call(self, kind: str, calls: int) -> None:
-        """That many calls, one SIPp; returns when the last is over."""
+    def begin(self, kind: str, calls: int) -> subprocess.Popen[bytes]:
+        """That many calls, by one SIPp, which ends with the last."""
         folder = self._settings.var / "sipp"
         folder.mkdir(exist_ok=True)
         numbers = "".join(f"+38044{next(self._numbers)}\n" for _ in range(calls))
@@ -185,41 +167,53 @@ class Bench:
         scenario = _SCENARIO.replace("@media@", str(self._media)).replace("@ack@", ack)
         (folder / "scenario.xml").write_text(scenario.replace("@rest@", _GREETED if kind == "greeted" else _SHORT))
         tool = provision.ensure("sipp")
-        done = subprocess.run(
+        return subprocess.Popen(
             tool.argv("-sf", folder / "scenario.xml", "-inf", folder / "numbers.csv", "-i", "127.0.0.1", "-p",
-                      str(free_port()), "-m", str(calls), "-r", str(RATES[kind]), "-l", str(calls), "-nostdin",
-                      "-timeout", "90s", "-timeout_error", "-trace_err", "-error_file", folder / "errors",
+                      str(free_port()), "-m", str(calls), "-r", str(RATE), "-l", str(calls), "-nostdin",
+                      "-timeout", f"{LIMIT_S}s", "-timeout_error", "-trace_err", "-error_file", folder / "errors",
                       f"127.0.0.1:{self._settings.sip_port}"),
             env=tool.env(), cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL, check=False)  # fmt: skip
-        if done.returncode:
-            errors = (folder / "errors").read_text(errors="replace")[-800:] if (folder / "errors").exists() else ""
-            raise RuntimeError(f"SIPp ended with {done.returncode}: {errors}")
+            stderr=subprocess.DEVNULL)  # fmt: skip
+
+    def check(self, sipp: subprocess.Popen[bytes]) -> None:
+        """RuntimeError if a call did not go as it should: then its figures say nothing."""
+        if sipp.wait(LIMIT_S + 10):
+            errors = self._settings.var / "sipp" / "errors"
+            said = errors.read_text(errors="replace")[-800:] if errors.exists() else ""
+            raise RuntimeError(f"{self.variant}: SIPp ended with {sipp.returncode}: {said}")
+        if left := list(self._settings.spool.glob("*.json")):
+            raise RuntimeError(f"{self.variant}: the dialplan went on alone in {len(left)} calls")
+
+    def _rewritten(self, kind: str) -> str:
+        text = self._dialplan
+        if self.variant == "none":
+            fixed = ",".join(f"{name}={value}" for name, value in FIXED.items())
+            text = re.sub(r"AGI\(agi://\S+\)", f"MSet({fixed})", text)
+        if kind == "short":
+            text = text.replace(" same => n,Playback(greeting)\n", "")
+            text = re.sub(r"GotoIf\(.*closed,s,1:menu,s,1\)", "Hangup()", text)
+        return text
+
+    def _line_hears(self) -> bool:
+        return listens(self._settings.agi_port) and "line" in self._asterisk.rx("manager show connected")
 
 
-@contextmanager
-def bench() -> Iterator[Bench]:
-    with ExitStack() as stack:
-        settings, secrets = stack.enter_context(centre_of_its_own(seat_count=2))
-        _prompts(settings)
-        asterisk = Asterisk(settings, secrets)
-        asterisk.prepare()
-        stack.callback(os.umask, os.umask(0o077))
-        pid = stack.enter_context(running(asterisk.argv(), settings.var / "asterisk.log", lambda: True, asterisk.env()))
-        asterisk.wait_booted()
-        servers = {}
-        for variant in ("ivr", "panoramisk", "bare"):
-            port, log = free_port(kind=socket.SOCK_STREAM), settings.var / f"{variant}.log"
-            server = running([sys.executable, "-m", "bench.servers", variant], log, partial(_said_ready, log),
-                             {**environment(settings), "CENTRE_AGI_PORT": str(port)})  # fmt: skip
-            servers[variant] = (stack.enter_context(server), port)
-        made = Bench(settings, asterisk, pid, servers)
-        stack.callback(made.close)
-        yield made
-
-
-def _said_ready(log: Path) -> bool:
-    return "ready" in log.read_text()
+def together(exchanges: Sequence[Exchange], kind: str, calls: int) -> dict[str, tuple[float, float]]:
+    """All of them at the same time. Variant → milliseconds of CPU a call: Asterisk's, the server's."""
+    for exchange in exchanges:
+        exchange.set_up(kind)
+    time.sleep(SETTLE_S)
+    before = [exchange.cpu_ms() for exchange in exchanges]
+    callers = [exchange.begin(kind, calls) for exchange in exchanges]
+    try:
+        for exchange, sipp in zip(exchanges, callers, strict=True):
+            exchange.check(sipp)
+    finally:
+        for sipp in callers:
+            sipp.kill()
+    time.sleep(SETTLE_S)
+    return {exchange.variant: ((after[0] - was[0]) / calls, (after[1] - was[1]) / calls)
+            for exchange, was, after in zip(exchanges, before, [one.cpu_ms() for one in exchanges], strict=True)}
 
 
 def _prompts(settings: Settings) -> None:
@@ -234,13 +228,14 @@ def _prompts(settings: Settings) -> None:
 def measure(rounds: int, calls: dict[str, int]) -> dict[str, object]:
     cost: dict[tuple[str, str], list[float]] = defaultdict(list)  # both together
     servers: dict[tuple[str, str], list[float]] = defaultdict(list)
-    with bench() as at:
-        for turn in range(rounds):
-            for kind, variants in VARIANTS.items():
-                for variant in variants if turn % 2 == 0 else reversed(variants):
-                    asterisk, server = at.cost_ms(kind, variant, calls[kind])
-                    cost[kind, variant].append(asterisk + server)
-                    servers[kind, variant].append(server)
+    with ExitStack() as stack:
+        stack.callback(os.umask, os.umask(0o077))
+        exchanges = [Exchange(variant, at, stack) for at, variant in enumerate(VARIANTS["short"])]
+        for kind in [kind for _ in range(rounds) for kind, turns in TURNS.items() for _ in range(turns)]:
+            of_kind = [exchange for exchange in exchanges if exchange.variant in VARIANTS[kind]]
+            for variant, (asterisk, server) in together(of_kind, kind, calls[kind]).items():
+                cost[kind, variant].append(asterisk + server)
+                servers[kind, variant].append(server)
 
     def ratio(kind: str, above: str, below: str) -> float:
         return round(median_ratio(cost[kind, above], cost[kind, below]), 3)
@@ -258,8 +253,8 @@ def measure(rounds: int, calls: dict[str, int]) -> dict[str, object]:
         "ratio_no_agi_of_bare": ratio("short", "none", "bare"),
         "cpu_ms_a_call": medians(cost),
         "of_it_the_server": medians(servers),
-        "rounds": {f"{kind} {variant}": [round(ms, 2) for ms in each] for (kind, variant), each in cost.items()},
-        "calls_a_round": calls,
+        "turns": {f"{kind} {variant}": [round(ms, 2) for ms in each] for (kind, variant), each in cost.items()},
+        "calls_a_turn": calls,
     }  # fmt: skip
 
 
@@ -267,8 +262,8 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="1551 bench ivr", description="CPU of a call through the IVR, against less")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--greeted", type=int, default=100, help="calls that hear ten seconds, a round and variant")
-    parser.add_argument("--short", type=int, default=250, help="calls that hear nothing, a round and variant")
+    parser.add_argument("--greeted", type=int, default=100, help="calls that hear ten seconds, a variant and turn")
+    parser.add_argument("--short", type=int, default=120, help="calls that hear nothing, a variant and turn")
     args = parser.parse_args(arguments)
     report(measure(args.rounds, {"greeted": args.greeted, "short": args.short}), args.json)
     return 0
