@@ -7,16 +7,9 @@ from datetime import date as Date
 from math import ceil, floor
 
 from crm.life import State
-from ivr.prompts import bounds, last
+from ivr.prompts import bounds
 
 NUMBERS = 10**8  # an appeal's number has eight digits
-
-
-def position(n: int) -> list[str]:
-    """"Ви другий у черзі." for 2; beyond the last number that is spoken, that there are many; nothing below 1."""
-    if n < 1:
-        return []
-    return [f"position-{n}"] if n <= last("position") else ["position-many"]
 
 
 def wait(low_s: float | None, high_s: float | None) -> list[str]:

@@ -130,8 +130,8 @@ class Steps:
 
         def write(conn: Connection) -> None:
             _arrived(conn, linkedid, now, origin, e164, language)
-            calls.choose(conn, linkedid, now, choice, language)
-            calls.queued(conn, linkedid, now, CITY, position, round(estimate.high_s) if estimate.confident else None)
+            told_s = round(estimate.high_s) if estimate.confident else None
+            calls.queued(conn, linkedid, now, CITY, position, told_s, choice=choice, language=language)
 
         if language not in citizens.LANGUAGES:
             raise BadInput("ivr.language")
@@ -223,9 +223,12 @@ def status_unknown(wrong: int) -> Variables:
 
 
 def place_and_wait(position: int | None, estimate: Estimate) -> str:
-    """What a caller hears on entering the queue; neither place nor wait when we are not sure of it."""
+    """What a caller hears before he enters the queue, in which Asterisk says every place but the first.
+
+    Neither place nor wait when we are not sure of it.
+    """
     wait = speech.wait(estimate.low_s, estimate.high_s) if estimate.confident else []
-    return speech.play([*speech.position(position or 0), *wait])
+    return speech.play([*(["queue-youarenext"] if position == 1 else []), *wait])
 
 
 def callback_asked(left: Sequence[Question], key: str) -> tuple[Variables, Reached | None]:

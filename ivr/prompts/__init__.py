@@ -18,7 +18,7 @@ LANGUAGES = ("uk", "en")
 
 @cache
 def texts(language: str) -> Mapping[str, str]:
-    """Prompt's name → what it says: ``{"greeting": "Добрий день. …", "position-2": "Ви другий у черзі.", …}``."""
+    """Prompt's name → what it says: ``{"greeting": "Добрий день. …", "wait-2": "Очікування: орієнтовно дві хвилини.", …}``."""
     catalogue = _read("catalogue.toml")
     said = {name: prompt[language] for name, prompt in catalogue["prompts"].items()}
     for family, rule in catalogue["families"].items():
@@ -48,13 +48,6 @@ def building(key: str, language: str, /, **values: object) -> str:
 def bounds(family: str) -> tuple[int, ...]:
     """The ends that the family's ranges may have, ascending."""
     return tuple(_read("catalogue.toml")["ranges"][family]["bounds"])
-
-
-@cache
-def last(family: str) -> int:
-    """The greatest number that the family says."""
-    greatest: int = _read("catalogue.toml")["families"][family]["to"]
-    return greatest
 
 
 def cardinal(number: int, language: str) -> str:

@@ -23,16 +23,6 @@ def said(names: list[str], language: str = "uk") -> str:
     return spoken[language]
 
 
-@pytest.mark.parametrize(("place", "heard"), [
-    (1, "Ви перший у черзі."), (2, "Ви другий у черзі."), (3, "Ви третій у черзі."),
-    (21, "Ви двадцять перший у черзі."), (40, "Ви сороковий у черзі."), (50, "Ви п'ятдесятий у черзі."),
-    (51, "Перед вами в черзі щонайменше п'ятдесят людей."), (10**9, "Перед вами в черзі щонайменше п'ятдесят людей."),
-    (0, ""), (-1, ""),
-])  # fmt: skip
-def test_position(place: int, heard: str) -> None:
-    assert said(speech.position(place)) == heard
-
-
 @pytest.mark.parametrize(("low", "high", "heard"), [
     (200, 240, "Очікування: орієнтовно чотири хвилини."),
     (240, 240, "Очікування: орієнтовно чотири хвилини."),

@@ -181,8 +181,7 @@ async def test_what_is_no_number_is_wrong(steps: Steps, city: City, number: str,
 # ── the queue ──
 async def test_he_hears_his_place_and_wait_and_is_on_the_disk(steps: Steps, city: City) -> None:
     set_ = await ask(steps, "enqueue", LINKEDID, "landline", PHONE, "uk", "queue")
-    assert heard(set_).startswith("Ви другий у черзі.")
-    assert "хвилин" in heard(set_)
+    assert heard(set_) == "Очікування: орієнтовно від трьох до п'яти хвилин.", "and Asterisk says his place"
     with city.db.read() as conn:  # at once: it was waited for
         stored = calls.get(conn, LINKEDID)
     assert stored is not None
@@ -192,8 +191,14 @@ async def test_he_hears_his_place_and_wait_and_is_on_the_disk(steps: Steps, city
 
 async def test_no_wait_is_promised_when_we_are_not_sure(steps: Steps, city: City, room: Room) -> None:
     room.wait = Wait(confident=False)
-    assert heard(await ask(steps, "enqueue", LINKEDID, "landline", PHONE, "uk", "queue")) == "Ви другий у черзі."
+    assert heard(await ask(steps, "enqueue", LINKEDID, "landline", PHONE, "uk", "queue")) == ""
     assert call(city).told_wait_s is None
+
+
+async def test_who_is_first_hears_it(steps: Steps, room: Room) -> None:
+    room.position, room.wait = 1, Wait(confident=False)
+    set_ = await ask(steps, "enqueue", LINKEDID, "landline", PHONE, "uk", "queue")
+    assert heard(set_) == "Ви перший у черзі. Оператор незабаром вам відповість."
 
 
 async def test_no_place_is_told_when_nobody_knows_it(steps: Steps, city: City, room: Room) -> None:

@@ -11,9 +11,10 @@ async def test_two_wait_in_order_and_one_gives_up(centre: Any) -> None:
     exchange = centre.exchange
     async with exchange.caller("anonymous") as first, exchange.caller("0671112233") as second:
         await exchange.to_queue(first)
-        await first.media.hear(exchange.prompt("position-1"))
+        await first.media.hear(exchange.prompt("queue-youarenext"))
         await exchange.to_queue(second)
-        await second.media.hear(exchange.prompt("position-2"))
+        for name in ("queue-thereare", "digits/2", "queue-callswaiting"):
+            await second.media.hear(exchange.prompt(name))
         both = await centre.snapshot(lambda s: len(s["waiting"]) == 2)
         assert [(w["caller"], w["position"]) for w in both["waiting"]] == [("", 1), ("+380671112233", 2)]
         await first.hang_up()

@@ -21,7 +21,7 @@ async def test_a_call_is_answered_recorded_and_written_down(centre: Any) -> None
             await caller.media.hear(exchange.prompt("greeting"))
             caller.media.speak(resident)
             await exchange.to_queue(caller)
-            await caller.media.hear(exchange.prompt("position-1"))
+            await caller.media.hear(exchange.prompt("queue-youarenext"))
             ringing = await centre.event("ringing", seat="101")
             assert ringing["caller"] == "+380671112233"
             await caller.media.hear(exchange.says("operator"))
