@@ -56,7 +56,6 @@ class Outcome(StrEnum):
 class Arrived:
     """``new`` is False when the call was already known."""
 
-    id: int
     linkedid: str
     new: bool
     language: str
@@ -94,8 +93,7 @@ class Call:
 _FIELDS = tuple(Call.__dataclass_fields__)
 _CALL = select(*(call.c[name] for name in _FIELDS))
 _BY_LINKEDID = _CALL.where(call.c.linkedid == bindparam("linkedid"))
-_STORED = select(call.c.id, call.c.language, call.c.origin, call.c.caller).where(
-    call.c.linkedid == bindparam("linkedid"))
+_STORED = select(call.c.language, call.c.origin, call.c.caller).where(call.c.linkedid == bindparam("linkedid"))
 _UPDATE = update(call).where(call.c.linkedid == bindparam("of"))
 _EVENT = insert(call_event)
 
@@ -113,9 +111,9 @@ def arrived(conn: Connection, linkedid: str, *, at: dt.datetime, origin: str, ca
     language = language or citizens.language_of(conn, caller) or "uk"
     new = insert_or_ignore(conn, call, {"linkedid": linkedid, "direction": direction.value, "origin": origin,
                                         "caller": caller, "language": language, "arrived_at": at, "source": source})
-    stored = conn.execute(_STORED, {"linkedid": linkedid}).one()
     if new:
-        return Arrived(stored.id, linkedid, True, stored.language)
+        return Arrived(linkedid, True, language)
+    stored = conn.execute(_STORED, {"linkedid": linkedid}).one()
     mended: dict[str, Any] = {}
     if caller and not stored.caller:  # Asterisk tells of a call before it has read the number
         mended = {"caller": caller, "language": language}
@@ -124,7 +122,7 @@ def arrived(conn: Connection, linkedid: str, *, at: dt.datetime, origin: str, ca
                   "direction": direction.value, "arrived_at": at}  # fmt: skip
     if mended:
         _set(conn, linkedid, **mended)
-    return Arrived(stored.id, linkedid, False, mended.get("language", stored.language))
+    return Arrived(linkedid, False, mended.get("language", stored.language))
 
 
 def _set(conn: Connection, linkedid: str, **values: Any) -> bool:
@@ -162,15 +160,20 @@ def choose(conn: Connection, linkedid: str, at: dt.datetime, choice: str, langua
 
 
 def queued(conn: Connection, linkedid: str, at: dt.datetime, queue: str, position: int | None = None,
-           told_wait_s: int | None = None) -> None:
-    """Entered the queue; told again, the first time and place stay."""
+           told_wait_s: int | None = None, *, choice: str = "", language: str = "") -> None:
+    """Entered the queue; told again, the first time and place stay. ``choice``, ``language``: as ``choose``."""
     known = _known(conn, linkedid, at)
+    values: dict[str, Any] = {"choice": texts.line(choice, 10)} if choice else {}
+    if language:
+        values["language"] = language
     if known.queued_at is None:
-        _set(conn, linkedid, queued_at=at, queue=queue, position=position, told_wait_s=told_wait_s,
-             choice=known.choice or "queue")
+        values = {"choice": known.choice or "queue", **values, "queued_at": at, "queue": queue, "position": position,
+                  "told_wait_s": told_wait_s}  # fmt: skip
         add_event(conn, linkedid, at, "queued", data={"queue": queue, "position": position})
     elif known.position is None and position is not None:
-        _set(conn, linkedid, position=position)
+        values["position"] = position
+    if values:
+        _set(conn, linkedid, **values)
 
 
 def rang(conn: Connection, linkedid: str, seat: str, at: dt.datetime) -> None:
