@@ -24,12 +24,15 @@ from crm.confirmation_rules import Mode, Next, Reached, Rules, forbidden
 from crm.confirmations import Attempt
 from crm.errors import BadInput, CentreError
 from crm.store import Database, Writer
-from dialplans import reached
 
 PASS_S = 5.0  # at least so often it is looked what has come due
 LISTED = 100
 
 T = TypeVar("T")
+
+# How a call that nobody answered ended, by the Q.850 cause of its channel's hangup: neither Originate's own answer nor
+# DialEnd can be relied on to tell busy from no answer. 16: we gave up after the ring time. Not here: the network said no.
+_CAUSES = {16: Reached.NO_ANSWER, 17: Reached.BUSY, 18: Reached.NO_ANSWER, 19: Reached.NO_ANSWER, 20: Reached.NO_ANSWER}
 
 _log = logging.getLogger(__name__)
 
@@ -161,23 +164,26 @@ class Dialler:
         return None
 
     def originated(self, event: ev.Originated) -> None:
-        """An Originate failed: a live call's rings the seat, an automatic one's the citizen, and how that ended
-        has been told just before by ``dialled``."""
-        if not event.success and event.action_id.startswith(t.CALLBACK):
-            self._failed(event.action_id, Mode.LIVE, Reached.NOT_PLACED)
-            self._failed(event.action_id, Mode.AUTO, Reached.FAILED)
+        """An Originate failed. A live call's rings the seat; an automatic one's channel tells more when it hangs up,
+        if there was one."""
+        if event.success or not event.action_id.startswith(t.CALLBACK):
+            return
+        self._end_unanswered(event.action_id, Mode.LIVE, Reached.NOT_PLACED)
+        if event.action_id not in self._tracker.calls:
+            self._end_unanswered(event.action_id, Mode.AUTO, Reached.FAILED)
 
-    def dialled(self, event: ev.Dialled) -> None:
-        """A citizen's telephone was called. How a live call ended the dialplan spools as well, for it knows best."""
-        ended_as = reached(event.status)
-        if ended_as and event.linkedid.startswith(t.CALLBACK) and event.endpoint in self._tracker.trunks:
-            self._failed(event.linkedid, Mode.AUTO, ended_as)
+    def hung_up(self, event: ev.ChannelEnded) -> None:
+        """A callback's own channel is gone. Of a live one, which is the seat's, the dialplan spools how it ended."""
+        if event.uniqueid.startswith(t.CALLBACK):
+            self._end_unanswered(event.uniqueid, Mode.AUTO, _CAUSES.get(event.cause or 0, Reached.FAILED))
+            self._submit(partial(_left, event.uniqueid, self._now(), self._rules))
 
-    def _failed(self, attempt_id: str, mode: Mode, ended_as: Reached) -> None:
+    def _end_unanswered(self, attempt_id: str, mode: Mode, ended_as: Reached) -> None:
         now = self._now()
 
         def write(conn: Connection) -> None:
-            if any(one.id == attempt_id and one.mode is mode for one in confirmations.open_attempts(conn)):
+            if any(one.id == attempt_id and one.mode is mode and one.answered_at is None
+                   for one in confirmations.open_attempts(conn)):  # fmt: skip
                 confirmations.finish(conn, attempt_id, ended_as, now, rules=self._rules)
 
         self._submit(write)
@@ -186,10 +192,6 @@ class Dialler:
         """The citizen answered."""
         now = self._now()
         self._submit(lambda conn: confirmations.attempt_answered(conn, linkedid, now, linkedid))
-
-    def ended(self, linkedid: str) -> None:
-        """A callback's call is over. What was not answered is told by Originate's own event, or spooled."""
-        self._submit(partial(_left, linkedid, self._now(), self._rules))
 
     async def _finish(self, attempt_id: str, ended_as: Reached) -> None:
         now = self._now()

@@ -185,7 +185,7 @@ class Contact(Event):
 # ── calls out, and the dialplan's own words ──
 @dataclass(frozen=True, slots=True)
 class Originated(Event):
-    """How an Originate went. ``reason`` says little: 0 for a busy telephone too; ``Dialled`` knows."""
+    """How an Originate went. ``reason`` says little: 0 for a busy telephone too; the hangup's cause knows."""
 
     action_id: str
     uniqueid: str

@@ -145,8 +145,8 @@ class Line:
         match event:
             case ev.Originated():
                 self._dialler.originated(event)
-            case ev.Dialled():
-                self._dialler.dialled(event)
+            case ev.ChannelEnded():
+                self._dialler.hung_up(event)
             case ev.Said(at=at, name="Recording", fields=said):
                 linkedid, path = said.get("Linkedid", ""), said.get("File", "")
                 _tell_of_failure(self._writer.submit(lambda conn: announced(conn, linkedid, path, at)))
@@ -156,8 +156,6 @@ class Line:
         match change:
             case t.Ended(linkedid=linkedid):
                 self._keeper.ended(linkedid)
-                if linkedid.startswith(t.CALLBACK):
-                    self._dialler.ended(linkedid)
             case t.PickedUp(linkedid=linkedid):
                 self._dialler.picked_up(linkedid)
             case t.SeatChanged(kind="logout", seat=seat):

@@ -5,6 +5,5 @@ value passes one serializer (``plain``) that refuses what Asterisk's files would
 """
 
 from dialplans.render import MODULES, Places, UnsafeValue, plain, render, write
-from dialplans.words import reached
 
-__all__ = ["MODULES", "Places", "UnsafeValue", "plain", "reached", "render", "write"]
+__all__ = ["MODULES", "Places", "UnsafeValue", "plain", "render", "write"]

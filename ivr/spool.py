@@ -32,7 +32,6 @@ from crm.confirmation_rules import Mode, Reached, Rules
 from crm.errors import BadInput, CentreError
 from crm.phones import parse_phone
 from crm.store import Writer
-from dialplans import reached
 from ivr.steps import ANSWERS, CITY
 
 SOURCE = "spool"  # in the ledger, and of a call's record
@@ -254,11 +253,19 @@ def _language(spooled: Spooled) -> str:
     return spooled.language if spooled.language in ("uk", "en") else ""
 
 
+# DIALSTATUS → how the attempt ended; REFUSED is the dialplan's: a number that the settings do not allow. Not here: ANSWER,
+# whose outcome is a form's, and CANCEL (the seat gave up while it rang) with whatever else there is: unknown.
+_REACHED = {
+    "BUSY": Reached.BUSY, "NOANSWER": Reached.NO_ANSWER, "CONGESTION": Reached.FAILED,
+    "CHANUNAVAIL": Reached.FAILED, "REFUSED": Reached.FAILED,
+}  # fmt: skip
+
+
 def _attempt_dialled(conn: Connection, spooled: Spooled, rules: Rules) -> None:
-    ended_as = reached(spooled.outcome)
-    if ended_as is None:
+    if spooled.outcome == "ANSWER":
         confirmations.attempt_answered(conn, spooled.attempt, spooled.at, spooled.linkedid)
     else:
+        ended_as = _REACHED.get(spooled.outcome, Reached.UNKNOWN)
         confirmations.finish(conn, spooled.attempt, ended_as, spooled.at, rules=rules, linkedid=spooled.linkedid)
 
 

@@ -92,7 +92,7 @@ async def test_key_0_brings_him_to_a_person_and_nobody_calls_him_meanwhile(centr
         assert callback.mode == "live"
 
 
-@pytest.mark.parametrize(("answer", "outcome", "again_s"), [(486, "busy", 1800), (480, "failed", 7200)])
+@pytest.mark.parametrize(("answer", "outcome", "again_s"), [(486, "busy", 1800), (480, "no_answer", 7200), (404, "failed", 7200)])
 async def test_who_is_not_reached_is_tried_again_by_the_cause(centre: Any, answer: int, outcome: str, again_s: int) -> None:
     async with homes(centre, answer=answer):
         made = centre.appeal(HOME)
