@@ -14,7 +14,7 @@ from sqlalchemy import update as change
 from crm import texts
 from crm.errors import BadInput, NotFound
 from crm.schema import building, citizen, citizen_phone
-from crm.store import insert_or_ignore, insert_row
+from crm.store import Lookup, insert_or_ignore, insert_row
 
 LANGUAGES = ("uk", "en")
 _E164 = re.compile(r"\+[1-9][0-9]{4,14}")
@@ -59,10 +59,10 @@ _BY_PHONE = (
     .where(_theirs.c.e164 == bindparam("e164"), _theirs.c.wrong.is_(False))
     .order_by(_theirs.c.last_used_at.desc(), citizen.c.id, citizen_phone.c.last_used_at.desc(), citizen_phone.c.id)
 )
-_LANGUAGE = (
+_LANGUAGE = Lookup(
     select(citizen.c.language).join(citizen_phone)
     .where(citizen_phone.c.e164 == bindparam("e164"), citizen_phone.c.wrong.is_(False))
-    .order_by(citizen_phone.c.last_used_at.desc()).limit(1)
+    .order_by(citizen_phone.c.last_used_at.desc())
 )  # fmt: skip
 
 
@@ -94,7 +94,7 @@ def _gather(rows: Sequence[Row[Any]]) -> list[Citizen]:
 
 def language_of(conn: Connection, e164: str) -> str:
     """The language of whoever used this number last; "" for a stranger."""
-    return conn.execute(_LANGUAGE, {"e164": e164}).scalar() or "" if e164 else ""
+    return _LANGUAGE(conn, e164=e164) or "" if e164 else ""
 
 
 def add(conn: Connection, *, now: dt.datetime, name: str, phones: Sequence[str] = (), building_id: int | None = None,
