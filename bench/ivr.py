@@ -142,11 +142,7 @@ class Exchange:
                              environment(settings))  # fmt: skip
             self._pids.append(stack.enter_context(server))
         self._numbers = itertools.count(1_000_000)
-        self._media = free_port() // 2 * 2
-        for port in (self._media, self._media + 1):  # never read, and nobody answers that it is unreachable
-            sink = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-            sink.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            sink.bind(("127.0.0.1", port))
+        self._media = _deaf(stack)
 
     def cpu_ms(self) -> tuple[float, float]:
         """What Asterisk and the server have used so far."""
@@ -214,6 +210,22 @@ def together(exchanges: Sequence[Exchange], kind: str, calls: int) -> dict[str, 
     time.sleep(SETTLE_S)
     return {exchange.variant: ((after[0] - was[0]) / calls, (after[1] - was[1]) / calls)
             for exchange, was, after in zip(exchanges, before, [one.cpu_ms() for one in exchanges], strict=True)}
+
+
+def _deaf(stack: ExitStack) -> int:
+    """A port for audio, and the next one for RTCP, where nobody reads and nobody answers that it is unreachable."""
+    while True:
+        with ExitStack() as made:
+            port = free_port() // 2 * 2
+            try:
+                for each in (port, port + 1):
+                    sink = made.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+                    sink.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                    sink.bind(("127.0.0.1", each))
+            except OSError:  # somebody else's
+                continue
+            stack.push(made.pop_all())
+            return port
 
 
 def _prompts(settings: Settings) -> None:
