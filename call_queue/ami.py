@@ -129,6 +129,7 @@ class Answer:
     action: str
     ok: bool
     items: tuple[Headers, ...]
+    asked_at: dt.datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +258,9 @@ class Ami:
     def ask_in_stream(self, action: str, headers: Mapping[str, object] | None = None) -> None:
         """Asks for a list. Its ``Answer`` comes in the stream at its place among the events, so that
         what happened later is applied later. If the connection breaks first, no answer comes."""
-        self._send(action, headers or {}, "", as_list=None).in_stream = True
+        asked_at = _now()
+        sent = self._send(action, headers or {}, "", as_list=None)
+        sent.in_stream, sent.asked_at = True, asked_at
 
     def _send(self, action: str, headers: Mapping[str, object], action_id: str, as_list: bool | None) -> Any:
         if not self.up:
@@ -446,7 +449,7 @@ class _Protocol(AMIProtocol):  # type: ignore[misc]
             if getattr(action, "in_stream", False):
                 first, *items = (dict(response.items()) for response in action.responses)
                 manager.ami.stream.put(Answer(now, action["Action"], first.get("Response") == "Success",
-                                              tuple(items)))  # fmt: skip
+                                              tuple(items), action.asked_at))  # fmt: skip
         elif action.responses[0].get("EventList", "").lower() == "cancelled":
             self.responses.pop(action.id, None)
 

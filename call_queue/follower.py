@@ -11,6 +11,7 @@ import datetime as dt
 import logging
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
+from contextlib import suppress
 
 from call_queue import events as ev
 from call_queue import reconcile
@@ -28,13 +29,15 @@ class Follower:
 
     ``changed``: a change, and the future of what is written about it (None when nothing is). ``heard``: an event as it
     came. ``compared``: all channels that live, and when we asked; what we believed has just been mended by it.
+    ``lost``: what we believe is not certain any more.
     """
 
     def __init__(self, stream: Stream, ami: Ami, tracker: Tracker, recorder: Recorder, *,
                  changed: Callable[[Change, Future[object] | None], None], heard: Callable[[ev.Event], None],
-                 compared: Callable[[set[str], dt.datetime], None]) -> None:  # fmt: skip
+                 compared: Callable[[set[str], dt.datetime], None],
+                 lost: Callable[[], None] = lambda: None) -> None:  # fmt: skip
         self._stream, self._ami, self._tracker, self._recorder = stream, ami, tracker, recorder
-        self._changed, self._heard, self._compared = changed, heard, compared
+        self._changed, self._heard, self._compared, self._lost = changed, heard, compared, lost
         self._asked_at: dt.datetime | None = None
         self.in_step = False  # what we believe has been compared with Asterisk, and every event since was heard
 
@@ -46,46 +49,54 @@ class Follower:
                 except Exception:  # one item that cannot be applied must not end the rest
                     _log.exception("not applied: %.500r", item)
 
-    async def _take(self) -> list[Item]:
-        """What came; nothing when a wrap-up ends first."""
+    async def _take(self) -> list[Item | None]:
+        """What came; None alone when a wrap-up ends first."""
         due = self._tracker.next_tick()
         if due is None:
-            return await self._stream.take(BATCH)
+            return [*await self._stream.take(BATCH)]
         try:
-            return await asyncio.wait_for(self._stream.take(BATCH), (due - _now()).total_seconds())
+            return [*await asyncio.wait_for(self._stream.take(BATCH), (due - _now()).total_seconds())]
         except TimeoutError:
-            self._follow(self._tracker.tick(_now()))
-            return []
+            return [None]
 
-    def _apply(self, item: Item) -> None:
+    def _apply(self, item: Item | None) -> None:
         match item:
+            case None:
+                self._follow(self._tracker.tick(_now()))
             case Raw(at, headers):
                 event = ev.read(at, headers)
                 if event is not None:
                     self._follow(self._tracker.apply(event))
                     self._heard(event)
-            case Answer():
+            case Answer(ok=False, action=action):
+                self._asked_at = None
+                _log.error("Asterisk refuses %s: what is known of calls stays uncertain", action)
+            case Answer(asked_at=asked_at):
                 self._follow(reconcile.apply(self._tracker, item))
-                if item.ok and item.action == reconcile.LISTS[-1] and self._asked_at is not None:
-                    self.in_step = True
-                    self._compared(reconcile.channels_of(item), self._asked_at)
+                if item.action == reconcile.LISTS[-1]:
+                    self.in_step = self._asked_at is not None and asked_at >= self._asked_at
+                    self._compared(reconcile.channels_of(item), asked_at)
             case Up(user=user) if user == self._ami.user:
                 self._compare()
             case Gap():
                 _log.warning("events of Asterisk's were lost: comparing again")
                 self._compare()
             case Down(user=user) if user == self._ami.user:
-                self.in_step = False
+                self._out_of_step()
                 _log.warning("AMI is lost: what is known of calls is no longer certain")
             case Up() | Down() | Denied():
                 pass
 
-    def _compare(self) -> None:
-        self._asked_at = _now()
-        try:
-            reconcile.ask(self._ami)
-        except NotSent:  # lost again: the next Up asks
+    def _out_of_step(self) -> None:
+        if self.in_step:
             self.in_step = False
+            self._lost()
+
+    def _compare(self) -> None:
+        self._out_of_step()
+        self._asked_at = _now()  # what was asked earlier does not count any more
+        with suppress(NotSent):  # lost again: the next Up asks
+            reconcile.ask(self._ami)
 
     def _follow(self, changes: Iterable[Change]) -> None:
         for change in changes:

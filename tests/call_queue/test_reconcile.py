@@ -16,7 +16,7 @@ A, B, C = "1764000000.1", "1764000000.2", "1764000000.3"
 
 
 def answer(action: str, *items: dict[str, str], ok: bool = True) -> Answer:
-    return Answer(at(100), action, ok, items)
+    return Answer(at(100), action, ok, items, at(99))
 
 
 def entry(uid: str, position: int, wait: int) -> dict[str, str]:
