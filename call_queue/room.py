@@ -34,9 +34,9 @@ class WaitingRoom:
         """
         if not self._in_step():
             return None, UNKNOWN
-        others = sum(one != linkedid for one in self._coming)
-        self._coming[linkedid] = None
-        place = len(self._tracker.waiting(self._queue)) + others + 1
+        others = [one for one in self._coming if one in self._tracker.calls and one != linkedid]
+        self._coming = dict.fromkeys([*others, linkedid])  # who hung up just before he asked is forgotten here
+        place = len(self._tracker.waiting(self._queue)) + len(others) + 1
         serving, free = self._tracker.serving(self._queue), self._tracker.free(self._queue)
         return place, estimate(place, serving, free, list(self._handled_s))
 
