@@ -10,19 +10,19 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
 from call_queue import events as ev
 from call_queue import tracker as t
-from call_queue.ami import Ami, NotSent, Refused, Unanswered, variable
+from call_queue.ami import Ami, AmiError, Unanswered, variable
 from crm import confirmations
 from crm.confirmation_rules import Mode, Next, Reached, Rules, forbidden
 from crm.confirmations import Attempt
-from crm.errors import BadInput, CentreError
+from crm.errors import BadInput, CentreError, NotFound
 from crm.store import Database, Writer
 
 PASS_S = 5.0  # at least so often it is looked what has come due
@@ -31,7 +31,7 @@ LISTED = 100
 T = TypeVar("T")
 
 # How a call that nobody answered ended, by the Q.850 cause of its channel's hangup: neither Originate's own answer nor
-# DialEnd can be relied on to tell busy from no answer. 16: we gave up after the ring time. Not here: the network said no.
+# DialEnd can be relied on to tell busy from no answer. 16: we gave up after the ring time. Others: the network said no.
 _CAUSES = {16: Reached.NO_ANSWER, 17: Reached.BUSY, 18: Reached.NO_ANSWER, 19: Reached.NO_ANSWER, 20: Reached.NO_ANSWER}
 
 _log = logging.getLogger(__name__)
@@ -54,6 +54,7 @@ class Dialler:
         self._seat_ring_s = seat_ring_s
         self._in_step, self._counted, self._now = in_step, counted, clock
         self._poked = asyncio.Event()
+        self._placing: set[asyncio.Task[Any]] = set()
 
     # ── what is due ──
     def poke(self) -> None:
@@ -82,35 +83,32 @@ class Dialler:
         self._counted(due, calling)
 
     async def _end_the_left(self, now: dt.datetime) -> None:
-        for attempt in await self._read(confirmations.open_attempts):
-            if attempt.id not in self._tracker.calls:
-                await self._write(partial(_left, attempt.id, now, self._rules))
+        over = [one.id for one in await self._read(confirmations.open_attempts) if one.id not in self._tracker.calls]
+        ending = (self._write(partial(_left, attempt_id, now, self._rules)) for attempt_id in over)
+        for attempt_id, error in zip(over, await asyncio.gather(*ending, return_exceptions=True), strict=True):
+            if isinstance(error, Exception):  # the others, and what is due, shall not wait for it
+                _log.error("callback attempt %s was not ended: %s", attempt_id, error)
 
     async def _place_due(self, now: dt.datetime) -> None:
-        rules = self._rules
         automatic, live = await self._read(lambda conn: [
-            confirmations.due(conn, now, mode, LISTED, rules) for mode in (Mode.AUTO, Mode.LIVE)])  # fmt: skip
-        for one in live:
-            if not one.e164:  # nobody need press a button to learn that there is no number left
-                await self._write(partial(_claim, one.callback_id, now, rules, None, None))
-        for one in automatic:
-            if await self._why_not(Mode.AUTO):
+            confirmations.due(conn, now, mode, LISTED, self._rules) for mode in (Mode.AUTO, Mode.LIVE)])  # fmt: skip
+        unreachable = [one for one in live if not one.e164]  # nobody need press a button to learn that
+        for one in (*unreachable, *automatic):
+            if one.e164 and await self._why_not(Mode.AUTO):
                 return
             try:
-                attempt = await self._write(partial(_claim, one.callback_id, now, rules, None, None))
-            except CentreError as error:  # somebody was quicker
-                _log.info("callback %s was not claimed: %s", one.callback_id, error)
-                continue
-            if attempt is not None:
-                await self._originate(attempt, f"PJSIP/{attempt.e164}@{self._trunk()}", "callback-auto",
-                                      self._rules.ring_s, self._own_number)  # fmt: skip
+                await self._to_the_end(self._place(one.callback_id))
+            except (BadInput, NotFound) as error:  # somebody was quicker
+                _log.info("callback %s was not placed: %s", one.callback_id, error)
+            except CentreError:  # Asterisk does not take it, and that has been told: no other now
+                return
 
     async def _why_not(self, mode: Mode) -> str | None:
         waiting = [call.queued_at for call, _ in self._tracker.waiting("city") if call.queued_at]
         longest = (self._now() - min(waiting)).total_seconds() if waiting else None
         placed = await self._read(lambda conn: confirmations.placed_last_hour(conn, self._now()))
         busy = await self._read(lambda conn: sum(a.mode is Mode.AUTO for a in confirmations.open_attempts(conn)))
-        if not self._ami.up:
+        if not (self._ami.up and self._in_step()):
             return "line.asterisk_away"
         return forbidden(mode=mode, inbound_longest_wait_s=longest, placed_last_hour=placed, lines_busy=busy,
                          trunk_ok=bool(self._trunk()), rules=self._rules)  # fmt: skip
@@ -124,44 +122,65 @@ class Dialler:
     async def call(self, callback_id: int, seat: str, staff_id: int) -> Attempt | None:
         """Rings the seat, then the citizen. None when there was no number left, and it is given up.
 
-        BadInput as ``confirmations.claim`` and ``forbidden`` say, "seat.unknown", "seat.on_call"; CentreError
-        "line.asterisk_away" when nothing was done, "line.unanswered" when nobody knows.
+        BadInput as ``confirmations.claim`` and ``forbidden`` say, "seat.unknown", "seat.on_call", "seat.offline";
+        CentreError "line.asterisk_away" when nothing was done, "line.unanswered" when nobody knows.
         """
         if seat not in self._interfaces:
             raise BadInput("seat.unknown")
+        if why_not := await self._why_not(Mode.LIVE):
+            raise BadInput(why_not)
         if self._tracker.seats[seat].calls:
             raise BadInput("seat.on_call")
-        why_not = await self._why_not(Mode.LIVE)
-        if why_not:
-            raise BadInput(why_not)
-        attempt = await self._write(partial(_claim, callback_id, self._now(), self._rules, seat, staff_id))
-        if attempt is not None:
-            error = await self._originate(attempt, self._interfaces[seat], "callback-live", self._seat_ring_s,
-                                          attempt.e164)  # fmt: skip
-            if error is not None:
-                raise error
-        return attempt
+        if self._tracker.seats[seat].offline:
+            raise BadInput("seat.offline")
+        return await self._to_the_end(self._place(callback_id, seat, staff_id))
+
+    async def _to_the_end(self, placing: Coroutine[Any, Any, T]) -> T:
+        """Whoever waits for it may go away meanwhile: what is claimed is dialled."""
+        task = asyncio.create_task(placing)
+        self._placing.add(task)
+        task.add_done_callback(self._placing.discard)
+        return await asyncio.shield(task)
+
+    async def close(self) -> None:
+        """Waits for the calls that are being placed at this moment; nobody may ask for another one."""
+        if self._placing:
+            await asyncio.wait(self._placing)
 
     # ── the call itself ──
-    async def _originate(self, attempt: Attempt, channel: str, context: str, ring_s: int,
-                         shown: str) -> CentreError | None:  # fmt: skip
-        """Dials, once. What Asterisk did not even begin is ended at once; the error that says why."""
-        asking = self._ami.ask("Originate", {
-            "Channel": channel, "Context": context, "Exten": "s", "Priority": 1, "ChannelId": attempt.id,
-            "Timeout": ring_s * 1000, "CallerID": shown, "Async": "true",
-            "Variable": [variable("ATTEMPT", attempt.id), variable("CITIZEN_NUMBER", attempt.e164),
-                         variable("CALL_LANG", attempt.language), variable("TRUNK", self._trunk())],
-        }, action_id=attempt.id)  # fmt: skip
+    async def _place(self, callback_id: int, seat: str | None = None, staff_id: int | None = None) -> Attempt | None:
+        claim = partial(_claim, callback_id, self._now(), self._rules, seat, staff_id)
+        attempt = await self._write(claim)
+        if attempt is not None:
+            await self._originate(attempt)
+        return attempt
+
+    async def _originate(self, attempt: Attempt) -> None:
+        """Dials, once: of a live call the seat first, of an automatic one the citizen. What Asterisk did not even
+        begin is ended at once. CentreError as ``call``."""
+        trunk = self._trunk()
+        if attempt.seat is None:
+            channel, context, ring_s, shown = (
+                f"PJSIP/{attempt.e164}@{trunk}", "callback-auto", self._rules.ring_s, self._own_number)  # fmt: skip
+        else:
+            channel, context, ring_s, shown = (
+                self._interfaces[attempt.seat], "callback-live", self._seat_ring_s, attempt.e164)  # fmt: skip
         try:
-            await asking
-        except (NotSent, Refused) as error:
-            _log.warning("callback attempt %s was not placed: %s", attempt.id, error)
-            await self._finish(attempt.id, Reached.NOT_PLACED)
-            return CentreError("line.asterisk_away")
+            if not trunk:  # the last one fell just now
+                raise BadInput("callback.trunk_down")
+            await self._ami.ask("Originate", {
+                "Channel": channel, "Context": context, "Exten": "s", "Priority": 1, "ChannelId": attempt.id,
+                "Timeout": ring_s * 1000, "CallerID": shown, "Async": "true",
+                "Variable": [variable("ATTEMPT", attempt.id), variable("CITIZEN_NUMBER", attempt.e164),
+                             variable("CALL_LANG", attempt.language), variable("TRUNK", trunk)],
+            }, action_id=attempt.id)  # fmt: skip
         except Unanswered as error:
             _log.warning("callback attempt %s may have been placed: %s", attempt.id, error)
-            return CentreError("line.unanswered")
-        return None
+            raise CentreError("line.unanswered") from None
+        except CentreError as error:
+            _log.warning("callback attempt %s was not placed: %s", attempt.id, error)
+            await self._not_placed(attempt.id)
+            raise CentreError("line.asterisk_away") if isinstance(error, AmiError) else error from None
 
     def originated(self, event: ev.Originated) -> None:
         """An Originate failed. A live call's rings the seat; an automatic one's channel tells more when it hangs up,
@@ -193,14 +212,19 @@ class Dialler:
         now = self._now()
         self._submit(lambda conn: confirmations.attempt_answered(conn, linkedid, now, linkedid))
 
-    async def _finish(self, attempt_id: str, ended_as: Reached) -> None:
+    async def _not_placed(self, attempt_id: str) -> None:
         now = self._now()
-        await self._write(lambda conn: confirmations.finish(conn, attempt_id, ended_as, now, rules=self._rules))
+        await self._write(lambda conn: confirmations.finish(conn, attempt_id, Reached.NOT_PLACED, now,
+                                                            rules=self._rules))  # fmt: skip
 
     # ── the database ──
     def _submit(self, fn: Callable[[Connection], object]) -> None:
-        written = self._writer.submit(fn)
         loop = asyncio.get_running_loop()
+        try:
+            written = self._writer.submit(fn)
+        except CentreError as error:  # when the database is back the attempt is found open, and ended
+            _log.error("what became of a callback was not kept: %s", error)
+            return
 
         def done(future: object) -> None:
             if error := written.exception():
