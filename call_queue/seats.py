@@ -2,45 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping, MutableMapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 
 from call_queue.ami import Ami, Headers, NotSent, Refused, Unanswered
-from call_queue.tracker import Seat, Tracker
+from call_queue.tracker import Change, Seat, SeatChanged, Tracker
 from crm.errors import BadInput, CentreError
 
 QUEUES = ("city", "feedback")
 
 
 class Seats:
-    """``interfaces``: seat → "PJSIP/…". ``staff``: who sits where, seat → staff_id; kept here and read by others."""
+    """``interfaces``: seat → "PJSIP/…". ``staff``: who sits where, seat → staff_id; kept here and read by others.
+    ``in_step``: whether the tracker can be believed. Fed with the tracker's changes."""
 
     def __init__(self, ami: Ami, tracker: Tracker, interfaces: Mapping[str, str],
-                 staff: MutableMapping[str, int | None]) -> None:  # fmt: skip
+                 staff: MutableMapping[str, int | None], in_step: Callable[[], bool]) -> None:  # fmt: skip
         self._ami, self._tracker, self._interfaces, self._staff = ami, tracker, interfaces, staff
+        self._in_step = in_step
+        self._turn = {number: asyncio.Lock() for number in interfaces}  # two who take one seat do so one by one
+        self._left = {number: asyncio.Event() for number in interfaces}  # set when the seat leaves its last queue
+
+    def take(self, change: Change) -> None:
+        """Who has logged out, by whatever way, sits there no more."""
+        match change:
+            case SeatChanged(kind="logout", seat=number):
+                self._staff.pop(number, None)
+                if number in self._left:
+                    self._left[number].set()
 
     async def log_in(self, number: str, staff_id: int, queues: Sequence[str]) -> None:
         """Into these queues, and out of the others. BadInput "seat.unknown", "seat.offline" (its telephone is not
         registered), "seat.on_call" (somebody else's, and he is speaking); AMI's own errors as ``reached``."""
+        self._seat(number)
+        async with self._turn[number]:
+            await self._log_in(number, staff_id, [queue for queue in QUEUES if queue in queues])
+
+    async def _log_in(self, number: str, staff_id: int, wanted: Sequence[str]) -> None:
         seat = self._seat(number)
+        if not self._in_step():
+            raise CentreError("line.asterisk_away")
         if seat.offline:
             raise BadInput("seat.offline")
-        another = seat.queues and self._staff.get(number) != staff_id
-        if another and (seat.talking or seat.calls):
-            raise BadInput("seat.on_call")
-        wanted = [queue for queue in QUEUES if queue in queues]
-        for queue in sorted(seat.queues if another else seat.queues - set(wanted)):
-            await self._remove(number, queue)
+        if seat.queues and self._staff.get(number) != staff_id:
+            if seat.talking or seat.calls:
+                raise BadInput("seat.on_call")
+            await self._put_out(number)
         self._staff[number] = staff_id
         for queue in wanted:
             await self._ask_idly("QueueAdd", {"Queue": queue, "Interface": self._interfaces[number], "Penalty": 0,
                                               "Paused": "false", "MemberName": number,
                                               "StateInterface": self._interfaces[number]})  # fmt: skip
+        for queue in sorted(seat.queues - set(wanted)):  # last: in no queue for a moment, he would be logged out
+            await self._remove(number, queue)
+
+    async def _put_out(self, number: str) -> None:
+        """Returns when it has been heard that nobody sits there: what is heard later would put out the next one."""
+        self._left[number].clear()
+        for queue in QUEUES:
+            await self._remove(number, queue)
+        if not self._tracker.seats[number].queues:  # it was in none, or that has been heard already
+            self._staff.pop(number, None)
+            return
+        try:
+            await asyncio.wait_for(self._left[number].wait(), self._ami.patience_s)
+        except TimeoutError:
+            raise CentreError("line.unanswered") from None
 
     async def log_out(self, number: str) -> None:
         """Out of every queue. A call that is on goes on."""
         self._seat(number)
-        for queue in QUEUES:
-            await self._remove(number, queue)
+        async with self._turn[number]:
+            await self._put_out(number)
 
     async def pause(self, number: str, reason: str) -> None:
         """In every queue. BadInput "seat.not_in" for a seat that is in none."""
@@ -53,7 +86,10 @@ class Seats:
         if not self._seat(number).queues:
             raise BadInput("seat.not_in")
         headers = {"Interface": self._interfaces[number], "Paused": paused, **({"Reason": reason} if reason else {})}
-        await reached(self._ami.ask("QueuePause", headers))
+        try:
+            await reached(self._ami.ask("QueuePause", headers))
+        except Refused:  # he has been taken out meanwhile
+            raise BadInput("seat.not_in") from None
 
     async def _remove(self, number: str, queue: str) -> None:
         await self._ask_idly("QueueRemove", {"Queue": queue, "Interface": self._interfaces[number]})

@@ -103,9 +103,9 @@ class Line:
                              waits_for_boot=False)  # fmt: skip
         self.recorder = Recorder(writer, self.publisher.publish, self._staff)
         self.follower = Follower(self.stream, self.ami, self.tracker, self.recorder, changed=self._changed,
-                                 heard=self._heard, compared=self._compared)  # fmt: skip
+                                 heard=self._heard, compared=self._compared, lost=self._tell_soon)  # fmt: skip
         self._room = WaitingRoom(self.tracker, CITY, self._in_step, settings.wrap_up, handled)
-        self._seats = Seats(self.ami, self.tracker, interfaces, self._staff)
+        self._seats = Seats(self.ami, self.tracker, interfaces, self._staff, self._in_step)
         out = [name for name, origin in trunks.items() if settings.dial_out in ("both", origin)]
         self._dialler = Dialler(
             db, writer, self._dialling, self.tracker, settings.callback_rules, interfaces=interfaces, trunks=out,
@@ -125,13 +125,15 @@ class Line:
         return self
 
     async def __aexit__(self, *exception: object) -> None:
-        """What callers are asked first: the dialplan then goes on alone while the rest is put away."""
+        """What callers are asked first: the dialplan then goes on alone while the rest is put away. A callback
+        that has been claimed is still dialled."""
         await self.agi.stop()
+        await self.publisher.close()
         self.working.cancel()
         await asyncio.wait([self.working])
+        await self._dialler.close()
         await self.ami.close()
         await self._dialling.close()
-        await self.publisher.close()
 
     async def _work(self) -> None:
         async with asyncio.TaskGroup() as parts:
@@ -152,20 +154,33 @@ class Line:
                 _tell_of_failure(self._writer.submit(lambda conn: announced(conn, linkedid, path, at)))
 
     def _changed(self, change: t.Change, kept: Future[object] | None) -> None:
+        self._tell_soon()
         self._room.take(change)
+        self._seats.take(change)
         match change:
             case t.Ended(linkedid=linkedid):
-                self._keeper.ended(linkedid)
+                self._measure(linkedid, kept)
             case t.PickedUp(linkedid=linkedid):
                 self._dialler.picked_up(linkedid)
-            case t.SeatChanged(kind="logout", seat=seat):
-                self._staff.pop(seat, None)
-        self._tell_soon()
+
+    def _measure(self, linkedid: str, kept: Future[object] | None) -> None:
+        """Once the call's end is on the disk, for then what was said of its recording is too."""
+        if kept is not None:
+            loop = asyncio.get_running_loop()
+            kept.add_done_callback(lambda _: loop.call_soon_threadsafe(self._keeper.ended, linkedid))
 
     def _compared(self, alive: set[str], asked_at: datetime) -> None:
+        self._stand_up()
         _tell_of_failure(self._writer.submit(lambda conn: reconcile.bury(conn, alive, asked_at, _now())))
         self._dialler.poke()
         self._tell_soon()
+
+    def _stand_up(self) -> None:
+        """Who, by the records, sits at a seat that is in no queue has left it while nobody listened."""
+        for number in list(self._staff):
+            if number not in self.tracker.seats or not self.tracker.seats[number].queues:
+                left = t.SeatChanged(_now(), number, t.SeatState.OUT, "", "", "logout")
+                self._changed(left, self.recorder.take(left))
 
     def _in_step(self) -> bool:
         return self.follower.in_step
@@ -197,7 +212,8 @@ class Line:
             raise BadInput("line.bad_request")
         try:
             return await asked(self, request)
-        except (KeyError, TypeError):
+        except (KeyError, TypeError, ValueError):
+            log.exception("a request was not understood: %.200r", request)
             raise BadInput("line.bad_request") from None
 
     async def _log_in(self, request: Message) -> None:
@@ -206,6 +222,7 @@ class Line:
 
     async def _log_out(self, request: Message) -> None:
         await self._seats.log_out(str(request["seat"]))
+        self._tell_soon()
 
     async def _pause(self, request: Message) -> None:
         await self._seats.pause(str(request["seat"]), str(request["reason"]))
