@@ -66,7 +66,7 @@ def _unhurried(change: t.Change) -> bool:
 
 
 def told(change: t.Change) -> dict[str, Any] | None:
-    """The event that the web hears of it."""
+    """The event that the web hears of it; None for what the next snapshot (``live.py``) says soon enough."""
     match change:
         case t.Rang():
             return {"event": "ringing", "seat": change.seat, "linkedid": change.linkedid, "caller": change.caller,
@@ -75,12 +75,6 @@ def told(change: t.Change) -> dict[str, Any] | None:
             return {"event": "answered", "seat": change.seat, "linkedid": change.linkedid, "at": change.at.isoformat()}
         case t.Ended():
             return {"event": "ended", "linkedid": change.linkedid, "cause": change.cause.value,
-                    "at": change.at.isoformat()}  # fmt: skip
-        case t.SeatChanged():
-            return {"event": "seat", "seat": change.seat, "state": change.state.value, "linkedid": change.linkedid,
-                    "reason": change.reason, "at": change.at.isoformat()}  # fmt: skip
-        case t.TrunkChanged():
-            return {"event": "trunk", "name": t.trunk_name(change.trunk), "state": change.state.value,
                     "at": change.at.isoformat()}  # fmt: skip
     return None
 
