@@ -232,6 +232,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CentreError as error:
         say(of_error(error, terminal_language()))
         return 1
+    except BrokenPipeError:  # `./1551 calls | head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except ProvisionError as error:
         say(str(error))
         return 1

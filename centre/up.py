@@ -41,9 +41,11 @@ class Child:
         pause = 0.0
         while not self._ending():
             started = loop.time()
-            # A session of its own: Ctrl-C in the terminal reaches us, and we end the rest in order.
-            self._process = await asyncio.create_subprocess_exec(*self.argv, env=dict(self.env), cwd=ROOT,
-                                                                 start_new_session=True)  # fmt: skip
+            # A session of its own: Ctrl-C in the terminal reaches us, and we end the rest in order. Our stdout is where
+            # scripts read that the centre is ready; what Asterisk prints there is in its own log too.
+            self._process = await asyncio.create_subprocess_exec(
+                *self.argv, env=dict(self.env), cwd=ROOT, start_new_session=True, stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL)  # fmt: skip
             code = await self._process.wait()
             if self._ending():
                 return
