@@ -65,7 +65,7 @@ class Settings(BaseSettings):
     mobile_from: list[Network] = ["127.0.0.2/32"]
     landline_host: SipHost = "127.0.0.1:5080"  # where calls out go
     mobile_host: SipHost = "127.0.0.2:5080"
-    seat_qualify: int = Field(default=0, ge=0, le=600)  # ask desk phones whether they are there; 0: the registration says
+    seat_qualify: int = Field(default=0, ge=0, le=600)  # ask desk phones whether they are there; 0: do not
     seat_networks: list[Network] = ["127.0.0.0/8"]  # from where a seat may register
     short_number: Digits = "1551"
     numbers: list[Digits] = ["1551", "0441551", "380441551"]  # the ways trunks may write it

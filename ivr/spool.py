@@ -253,8 +253,8 @@ def _language(spooled: Spooled) -> str:
     return spooled.language if spooled.language in ("uk", "en") else ""
 
 
-# DIALSTATUS → how the attempt ended; REFUSED is the dialplan's: a number that the settings do not allow. Not here: ANSWER,
-# whose outcome is a form's, and CANCEL (the seat gave up while it rang) with whatever else there is: unknown.
+# DIALSTATUS → how the attempt ended; REFUSED is the dialplan's: a number that the settings do not allow. Not here:
+# ANSWER, whose outcome is a form's, and CANCEL (the seat gave up while it rang) with whatever else there is: unknown.
 _REACHED = {
     "BUSY": Reached.BUSY, "NOANSWER": Reached.NO_ANSWER, "CONGESTION": Reached.FAILED,
     "CHANUNAVAIL": Reached.FAILED, "REFUSED": Reached.FAILED,

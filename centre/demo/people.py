@@ -165,7 +165,8 @@ class Executor(Worker):
 
     async def _execute(self, number: str) -> None:
         page = await self.browser.open(f"/appeals/{number}")
-        await self.browser.submit(page, f"/appeals/{number}", action="execute", note="Роботи виконано, перевірено на місці.")
+        done = {"action": "execute", "note": "Роботи виконано, перевірено на місці."}
+        await self.browser.submit(page, f"/appeals/{number}", **done)
 
 
 class Feedback(Worker):
@@ -178,7 +179,8 @@ class Feedback(Worker):
         await asked
         number = next(m for m in re.findall(r'name="result-(\d+)"', attempt.html))
         path = urlsplit(attempt.url).path
-        await self.browser.submit(await self.browser.open(path), path, reached="answered", **{f"result-{number}": "solved"})
+        said = {"reached": "answered", f"result-{number}": "solved"}
+        await self.browser.submit(await self.browser.open(path), path, **said)
 
     async def _call(self, page: Page, name: str) -> Page:
         for form in page.forms:

@@ -109,10 +109,10 @@ class _Story:
                 await operator.sit(number)
             self.say(f"{len(numbers)} seats have signed in their telephones and their people.")
             may_write = asyncio.Event()
-            async with _background(*(o.work(self.by_number, may_write) for o in operators)):
-                async with asyncio.TaskGroup() as acts:
-                    acts.create_task(self._act("calls", self._calls(len(numbers), watcher, may_write)))
-                    acts.create_task(self._act("state by keys", self._state_by_keys()))
+            at_work = _background(*(o.work(self.by_number, may_write) for o in operators))
+            async with at_work, asyncio.TaskGroup() as acts:
+                acts.create_task(self._act("calls", self._calls(len(numbers), watcher, may_write)))
+                acts.create_task(self._act("state by keys", self._state_by_keys()))
             await operators[-1].leave()
             await feedback.sit(numbers[-1])
             async with _background(self._answer_callbacks(exchange)):
@@ -196,15 +196,16 @@ class _Story:
 
     def _answered_by_key(self) -> int:
         with self.stage.db.read() as conn:
-            answers = select(func.count()).select_from(schema.callback_appeal).where(schema.callback_appeal.c.result != "")
+            asked = schema.callback_appeal
+            answers = select(func.count()).select_from(asked).where(asked.c.result != "")
             live = select(func.count()).select_from(schema.attempt).where(
                 schema.attempt.c.mode == "live", schema.attempt.c.outcome == Reached.ANSWERED)  # fmt: skip
             return (conn.scalar(answers) or 0) - (conn.scalar(live) or 0)
 
     @staticmethod
     async def _until(true: Callable[[], bool]) -> None:
-        while not await asyncio.to_thread(true):
-            await asyncio.sleep(0.2)  # residents press keys when they hear; the record follows
+        while not await asyncio.to_thread(true):  # noqa: ASYNC110  the record has no event
+            await asyncio.sleep(0.2)
 
 
 @contextlib.asynccontextmanager
@@ -238,8 +239,8 @@ def _report(stage: Stage, duration: float) -> dict[str, Any]:
             "wait_s": {"mean": round(statistics.fmean(waits), 2), "p50": round(statistics.median(waits), 2),
                        "p95": round(waits[min(len(waits) - 1, int(0.95 * len(waits)))], 2),
                        "max": round(waits[-1], 2)} if waits else {},
-            "appeals": {"registered": _count(conn, appeal), "executed": events["execute"], "confirmed": events["confirm"],
-                        "returned": events["not_solved"], "unconfirmed": states[State.UNCONFIRMED],
+            "appeals": {"registered": _count(conn, appeal), "executed": events["execute"],
+                        "confirmed": events["confirm"], "returned": events["not_solved"], "unconfirmed": states[State.UNCONFIRMED],
                         "closed": states[State.CLOSED]},
             "callbacks": {"placed": len(attempts), "answered": sum(row["answered_at"] is not None for row in attempts),
                           "confirmed": results[Result.SOLVED], "not_solved": results[Result.NOT_SOLVED],

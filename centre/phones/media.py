@@ -103,7 +103,7 @@ class Media(asyncio.DatagramProtocol):
         await self._progress.wait()
 
     def speak(self, sound: bytes) -> None:
-        """Says A-law, in real time and again and again, in place of what it said so far; until ``close``, and once it is
+        """Says A-law, in real time and again and again, in place of what it said so far; until ``close``, once it is
         known where to: from what is heard, or from ``look_up``."""
         if self._speaking:
             self._speaking.cancel()

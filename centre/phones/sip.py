@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import os
 import re
@@ -61,7 +60,8 @@ class _Sipp:
     async def start(self, *arguments: str) -> None:
         self._process = await asyncio.create_subprocess_exec(
             *self._argv, *arguments, ":".join(map(str, self.server)), env=self._env, cwd=self._path,
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL)  # fmt: skip
+            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL)  # fmt: skip
 
     async def wait(self, timeout: float = 60) -> None:
         """Waits for SIPp to have done its calls. PhoneError if one of them went wrong."""
@@ -221,7 +221,8 @@ class Exchange(Callee):
     ``async for number, media in exchange.calls():`` yields each call once its audio has begun.
     """
 
-    def __init__(self, port: int | None = None, *, lines: int = 120, host: str = "127.0.0.1", ring_ms: int = 300) -> None:
+    def __init__(self, port: int | None = None, *, lines: int = 120, host: str = "127.0.0.1",
+                 ring_ms: int = 300) -> None:  # fmt: skip
         super().__init__(port, host=host, ring_ms=ring_ms)
         self._lines = lines
 

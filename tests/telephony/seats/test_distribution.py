@@ -7,7 +7,7 @@ from typing import Any
 
 
 async def test_the_next_seat_rings_when_the_first_does_not_answer(exchange: Any) -> None:
-    """Whichever of the two is first in turn: every caller is answered, and the absent one is not rung again and again."""
+    """Whichever is first in turn: every caller is answered, and the absent one is not rung again and again."""
     async with exchange.seat("101", ring_ms=60_000) as absent, exchange.seat("102") as present:
         present.media.speak(exchange.voice("present"))
         with exchange.logged_in("101", "102"):

@@ -185,10 +185,15 @@ class Centre:
     async def appeal_is(self, made: Registered, state: str) -> Appeal:
         return await self.on_record(lambda conn: appeals.get(conn, made.id), lambda appeal: appeal.state == state)
 
+    async def callback_is(self, true: Callable[[Any], object]) -> Any:
+        """The one callback, when it is so."""
+        return await self.on_record(lambda conn: conn.execute(select(schema.callback)).one(), true)
+
     async def attempt(self, phone: str, true: Callable[[Any], object] = lambda row: True, count: int = 1) -> Any:
         """The latest of ``count`` attempts to call that number, when it is so."""
         row = select(schema.attempt).where(schema.attempt.c.e164 == phone).order_by(schema.attempt.c.placed_at)
-        found = await self.on_record(lambda conn: conn.execute(row).all(), lambda rows: len(rows) == count and true(rows[-1]))
+        found = await self.on_record(lambda conn: conn.execute(row).all(),
+                                     lambda rows: len(rows) == count and true(rows[-1]))  # fmt: skip
         return found[-1]
 
 

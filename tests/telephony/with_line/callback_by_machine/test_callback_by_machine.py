@@ -1,4 +1,5 @@
-"""The centre calls a resident who lets a machine ask: 1 closes, 2 returns, no key or 0 leads to a person, busy is tried again."""
+"""The centre calls a resident who lets a machine ask: 1 closes, 2 returns, no key or 0 leads to a person, and who is
+not reached is tried again."""
 
 from __future__ import annotations
 
@@ -68,7 +69,7 @@ async def test_no_key_leads_to_a_person_never_to_an_outcome(centre: Any) -> None
         attempt = await centre.attempt(HOME, lambda row: row.ended_at)
     assert attempt.outcome == "no_key"
     assert centre.read(lambda conn: appeals.get(conn, made.id)).state == "awaiting"
-    await centre.on_record(lambda conn: conn.execute(select(schema.callback.c.mode)).scalar(), lambda mode: mode == "live")
+    await centre.callback_is(lambda row: row.mode == "live")
 
 
 async def test_key_0_brings_him_to_a_person_and_nobody_calls_him_meanwhile(centre: Any) -> None:
@@ -88,17 +89,19 @@ async def test_key_0_brings_him_to_a_person_and_nobody_calls_him_meanwhile(centr
         seat.hang_up()
         ended = await centre.attempt(HOME, lambda row: row.ended_at)
         assert ended.outcome == "person"
-        callback = await centre.on_record(lambda conn: conn.execute(select(schema.callback)).one(), lambda row: row.state == "due")
+        callback = await centre.callback_is(lambda row: row.state == "due")
         assert callback.mode == "live"
 
 
-@pytest.mark.parametrize(("answer", "outcome", "again_s"), [(486, "busy", 1800), (480, "no_answer", 7200), (404, "failed", 7200)])
-async def test_who_is_not_reached_is_tried_again_by_the_cause(centre: Any, answer: int, outcome: str, again_s: int) -> None:
+@pytest.mark.parametrize(("answer", "outcome", "again_s"), [
+    (486, "busy", 1800), (480, "no_answer", 7200), (404, "failed", 7200)])  # fmt: skip
+async def test_who_is_not_reached_is_tried_again_by_the_cause(centre: Any, answer: int, outcome: str,
+                                                              again_s: int) -> None:  # fmt: skip
     async with homes(centre, answer=answer):
         made = centre.appeal(HOME)
         await centre.bus.request("changed", what="callbacks")
         attempt = await centre.attempt(HOME, lambda row: row.ended_at)
-        callback = await centre.on_record(lambda conn: conn.execute(select(schema.callback)).one(), lambda row: row.state == "due")
+        callback = await centre.callback_is(lambda row: row.state == "due")
     assert attempt.outcome == outcome
     assert again_s <= (callback.due_at - attempt.ended_at).total_seconds() + 1
     assert centre.read(lambda conn: appeals.get(conn, made.id)).state == "awaiting"

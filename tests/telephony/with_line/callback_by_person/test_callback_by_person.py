@@ -1,4 +1,4 @@
-"""Feedback staff call a resident from a seat: the seat rings first, then the resident; the outcome is what the person writes."""
+"""Feedback staff call a resident from a seat: seat first, then resident; the outcome is what they write."""
 
 from __future__ import annotations
 

@@ -14,7 +14,8 @@ async def test_from_another_telephone_by_number_and_code(centre: Any) -> None:
         await caller.media.hear(exchange.prompt("menu"))
         await caller.media.press("2")
         await caller.media.hear(exchange.prompt("no-appeals"))
-        for code, answer in ((f"{(int(made.code) + 1) % 10000:04}", "wrong-number-or-code"), (made.code, "state-assigned")):
+        wrong = f"{(int(made.code) + 1) % 10000:04}"
+        for code, answer in ((wrong, "wrong-number-or-code"), (made.code, "state-assigned")):
             caller.media.forget()
             await caller.media.hear(exchange.prompt("ask-number"))
             await caller.media.press(str(made.number))
