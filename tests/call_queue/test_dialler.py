@@ -1,0 +1,412 @@
+"""Callbacks as they are placed: committed first, dialled once, and ended by whoever knows how, on both databases."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+from sqlalchemy import Connection, select
+
+from call_queue import events as ev
+from call_queue.ami import Ami, AmiError, NotSent, Refused, Unanswered
+from call_queue.dialler import Dialler
+from call_queue.tracker import TrunkState
+from crm import calls, citizens, confirmations
+from crm.confirmation_rules import Result, Rules
+from crm.confirmations import Attempt
+from crm.errors import BadInput, CentreError
+from crm.schema import attempt, callback, callback_appeal
+from crm.store import Database, Writer
+from tests.call_queue.conftest import INTERFACES, LANDLINE, LIMIT, MOBILE, NOON, Exchange
+from tests.crm.conftest import PHONE, City, found_city
+
+HOMES = ("+380441112233", "+380442223344", "+380443334455")
+
+
+class Centre:
+    """A dialler between a city's records and an AMI that only writes down what it is asked."""
+
+    up = True
+
+    def __init__(self, db: Database, exchange: Exchange) -> None:
+        self.db, self.exchange, self.writer = db, exchange, Writer(db)
+        self.now = NOON
+        self.believed = True
+        self.rules = Rules()
+        self.asked: list[dict[str, Any]] = []
+        self.error: AmiError | None = None
+        self.answer: asyncio.Event | None = None  # until then Asterisk says nothing
+        self.counted: tuple[int, int] | None = None
+        self._passed = asyncio.Event()
+        with db.write() as conn:
+            self.city = found_city(conn)
+        self.dialler = self.made()
+
+    def made(self) -> Dialler:
+        return Dialler(self.db, self.writer, cast(Ami, self), self.exchange.tracker, self.rules, interfaces=INTERFACES,
+                       trunks=[LANDLINE, MOBILE], own_number="1551", seat_ring_s=15, in_step=lambda: self.believed,
+                       counted=self._counted, clock=lambda: self.now)  # fmt: skip
+
+    async def ask(self, action: str, headers: Mapping[str, Any], *, action_id: str) -> dict[str, str]:
+        assert (action, headers["ChannelId"]) == ("Originate", action_id)
+        with self.db.read() as conn:
+            on_record = {one.id for one in confirmations.open_attempts(conn)}
+        assert action_id in on_record, "dialled before it was committed"
+        self.asked.append(dict(headers))
+        if self.answer is not None:
+            await self.answer.wait()
+        if self.error is not None:
+            raise self.error
+        return {}
+
+    def _counted(self, due: int, calling: int) -> None:
+        self.counted = due, calling
+        self._passed.set()
+
+    # ── what happens ──
+    def due(self, *phones: str, auto: bool = True) -> None:
+        """Each of these citizens awaits a call."""
+        def make(city: City) -> None:
+            for phone in phones:
+                city.executed(citizens.add(city.conn, now=self.now, name=phone, phones=[phone], auto_confirm=auto))
+
+        with self.db.write() as conn:
+            make(replace(self.city, conn=conn, now=self.now))
+
+    async def look(self) -> None:
+        """The dialler begins and has looked once."""
+        self._passed.clear()
+        running = asyncio.create_task(self.dialler.run())
+        await asyncio.wait_for(self._passed.wait(), LIMIT)
+        running.cancel()
+        await asyncio.wait([running])
+        await self.written()
+
+    async def written(self) -> None:
+        await asyncio.wrap_future(self.writer.submit(lambda conn: None))
+
+    async def call(self, seat: str = "101") -> Attempt | None:
+        return await self.dialler.call(self.callback().id, seat, self.city.operator)
+
+    def began(self, attempt_id: str, endpoint: str = LANDLINE) -> None:
+        self.exchange.apply(ev.ChannelBegan(self.now, attempt_id, attempt_id, endpoint, "1551", "s"))
+
+    async def hung_up(self, attempt_id: str, cause: int, endpoint: str = LANDLINE) -> None:
+        event = ev.ChannelEnded(self.now, attempt_id, attempt_id, endpoint, cause)
+        self.exchange.apply(event)
+        self.dialler.hung_up(event)
+        await self.written()
+
+    async def originate_failed(self, attempt_id: str) -> None:
+        self.dialler.originated(ev.Originated(self.now, attempt_id, attempt_id, False, 0))
+        await self.written()
+
+    def later(self, **by: float) -> None:
+        self.now += dt.timedelta(**by)
+
+    # ── what is on record ──
+    def rows(self, query: Any) -> list[Any]:
+        with self.db.read() as conn:
+            return list(conn.execute(query))
+
+    def attempts(self) -> list[Any]:
+        return self.rows(select(attempt).order_by(attempt.c.placed_at, attempt.c.e164))
+
+    def callback(self) -> Any:
+        return self.rows(select(callback).order_by(callback.c.id))[0]
+
+    def outcomes(self) -> list[str]:
+        return [one.outcome for one in self.attempts()]
+
+    def tries(self) -> list[int]:
+        return [row.tries for row in self.rows(select(callback_appeal.c.tries))]
+
+
+@pytest.fixture
+def centre(db: Database, exchange: Exchange) -> Iterator[Centre]:
+    one = Centre(db, exchange)
+    yield one
+    one.writer.close()
+
+
+# ── by a machine ──
+async def test_it_is_committed_then_dialled_and_never_twice(centre: Centre) -> None:
+    centre.due(HOMES[0])
+    await centre.look()
+    (placed,) = centre.attempts()
+    (asked,) = centre.asked
+    assert asked == {
+        "Channel": f"PJSIP/{HOMES[0]}@trunk-landline", "Context": "callback-auto", "Exten": "s", "Priority": 1,
+        "ChannelId": placed.id, "Timeout": 40_000, "CallerID": "1551", "Async": "true",
+        "Variable": [f"ATTEMPT={placed.id}", f"CITIZEN_NUMBER={HOMES[0]}", "CALL_LANG=uk", "TRUNK=trunk-landline"],
+    }  # fmt: skip
+    assert centre.counted == (0, 1)
+    centre.began(placed.id)
+    for seconds in (5, 60, 3600):  # it is on the line, however long
+        centre.later(seconds=seconds)
+        await centre.look()
+    assert (len(centre.asked), centre.outcomes()) == (1, [""])
+
+
+@pytest.mark.parametrize(("cause", "outcome", "again_s"), [
+    (17, "busy", 1800), (19, "no_answer", 7200), (16, "no_answer", 7200), (34, "failed", 7200), (0, "failed", 7200),
+])  # fmt: skip
+async def test_who_was_not_reached_is_tried_again_by_the_cause(
+    centre: Centre, cause: int, outcome: str, again_s: int
+) -> None:
+    centre.due(HOMES[0])
+    await centre.look()
+    (placed,) = centre.attempts()
+    centre.began(placed.id)
+    centre.later(seconds=20)
+    await centre.hung_up(placed.id, cause)
+    await centre.originate_failed(placed.id)  # told afterwards, it changes nothing
+    assert centre.outcomes() == [outcome]
+    assert (centre.callback().state, centre.callback().due_at - centre.now) == ("due", dt.timedelta(seconds=again_s))
+    await centre.look()
+    assert len(centre.asked) == 1
+    centre.later(seconds=again_s)
+    await centre.look()
+    assert len(centre.asked) == 2
+
+
+async def test_a_channel_that_never_was_is_a_failure_of_the_network(centre: Centre) -> None:
+    centre.due(HOMES[0])
+    await centre.look()
+    await centre.originate_failed(centre.attempts()[0].id)
+    assert (centre.outcomes(), centre.tries()) == (["failed"], [1])
+
+
+@pytest.mark.parametrize(("queued", "outcome"), [(False, "no_key"), (True, "person")])
+async def test_who_picked_up_and_pressed_nothing_is_called_by_a_person(
+    centre: Centre, queued: bool, outcome: str
+) -> None:
+    centre.due(HOMES[0])
+    await centre.look()
+    (placed,) = centre.attempts()
+    centre.began(placed.id)
+    centre.dialler.picked_up(placed.id)
+    if queued:
+        def enters(conn: Connection) -> None:
+            calls.queued(conn, placed.id, centre.now, "city")
+
+        await asyncio.wrap_future(centre.writer.submit(enters))
+    await centre.hung_up(placed.id, 16)
+    assert (centre.outcomes(), centre.callback().mode) == ([outcome], "live")
+
+
+async def test_callers_who_wait_come_first(centre: Centre) -> None:
+    centre.due(HOMES[0])
+    centre.exchange.now = -61  # he has waited longer than the threshold
+    centre.exchange.arrive("17.1")
+    centre.exchange.join("17.1")
+    await centre.look()
+    assert (centre.asked, centre.counted) == ([], (1, 0))
+    with pytest.raises(BadInput, match=r"callback\.inbound_first"):
+        await centre.call()
+    centre.exchange.leave("17.1")
+    await centre.look()
+    assert len(centre.asked) == 1
+
+
+async def test_no_more_than_the_hours_cap_and_the_lines(centre: Centre) -> None:
+    centre.rules = Rules(hourly_cap=2, lines=1)
+    centre.dialler = centre.made()
+    centre.due(*HOMES)
+    await centre.look()
+    assert [one.e164 for one in centre.attempts()] == [HOMES[0]], "one line"
+    await centre.originate_failed(centre.attempts()[0].id)
+    await centre.look()
+    await centre.originate_failed(centre.attempts()[1].id)
+    await centre.look()
+    assert len(centre.asked) == 2, "two an hour"
+    centre.later(hours=1)
+    await centre.look()
+    assert [one.e164 for one in centre.attempts()] == [*HOMES]
+
+
+@pytest.mark.parametrize("why", ["trunks", "ami", "out of step"])
+async def test_nothing_is_placed_when_it_cannot_be(centre: Centre, why: str) -> None:
+    centre.due(HOMES[0])
+    trunks = centre.exchange.tracker.trunks
+    match why:
+        case "trunks":
+            trunks[LANDLINE].state = trunks[MOBILE].state = TrunkState.DOWN
+        case "ami":
+            centre.up = False
+        case "out of step":
+            centre.believed = False
+    await centre.look()
+    with pytest.raises(CentreError, match=r"callback\.trunk_down" if why == "trunks" else r"line\.asterisk_away"):
+        await centre.call()
+    assert (centre.asked, centre.attempts(), centre.counted) == ([], [], (1, 0))
+    centre.up = centre.believed = True
+    trunks[MOBILE].state = TrunkState.OK
+    await centre.look()
+    assert [asked["Channel"].partition("@")[2] for asked in centre.asked] == [
+        "trunk-mobile" if why == "trunks" else "trunk-landline"]  # fmt: skip
+
+
+@pytest.mark.parametrize("error", [NotSent("ami.not_connected"), Refused("ami.refused", reason="no")])
+async def test_what_asterisk_does_not_take_costs_no_try_and_the_others_wait(centre: Centre, error: AmiError) -> None:
+    centre.due(*HOMES)
+    centre.error = error
+    await centre.look()
+    assert (centre.outcomes(), centre.tries()) == (["not_placed"], [0, 0, 0])
+    centre.error = None
+    centre.later(seconds=60)
+    await centre.look()
+    assert len(centre.asked) == 4
+
+
+async def test_an_unknown_outcome_waits_out_the_ring_time(centre: Centre) -> None:
+    centre.due(HOMES[0])
+    centre.error = Unanswered("ami.unanswered")
+    await centre.look()
+    centre.error = None
+    for seconds in (0, 30, 51):
+        assert centre.outcomes() == [""]
+        centre.later(seconds=seconds)
+        await centre.look()
+    assert (centre.outcomes(), centre.tries()) == (["unknown"], [1])
+    centre.later(hours=2)
+    await centre.look()
+    assert len(centre.asked) == 2
+
+
+async def test_what_a_crash_left_is_ended_by_the_next_line(centre: Centre) -> None:
+    """Committed and perhaps dialled: while its channel lives it goes on; then it waits out the ring time."""
+    centre.due(HOMES[0])
+
+    def claim(conn: Connection) -> None:
+        confirmations.claim(conn, centre.callback().id, now=centre.now, rules=centre.rules)
+
+    with centre.db.write() as conn:
+        claim(conn)
+    (placed,) = centre.attempts()
+    centre.began(placed.id)
+    centre.later(minutes=5)
+    await centre.look()
+    assert centre.outcomes() == [""]
+    centre.exchange.end(placed.id, LANDLINE)  # not heard of by the dialler
+    await centre.look()
+    assert (centre.outcomes(), centre.asked) == (["unknown"], [])
+
+
+async def test_one_that_cannot_be_ended_or_claimed_keeps_no_other(centre: Centre, caplog: Any) -> None:
+    """A citizen with no number left is due for a live call while his last call's form is still open."""
+    centre.due(HOMES[0], auto=False)
+    (first,) = [one.callback_id for one in centre.rows(select(callback_appeal))]
+    with centre.db.write() as conn:
+        city = replace(centre.city, conn=conn)
+        appeal_number = confirmations.questions_of(conn, first)[0].number
+        claimed = confirmations.claim(conn, first, now=centre.now, rules=centre.rules, seat="101")
+        assert claimed is not None
+        confirmations.attempt_answered(conn, claimed.id, centre.now)
+        confirmations.answer(conn, number=appeal_number, result=Result.SOLVED, now=centre.now,
+                             attempt_id=claimed.id, staff_id=city.operator)  # fmt: skip
+        city.executed(claimed.citizen_id)
+        citizens.mark_wrong_number(conn, claimed.citizen_id, HOMES[0])
+    centre.due(HOMES[1])
+    await centre.look()
+    assert [one.e164 for one in centre.attempts()] == [*HOMES[:2]]
+    assert len(centre.asked) == 1
+    centre.later(hours=5)  # nobody filled the form in
+    await centre.look()
+    await centre.look()
+    assert [one.state for one in centre.rows(select(callback).order_by(callback.c.id))][:2] == ["done", "given_up"]
+
+
+# ── by a person ──
+async def test_a_persons_call_rings_the_seat_first(centre: Centre) -> None:
+    centre.due(PHONE.replace("1234567", "7654321"), auto=False)
+    await centre.look()
+    assert centre.asked == [], "nobody pressed the button"
+    placed = await centre.call()
+    assert placed is not None
+    (asked,) = centre.asked
+    assert (asked["Channel"], asked["Context"], asked["Timeout"]) == (INTERFACES["101"], "callback-live", 15_000)
+    assert (asked["CallerID"], asked["ChannelId"]) == (placed.e164, placed.id)
+    with pytest.raises(BadInput, match=r"callback\.calling"):
+        await centre.call("102")
+    assert len(centre.asked) == 1
+
+
+@pytest.mark.parametrize(("error", "told", "outcome"), [
+    (NotSent("ami.not_connected"), "line.asterisk_away", "not_placed"),
+    (Refused("ami.refused", reason="no"), "line.asterisk_away", "not_placed"),
+    (Unanswered("ami.unanswered"), "line.unanswered", ""),
+])  # fmt: skip
+async def test_a_person_is_told_when_it_was_not_placed_or_nobody_knows(
+    centre: Centre, error: AmiError, told: str, outcome: str
+) -> None:
+    centre.due(HOMES[0], auto=False)
+    centre.error = error
+    with pytest.raises(CentreError) as caught:
+        await centre.call()
+    assert (caught.value.id, centre.outcomes()) == (told, [outcome])
+    assert centre.callback().state == ("due" if outcome else "calling")
+
+
+async def test_a_seat_that_did_not_pick_up_costs_no_try(centre: Centre) -> None:
+    centre.due(HOMES[0], auto=False)
+    placed = await centre.call()
+    assert placed is not None
+    centre.began(placed.id, INTERFACES["101"])
+    await centre.hung_up(placed.id, 19, INTERFACES["101"])
+    await centre.originate_failed(placed.id)
+    assert (centre.outcomes(), centre.tries(), centre.callback().due_at) == (["not_placed"], [0], centre.now)
+
+
+async def test_a_form_that_nobody_fills_in_is_given_up_after_hours_and_he_is_due_again(centre: Centre) -> None:
+    centre.due(HOMES[0], auto=False)
+    placed = await centre.call()
+    assert placed is not None
+    centre.began(placed.id, INTERFACES["101"])
+    centre.dialler.picked_up(placed.id)
+    await centre.hung_up(placed.id, 16, INTERFACES["101"])
+    centre.later(hours=3)
+    await centre.look()
+    assert centre.outcomes() == [""]
+    centre.later(hours=1.1)
+    await centre.look()
+    assert (centre.outcomes(), centre.callback().state) == (["unknown"], "due")
+
+
+@pytest.mark.parametrize("refusal", ["seat.unknown", "seat.on_call", "seat.offline"])
+async def test_a_seat_that_cannot_call_is_refused_before_anything_is_claimed(centre: Centre, refusal: str) -> None:
+    centre.due(HOMES[0], auto=False)
+    centre.began("17.11", INTERFACES["101"])
+    centre.exchange.apply(ev.Device(centre.now, INTERFACES["102"], "UNAVAILABLE"))
+    with pytest.raises(BadInput) as caught:
+        await centre.call({"seat.unknown": "999", "seat.on_call": "101", "seat.offline": "102"}[refusal])
+    assert (caught.value.id, centre.attempts()) == (refusal, [])
+
+
+async def test_with_no_number_left_it_is_given_up(centre: Centre) -> None:
+    centre.due(HOMES[0], auto=False)
+    with centre.db.write() as conn:
+        citizens.do_not_call(conn, centre.callback().citizen_id)
+    assert await centre.call() is None
+    assert (centre.callback().state, centre.asked) == ("given_up", [])
+
+
+async def test_what_is_claimed_is_dialled_though_the_asker_goes_away(centre: Centre) -> None:
+    centre.due(HOMES[0], auto=False)
+    centre.answer = asyncio.Event()
+    asking = asyncio.create_task(centre.call())
+    while not centre.attempts():  # noqa: ASYNC110  # the claim is on record
+        await asyncio.sleep(0)
+    asking.cancel()
+    await asyncio.wait([asking])
+    closing = asyncio.create_task(centre.dialler.close())
+    while not centre.asked:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    assert not closing.done(), "the line stops when it has been placed"
+    centre.answer.set()
+    await asyncio.wait_for(closing, LIMIT)
+    assert (len(centre.asked), centre.outcomes()) == (1, [""])
