@@ -18,7 +18,7 @@ LANGUAGES = ("uk", "en")
 
 @cache
 def texts(language: str) -> Mapping[str, str]:
-    """Prompt's name → what it says: ``{"greeting": "Добрий день. …", "wait-less": "Очікування: менше хвилини.", …}``."""
+    """Prompt's name → what it says: ``{"greeting": "Добрий день. …", "wait-1": "Очікування: …", …}``."""
     catalogue = _read("catalogue.toml")
     said = {name: prompt[language] for name, prompt in catalogue["prompts"].items()}
     for family, rule in catalogue["families"].items():

@@ -154,6 +154,20 @@ class Centre:
         assert found is not None
         return found
 
+    @asynccontextmanager
+    async def behind_trunk(self, phones: Any) -> AsyncIterator[Any]:
+        """These telephones answer what is called through the landline trunk, and it is known to be up; afterwards it is
+        known to be down, so that no question of Asterisk's from between two tests is answered in the next."""
+        async with phones:
+            await self.trunk_is("ok")
+            yield phones
+        await self.trunk_is("down")
+
+    @property
+    def landline_port(self) -> int:
+        """Where calls out arrive."""
+        return int(self.settings.landline_host.rpartition(":")[2])
+
     async def trunk_is(self, state: str, name: str = "landline") -> None:
         """Asks the trunk at once, where Asterisk would in its turn, and waits until it is known to be so."""
         await asyncio.to_thread(self.exchange.asterisk.rx, f"pjsip qualify trunk-{name}")

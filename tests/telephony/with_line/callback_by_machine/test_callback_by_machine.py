@@ -4,8 +4,6 @@ not reached is tried again."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,13 +17,10 @@ from crm.confirmations import Attempt
 HOME = "+380442223344"
 
 
-@asynccontextmanager
-async def homes(centre: Any, **how: Any) -> AsyncIterator[Any]:
+def homes(centre: Any, **how: Any) -> Any:
     """Every telephone of the city, behind the trunk."""
-    port = int(centre.settings.landline_host.rpartition(":")[2])
-    async with Callee(port, **how) if "answer" in how else Exchange(port, lines=8, **how) as phones:
-        await centre.trunk_is("ok")
-        yield phones
+    phones = Callee(centre.landline_port, **how) if "answer" in how else Exchange(centre.landline_port, lines=8, **how)
+    return centre.behind_trunk(phones)
 
 
 async def called(phones: Any) -> tuple[str, Media]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -16,11 +14,8 @@ from crm.errors import CentreError
 HOME = "+380442223344"
 
 
-@asynccontextmanager
-async def home(centre: Any, **how: Any) -> AsyncIterator[Callee]:
-    async with Callee(int(centre.settings.landline_host.rpartition(":")[2]), **how) as phone:
-        await centre.trunk_is("ok")
-        yield phone
+def home(centre: Any, **how: Any) -> Any:
+    return centre.behind_trunk(Callee(centre.landline_port, **how))
 
 
 def callback(centre: Any) -> Any:
