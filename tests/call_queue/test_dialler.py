@@ -21,7 +21,7 @@ from crm.confirmations import Attempt
 from crm.errors import BadInput, CentreError
 from crm.schema import attempt, callback, callback_appeal
 from crm.store import Database, Writer
-from tests.call_queue.conftest import INTERFACES, LANDLINE, LIMIT, MOBILE, NOON, Exchange
+from tests.call_queue.conftest import INTERFACES, LANDLINE, LIMIT, MOBILE, NOON, Exchange, until
 from tests.crm.conftest import PHONE, City, found_city
 
 HOMES = ("+380441112233", "+380442223344", "+380443334455")
@@ -399,13 +399,11 @@ async def test_what_is_claimed_is_dialled_though_the_asker_goes_away(centre: Cen
     centre.due(HOMES[0], auto=False)
     centre.answer = asyncio.Event()
     asking = asyncio.create_task(centre.call())
-    while not centre.attempts():  # noqa: ASYNC110  # the claim is on record
-        await asyncio.sleep(0)
+    await until(lambda: bool(centre.attempts()))
     asking.cancel()
     await asyncio.wait([asking])
     closing = asyncio.create_task(centre.dialler.close())
-    while not centre.asked:  # noqa: ASYNC110
-        await asyncio.sleep(0)
+    await until(lambda: bool(centre.asked))
     assert not closing.done(), "the line stops when it has been placed"
     centre.answer.set()
     await asyncio.wait_for(closing, LIMIT)
