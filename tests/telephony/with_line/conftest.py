@@ -13,11 +13,13 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from itertools import product
 from typing import Any, TypeVar
 
 import pytest
 from sqlalchemy import Connection, select
 
+from call_queue.seats import QUEUES
 from centre.bus import Client, Message
 from centre.settings import ROOT
 from crm import addresses, appeals, calls, citizens, departments, people, schema, seed
@@ -231,6 +233,8 @@ async def running_centre(exchange: Any) -> AsyncIterator[Centre]:
         code = await centre.stop_line()
         listening.cancel()
         centre.db.close()
+        for seat, queue in product(settings.seats, QUEUES):  # Asterisk remembers them, and others use it too
+            exchange.log_out(seat, queue)
     assert code in (0, -signal.SIGKILL), centre.line_log()[-3000:]
 
 

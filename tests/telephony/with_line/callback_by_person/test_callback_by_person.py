@@ -70,3 +70,17 @@ async def test_a_seat_that_does_not_pick_up_costs_the_resident_no_try(centre: An
     tries = select(schema.callback_appeal.c.tries)
     assert centre.read(lambda conn: conn.execute(tries).scalar_one()) == 0
     assert callback(centre).state == "due"
+
+
+async def test_a_seat_that_hangs_up_before_he_is_called_costs_him_no_try(centre: Any) -> None:
+    exchange = centre.exchange
+    centre.appeal(HOME, auto=False)
+    async with exchange.seat() as seat, home(centre) as phone:
+        await centre.log_in(staff_id=2)
+        await centre.bus.request("call", callback_id=callback(centre).id, seat="101", staff_id=2)
+        await centre.seat_is("talking")  # and hears to whom it will be connected
+        seat.hang_up()
+        attempt = await centre.attempt(HOME, lambda row: row.ended_at)
+        assert phone.called() == []
+    assert attempt.outcome == "not_placed"
+    assert callback(centre).state == "due"

@@ -27,6 +27,8 @@ async def test_a_call_is_answered_recorded_and_written_down(centre: Any) -> None
             await caller.media.hear(exchange.says("operator"))
             await seat.media.hear(exchange.says("resident"))
             await centre.seat_is("talking")
+            for _ in range(50):  # a second of talk
+                await caller.media.more()
             await caller.hang_up()
         call = await centre.call_of("+380671112233", lambda call: call.ended_at)
     assert (call.origin, call.end_cause, call.seat, call.staff_id) == ("mobile", EndCause.COMPLETED, "101", 1)
