@@ -253,11 +253,12 @@ def _language(spooled: Spooled) -> str:
     return spooled.language if spooled.language in ("uk", "en") else ""
 
 
-# DIALSTATUS → how the attempt ended; REFUSED is the dialplan's: a number that the settings do not allow. Not here:
-# ANSWER, whose outcome is a form's, and CANCEL (the seat gave up while it rang) with whatever else there is: unknown.
+# DIALSTATUS → how the attempt ended. The dialplan's own are REFUSED, a number that the settings do not allow, and
+# NOTDIALLED: the seat gave up before. Not here: ANSWER, whose outcome is a form's, and CANCEL (the seat gave up while
+# it rang) with whatever else there is: unknown.
 _REACHED = {
     "BUSY": Reached.BUSY, "NOANSWER": Reached.NO_ANSWER, "CONGESTION": Reached.FAILED,
-    "CHANUNAVAIL": Reached.FAILED, "REFUSED": Reached.FAILED,
+    "CHANUNAVAIL": Reached.FAILED, "REFUSED": Reached.FAILED, "NOTDIALLED": Reached.NOT_PLACED,
 }  # fmt: skip
 
 

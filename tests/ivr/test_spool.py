@@ -146,7 +146,8 @@ def test_a_recording(folder: Folder, city: City) -> None:
 @ON_ONE
 @pytest.mark.parametrize(("outcome", "reached"), [
     ("BUSY", "busy"), ("NOANSWER", "no_answer"), ("CONGESTION", "failed"), ("CHANUNAVAIL", "failed"),
-    ("REFUSED", "failed"), ("CANCEL", "unknown"), ("", "unknown"), ("<nonsense>", "unknown"),
+    ("REFUSED", "failed"), ("NOTDIALLED", "not_placed"), ("CANCEL", "unknown"), ("", "unknown"),
+    ("<nonsense>", "unknown"),
 ])  # fmt: skip
 def test_a_callback_that_was_not_answered(folder: Folder, city: City, outcome: str, reached: str) -> None:
     attempt = live_attempt(city)

@@ -78,7 +78,8 @@ async def test_a_seat_that_hangs_up_before_he_is_called_costs_him_no_try(centre:
     async with exchange.seat() as seat, home(centre) as phone:
         await centre.log_in(staff_id=2)
         await centre.bus.request("call", callback_id=callback(centre).id, seat="101", staff_id=2)
-        await centre.seat_is("talking")  # and hears to whom it will be connected
+        recording = select(schema.recording)  # the seat has picked up, and hears to whom it will be connected
+        await centre.on_record(lambda conn: conn.execute(recording).first(), lambda row: row is not None)
         seat.hang_up()
         attempt = await centre.attempt(HOME, lambda row: row.ended_at)
         assert phone.called() == []
