@@ -315,9 +315,9 @@ def open_attempts(conn: Connection) -> list[Attempt]:
 
 
 def placed_last_hour(conn: Connection, now: dt.datetime) -> int:
-    """How many attempts were placed in the hour before ``now``."""
-    since = now - dt.timedelta(hours=1)
-    return int(conn.execute(select(func.count()).where(attempt.c.placed_at > since)).scalar_one())
+    """How many attempts were placed in the hour before ``now``; not those that Asterisk did not take."""
+    placed = attempt.c.placed_at > now - dt.timedelta(hours=1), attempt.c.outcome != Reached.NOT_PLACED.value
+    return int(conn.execute(select(func.count()).where(*placed)).scalar_one())
 
 
 def pending_for(conn: Connection, e164: str) -> Pending | None:

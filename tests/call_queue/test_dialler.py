@@ -253,6 +253,8 @@ async def test_nothing_is_placed_when_it_cannot_be(centre: Centre, why: str) -> 
 
 @pytest.mark.parametrize("error", [NotSent("ami.not_connected"), Refused("ami.refused", reason="no")])
 async def test_what_asterisk_does_not_take_costs_no_try_and_the_others_wait(centre: Centre, error: AmiError) -> None:
+    centre.rules = Rules(hourly_cap=len(HOMES))
+    centre.dialler = centre.made()
     centre.due(*HOMES)
     centre.error = error
     await centre.look()
