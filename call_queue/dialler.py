@@ -30,9 +30,10 @@ LISTED = 100
 
 T = TypeVar("T")
 
-# How a call that nobody answered ended, by the Q.850 cause of its channel's hangup: neither Originate's own answer nor
-# DialEnd can be relied on to tell busy from no answer. 16: we gave up after the ring time. Others: the network said no.
-_CAUSES = {16: Reached.NO_ANSWER, 17: Reached.BUSY, 18: Reached.NO_ANSWER, 19: Reached.NO_ANSWER, 20: Reached.NO_ANSWER}
+# How a call that nobody answered ended, by the Q.850 cause of the hangup of the citizen's channel: neither Originate's
+# own answer, nor DialEnd, nor DIALSTATUS can be relied on to tell busy from the rest. NORMAL: whoever called gave up.
+NORMAL = 16
+_CAUSES = {17: Reached.BUSY, 18: Reached.NO_ANSWER, 19: Reached.NO_ANSWER, 20: Reached.NO_ANSWER}
 
 _log = logging.getLogger(__name__)
 
@@ -192,10 +193,18 @@ class Dialler:
             self._end_unanswered(event.action_id, Mode.AUTO, Reached.FAILED)
 
     def hung_up(self, event: ev.ChannelEnded) -> None:
-        """A callback's own channel is gone. Of a live one, which is the seat's, the dialplan spools how it ended."""
-        if event.uniqueid.startswith(t.CALLBACK):
-            self._end_unanswered(event.uniqueid, Mode.AUTO, _CAUSES.get(event.cause or 0, Reached.FAILED))
-            self._submit(partial(_left, event.uniqueid, self._now(), self._rules))
+        """A channel of a callback's is gone. What the cause does not tell of a live one the dialplan spools."""
+        attempt_id = event.linkedid
+        if not attempt_id.startswith(t.CALLBACK):
+            return
+        if event.endpoint in self._tracker.trunks:
+            told = _CAUSES.get(event.cause or 0)
+            otherwise = Reached.NO_ANSWER if event.cause == NORMAL else Reached.FAILED
+            self._end_unanswered(attempt_id, Mode.AUTO, told or otherwise)
+            if told:
+                self._end_unanswered(attempt_id, Mode.LIVE, told)
+        if event.uniqueid == attempt_id:
+            self._submit(partial(_left, attempt_id, self._now(), self._rules))
 
     def _end_unanswered(self, attempt_id: str, mode: Mode, ended_as: Reached) -> None:
         now = self._now()

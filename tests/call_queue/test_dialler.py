@@ -364,6 +364,18 @@ async def test_a_seat_that_did_not_pick_up_costs_no_try(centre: Centre) -> None:
     assert (centre.outcomes(), centre.tries(), centre.callback().due_at) == (["not_placed"], [0], centre.now)
 
 
+@pytest.mark.parametrize(("cause", "outcome"), [(17, "busy"), (19, "no_answer"), (16, ""), (127, ""), (None, "")])
+async def test_how_a_live_call_ended_is_told_by_the_residents_channel_or_spooled(centre: Centre, cause: int | None,
+                                                                                 outcome: str) -> None:  # fmt: skip
+    centre.due(HOMES[0], auto=False)
+    placed = await centre.call()
+    assert placed is not None
+    centre.began(placed.id, INTERFACES["101"])
+    centre.dialler.hung_up(ev.ChannelEnded(centre.now, "1767000000.9", placed.id, LANDLINE, cause))
+    await centre.written()
+    assert centre.outcomes() == [outcome]
+
+
 async def test_a_form_that_nobody_fills_in_is_given_up_after_hours_and_he_is_due_again(centre: Centre) -> None:
     centre.due(HOMES[0], auto=False)
     placed = await centre.call()
