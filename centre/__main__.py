@@ -188,7 +188,7 @@ def _parser() -> argparse.ArgumentParser:
     command("line", line, "the telephone side alone (`up` starts it)")
     command("web", web, "the pages alone (`up` starts it)")
     sub = command("demo", demo, "the whole story with real calls on free ports and a database of its own")
-    sub.add_argument("--calls", type=int, default=12, help="residents who call (at least 8)")
+    sub.add_argument("--calls", type=int, default=12, help="residents who call (at least 3 more than seats)")
     sub.add_argument("--seats", type=int, default=3, help="seats that answer (at least 2)")
     sub.add_argument("--json", action="store_true")
     command("test", test, "every test; what follows goes to pytest")
