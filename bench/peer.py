@@ -180,7 +180,6 @@ class Peer:
                 for action in actions:
                     headers = dict(line.split(": ", 1) for line in action.decode().split("\r\n"))
                     with self._lock:
-                        connection.setblocking(True)
                         connection.sendall(self._answer(headers))
                     if headers["Action"] == "Login" and headers["Username"] == "line":
                         self._line = connection
@@ -222,12 +221,14 @@ class Peer:
 
 
 def _written(connection: socket.socket, data: bytes) -> bool:
-    """As Asterisk writes: all of it, waiting for the reader ``WRITE_TIMEOUT_MS`` in all, else False."""
-    connection.setblocking(False)
+    """As Asterisk writes: all of it, waiting for the reader ``WRITE_TIMEOUT_MS`` in all, else False.
+
+    The socket stays a blocking one, for another thread reads from it meanwhile.
+    """
     deadline = 0.0
     while data:
         try:
-            data = data[connection.send(data) :]
+            data = data[connection.send(data, socket.MSG_DONTWAIT) :]
         except BlockingIOError:
             deadline = deadline or time.monotonic() + WRITE_TIMEOUT_MS / 1000
             left = deadline - time.monotonic()
