@@ -105,10 +105,12 @@ class Dialler:
                 return
 
     async def _why_not(self, mode: Mode) -> str | None:
+        now = self._now()
         waiting = [call.queued_at for call, _ in self._tracker.waiting("city") if call.queued_at]
-        longest = (self._now() - min(waiting)).total_seconds() if waiting else None
-        placed = await self._read(lambda conn: confirmations.placed_last_hour(conn, self._now()))
-        busy = await self._read(lambda conn: sum(a.mode is Mode.AUTO for a in confirmations.open_attempts(conn)))
+        longest = (now - min(waiting)).total_seconds() if waiting else None
+        placed, busy = await self._read(lambda conn: (
+            confirmations.placed_last_hour(conn, now),
+            sum(one.mode is Mode.AUTO for one in confirmations.open_attempts(conn))))  # fmt: skip
         if not (self._ami.up and self._in_step()):
             return "line.asterisk_away"
         return forbidden(mode=mode, inbound_longest_wait_s=longest, placed_last_hour=placed, lines_busy=busy,
