@@ -13,9 +13,10 @@ from typing import Any
 from sqlalchemy import Connection, Select, bindparam, func, select, union, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from crm import calls, clock, life, questions, texts
+from crm import calls, clock, law, life, questions, routing, rulebook, texts
 from crm import history as records
 from crm.errors import BadInput, NotFound, Stale
+from crm.law import Kind
 from crm.life import Action, Evidence, State
 from crm.schema import (
     appeal,
@@ -27,11 +28,13 @@ from crm.schema import (
     citizen,
     citizen_phone,
     department,
+    district,
+    incident,
     staff,
     street,
     subject,
 )
-from crm.store import insert_row
+from crm.store import Lookup, insert_row
 
 CHANNELS = ("phone", "web", "email", "facebook", "sms", "mobile", "visit")
 LONGEST_TEXT = 20_000
@@ -75,6 +78,16 @@ class Appeal:
     planned_for: dt.datetime | None
     executed_at: dt.datetime | None
     ended_at: dt.datetime | None
+    kind: str  # crm.law.Kind
+    against_id: int | None  # the department complained of
+    district_id: int | None
+    priority: bool
+    repeat_of: int | None
+    lead_id: int | None
+    incident_id: int | None
+    official_id: int | None  # who has it under personal control
+    acknowledged_at: dt.datetime | None
+    extended_at: dt.datetime | None
     version: int  # given back to ``act``, so that nobody overwrites what he has not seen
 
 
@@ -105,6 +118,12 @@ class AppealLine:
     executed_at: dt.datetime | None
     answer: str
     answered_at: dt.datetime | None
+    priority: bool
+    acknowledged_at: dt.datetime | None
+    extended_at: dt.datetime | None
+    lead_id: int | None
+    incident_id: int | None
+    official_id: int | None
     version: int
 
 
@@ -129,7 +148,10 @@ _APPEAL: Select[Any] = (
                                          "subject_id")),
            subject.c.name_uk, subject.c.name_en, appeal.c.text, appeal.c.channel, appeal.c.state,
            appeal.c.department_id, department.c.name, appeal.c.returns, appeal.c.registered_at, appeal.c.due_at,
-           appeal.c.planned_for, appeal.c.executed_at, appeal.c.ended_at, appeal.c.version)
+           appeal.c.planned_for, appeal.c.executed_at, appeal.c.ended_at,
+           *(appeal.c[name] for name in ("kind", "against_id", "district_id", "priority", "repeat_of", "lead_id",
+                                         "incident_id", "official_id", "acknowledged_at", "extended_at")),
+           appeal.c.version)
     .select_from(appeal).join(subject).join(department, appeal.c.department_id == department.c.id)
 )  # fmt: skip
 _BY_ID = _APPEAL.where(appeal.c.id == bindparam("id"))
@@ -146,7 +168,8 @@ _LINES: Select[Any] = (
            func.coalesce(citizen.c.name, ""), appeal.c.building_id, func.coalesce(street.c.name, ""),
            func.coalesce(building.c.number, ""), appeal.c.flat, appeal.c.place, appeal.c.returns,
            appeal.c.registered_at, appeal.c.due_at, appeal.c.planned_for, appeal.c.executed_at,
-           func.coalesce(_answer.c.note, ""), _answer.c.at, appeal.c.version)
+           func.coalesce(_answer.c.note, ""), _answer.c.at, appeal.c.priority, appeal.c.acknowledged_at,
+           appeal.c.extended_at, appeal.c.lead_id, appeal.c.incident_id, appeal.c.official_id, appeal.c.version)
     .select_from(appeal).join(subject).join(department, appeal.c.department_id == department.c.id)
     .join(citizen, appeal.c.citizen_id == citizen.c.id, isouter=True)
     .join(building, appeal.c.building_id == building.c.id, isouter=True)
@@ -164,37 +187,50 @@ _OF_CALLER = _LINES.where(appeal.c.id.in_(union(
 ))).order_by(*_NEWEST).limit(bindparam("limit"))  # fmt: skip
 
 
+_PRIVILEGE = Lookup(select(citizen.c.privilege).where(citizen.c.id == bindparam("citizen")))
+
+
 def register(conn: Connection, *, now: dt.datetime, citizen_id: int | None, building_id: int | None, subject_id: int,
              text: str, channel: str, staff_id: int | None, flat: str = "", place: str = "", linkedid: str = "",
-             department_id: int | None = None) -> Registered:
-    """Registers an appeal and assigns it to its subject's department (or ``department_id``): two events.
+             department_id: int | None = None, district_id: int | None = None, kind: Kind | None = None,
+             against_id: int | None = None, incident_id: int | None = None) -> Registered:
+    """Registers an appeal and assigns it to whom the rules say (or to ``department_id``): two events.
 
-    ``channel``: one of CHANNELS. With ``linkedid``, the call is linked to it and settled as an appeal.
-    BadInput for an empty or too long text, NotFound for an unknown subject, building, citizen or
-    department.
+    ``channel``: one of CHANNELS. ``district_id``: for a place in words. ``kind``: the subject's, unless given.
+    ``against_id``: the department that a complaint is about. With ``linkedid``, the call is linked to it and settled as
+    an appeal. BadInput for an empty or too long text, NotFound for an unknown subject, building, district, citizen,
+    department or incident.
     """
     text = texts.text(text, LONGEST_TEXT)
     if not text:
         raise BadInput("appeal.no_text")
     if channel not in CHANNELS:
         raise BadInput("appeal.channel")
-    about = conn.execute(select(subject.c.department_id, subject.c.term_days).where(subject.c.id == subject_id))
-    its_subject = about.one_or_none()
-    if its_subject is None:
-        raise NotFound("subject.unknown")
-    for table, given in ((citizen, citizen_id), (building, building_id), (department, department_id)):
+    book = rulebook.current(conn, subject_id)
+    topic = book.topic(subject_id)
+    place_of = rulebook.place(conn, book.routing, building_id, district_id)
+    for table, given in ((district, district_id), (department, department_id), (department, against_id),
+                         (incident, incident_id)):  # fmt: skip
         if given is not None and conn.execute(select(1).where(table.c.id == given)).first() is None:
             raise NotFound(f"{table.name}.unknown")
+    priority = False
+    if citizen_id is not None:
+        privilege = _PRIVILEGE(conn, citizen=citizen_id)
+        if privilege is None:
+            raise NotFound("citizen.unknown")
+        priority = privilege != ""
     if department_id is None:
-        department_id = int(its_subject.department_id)
-    due_at = clock.due(now, its_subject.term_days)
+        department_id = routing.decide(book.routing, subject_id, place_of, against_id).department_id
+    due_at = law.due(now, topic.term_days, book.calendar)
     code = f"{secrets.randbelow(10_000):04}"
     number = _next_number(conn, now)
     appeal_id = insert_row(conn, appeal, {
         "number": number, "code": code, "citizen_id": citizen_id, "building_id": building_id,
         "flat": texts.line(flat, 20), "place": texts.line(place, 200), "subject_id": subject_id, "text": text,
         "channel": channel, "state": State.REGISTERED.value, "department_id": department_id, "registered_at": now,
-        "due_at": due_at})  # fmt: skip
+        "due_at": due_at, "kind": kind.value if kind else topic.kind, "against_id": against_id,
+        "district_id": place_of.district_id, "priority": priority, "incident_id": incident_id,
+        "routed_by": book.routing.version_id})  # fmt: skip
     records.add(conn, appeal_id, Action.REGISTER, State.REGISTERED, State.REGISTERED, now=now, staff_id=staff_id,
                 department_id=department_id)
     registered = records.Standing(appeal_id, number, State.REGISTERED, 0, 1, citizen_id, subject_id, department_id)
@@ -219,12 +255,13 @@ def _next_number(conn: Connection, now: dt.datetime) -> int:
 
 def act(conn: Connection, appeal_id: int, action: Action, *, now: dt.datetime, staff_id: int | None = None,
         department_id: int | None = None, note: str = "", until: dt.datetime | None = None,
-        evidence: Evidence | None = None, version: int | None = None) -> Appeal:
+        official_id: int | None = None, evidence: Evidence | None = None, version: int | None = None) -> Appeal:
     """The one way to change an appeal's state.
 
-    ASSIGN needs ``department_id``, PLAN ``until``; EXPLAIN, REFUSE… a ``note``; CONFIRM and
-    NOT_SOLVED ``evidence``. EXECUTE also schedules the confirmation. IllegalAction if the state does
-    not allow it, Stale if ``version`` is not the appeal's, BadInput for what is missing.
+    ASSIGN needs ``department_id``, PLAN and EXTEND ``until``, TAKE_CONTROL ``official_id``; EXPLAIN, REFUSE… a
+    ``note``; CONFIRM and NOT_SOLVED ``evidence``. EXECUTE and ANSWER also schedule the confirmation, and those merged
+    with the appeal are executed with it. IllegalAction if the state does not allow it, Stale if ``version`` is not the
+    appeal's, BadInput for what is missing.
     """
     before = records.standing(conn, appeal_id)
     if version is not None and version != before.version:
@@ -234,10 +271,11 @@ def act(conn: Connection, appeal_id: int, action: Action, *, now: dt.datetime, s
     if action in life.NEEDS_NOTE and not note:
         raise BadInput("appeal.needs_note")
     kept = records.evidence_of(life.check_evidence(evidence)) if action in life.NEEDS_EVIDENCE else {}
-    changes = _changes(conn, before, action, now, department_id, until)
+    changes = _changes(conn, before, action, now, department_id, until, official_id)
     done = records.move(conn, before, action, now=now, staff_id=staff_id, note=note, evidence=kept, **changes)
-    if action is Action.EXECUTE:
+    if done.state is State.EXECUTED:
         questions.ask(conn, done, now)
+        _execute_merged(conn, before, now=now, staff_id=staff_id, note=note)
     elif before.state is State.AWAITING and done.state is not State.AWAITING:
         results = {Action.CONFIRM: "solved", Action.NOT_SOLVED: "not_solved", Action.GIVE_UP: questions.GIVEN_UP}
         questions.answered(conn, appeal_id, results.get(action, questions.GONE), now)
@@ -247,7 +285,7 @@ def act(conn: Connection, appeal_id: int, action: Action, *, now: dt.datetime, s
 
 
 def _changes(conn: Connection, before: records.Standing, action: Action, now: dt.datetime,
-             department_id: int | None, until: dt.datetime | None) -> dict[str, Any]:
+             department_id: int | None, until: dt.datetime | None, official_id: int | None) -> dict[str, Any]:
     """What an action changes beside the state."""
     match action:
         case Action.ASSIGN:
@@ -255,17 +293,55 @@ def _changes(conn: Connection, before: records.Standing, action: Action, now: dt
                 raise BadInput("appeal.needs_department")
             if conn.execute(select(1).where(department.c.id == department_id)).first() is None:
                 raise NotFound("department.unknown")
-            return {"department_id": department_id}
-        case Action.EXECUTE:
-            return {"executed_at": now}
+            return {"department_id": department_id, "acknowledged_at": None}
+        case Action.START | Action.ACKNOWLEDGE:
+            return {"acknowledged_at": func.coalesce(appeal.c.acknowledged_at, now)}
+        case Action.EXECUTE | Action.ANSWER:
+            return {"executed_at": now, "first_executed_at": func.coalesce(appeal.c.first_executed_at, now)}
+        case Action.NOT_SOLVED:
+            return {"acknowledged_at": None}
+        case Action.EXTEND:
+            return {"extended_at": now, "due_at": _extended(conn, before.id, until)}
+        case Action.TAKE_CONTROL:
+            if official_id is None or conn.execute(select(1).where(staff.c.id == official_id)).first() is None:
+                raise BadInput("appeal.needs_official")
+            return {"official_id": official_id}
+        case Action.LEAVE_CONTROL:
+            return {"official_id": None}
         case Action.PLAN:
             if until is None or until <= now:
                 raise BadInput("appeal.needs_date")
             return {"planned_for": until}
-        case Action.RESUME:
-            days = conn.execute(select(subject.c.term_days).where(subject.c.id == before.subject_id)).scalar_one()
-            return {"planned_for": None, "due_at": clock.due(now, days)}
+        case Action.RESUME | Action.COMPLETE:  # the term begins anew
+            book = rulebook.current(conn, before.subject_id)
+            due_at = law.due(now, book.topic(before.subject_id).term_days, book.calendar)
+            return {"planned_for": None, "due_at": due_at, "acknowledged_at": None}
     return {}
+
+
+def _extended(conn: Connection, appeal_id: int, until: dt.datetime | None) -> dt.datetime:
+    """The new deadline: later than it was, and no later than the law's end. BadInput otherwise."""
+    row = conn.execute(select(appeal.c.registered_at, appeal.c.due_at).where(appeal.c.id == appeal_id)).one()
+    if until is None or until <= row.due_at:
+        raise BadInput("appeal.needs_later_date")
+    if until > law.latest(row.registered_at, rulebook.current(conn).calendar):
+        raise BadInput("appeal.too_late")
+    return until
+
+
+_MERGED = select(appeal.c.id).where(appeal.c.lead_id == bindparam("lead")).order_by(appeal.c.id)
+
+
+def _execute_merged(conn: Connection, lead: records.Standing, *, now: dt.datetime, staff_id: int | None,
+                    note: str) -> None:  # fmt: skip
+    """Those merged with this one are executed with it, where they are open; each applicant is asked for himself."""
+    for appeal_id in conn.execute(_MERGED, {"lead": lead.id}).scalars().all():
+        before = records.standing(conn, appeal_id)
+        if Action.EXECUTE in life.possible(before.state):
+            changes = _changes(conn, before, Action.EXECUTE, now, None, None, None)
+            done = records.move(conn, before, Action.EXECUTE, now=now, staff_id=staff_id, note=note,
+                                evidence={"lead": lead.number}, **changes)  # fmt: skip
+            questions.ask(conn, done, now)
 
 
 def get(conn: Connection, appeal_id: int) -> Appeal:
@@ -354,10 +430,12 @@ def search(conn: Connection, *, states: Collection[State] = (), department_id: i
 
 
 def for_department(conn: Connection, department_id: int, limit: int = 50) -> list[AppealLine]:
-    """What the department has to act on (assigned, in work, returned), nearest deadline first."""
+    """What the department has to act on (assigned, in work, returned), privileged applicants first, then by the
+    nearest deadline; not what is merged with another, unless its own applicant said that it is not solved."""
     to_act = appeal.c.state.in_([state.value for state in life.TO_ACT])
-    theirs = _LINES.where(appeal.c.department_id == department_id, to_act)
-    return _lines(conn.execute(theirs.order_by(appeal.c.due_at, appeal.c.id).limit(limit)))
+    alone = (appeal.c.lead_id.is_(None)) | (appeal.c.state == State.RETURNED.value)
+    theirs = _LINES.where(appeal.c.department_id == department_id, to_act, alone)
+    return _lines(conn.execute(theirs.order_by(appeal.c.priority.desc(), appeal.c.due_at, appeal.c.id).limit(limit)))
 
 
 def _lines(rows: Iterable[Any]) -> list[AppealLine]:

@@ -1,4 +1,4 @@
-"""Kyiv's time of day, the city's calendar, and deadlines. Pure; UTC in and out."""
+"""Kyiv's time of day, and the hours in which the centre answers. Pure; UTC in and out."""
 
 from __future__ import annotations
 
@@ -51,11 +51,6 @@ def next_in_window(at: dt.datetime, start: int, end: int) -> dt.datetime:
     local = at.astimezone(KYIV)
     opening = _at_minute(local.date(), start)
     return opening if opening > at else _at_minute(local.date() + dt.timedelta(days=1), start)
-
-
-def due(registered_at: dt.datetime, term_days: int) -> dt.datetime:
-    """The end of the Kyiv day that is ``term_days`` after the day of registration."""
-    return _at_minute(registered_at.astimezone(KYIV).date() + dt.timedelta(days=term_days), 24 * 60)
 
 
 def _at_minute(day: dt.date, minute: int) -> dt.datetime:

@@ -27,10 +27,12 @@ class Standing:
     citizen_id: int | None
     subject_id: int
     department_id: int
+    lead_id: int | None = None
 
 
 _STANDING = select(appeal.c.id, appeal.c.number, appeal.c.state, appeal.c.returns, appeal.c.version,
-                   appeal.c.citizen_id, appeal.c.subject_id, appeal.c.department_id).with_for_update()  # fmt: skip
+                   appeal.c.citizen_id, appeal.c.subject_id, appeal.c.department_id,
+                   appeal.c.lead_id).with_for_update()  # fmt: skip
 _BY_ID = _STANDING.where(appeal.c.id == bindparam("id"))
 _BY_NUMBER = _STANDING.where(appeal.c.number == bindparam("number"))
 _MOVE = update(appeal).where(appeal.c.id == bindparam("of"), appeal.c.version == bindparam("seen"))
@@ -51,7 +53,7 @@ def _standing(conn: Connection, query: Any, **key: int) -> Standing:
     if row is None:
         raise NotFound("appeal.unknown")
     return Standing(row.id, row.number, State(row.state), row.returns, row.version, row.citizen_id, row.subject_id,
-                    row.department_id)  # fmt: skip
+                    row.department_id, row.lead_id)  # fmt: skip
 
 
 def move(conn: Connection, before: Standing, action: Action, *, now: dt.datetime, staff_id: int | None = None,

@@ -62,6 +62,20 @@ class Action(StrEnum):
     FORWARD = "forward"
     WITHDRAW = "withdraw"
     HEAR = "hear"  # the resident's word when it changes nothing any more: kept all the same
+    ANSWER = "answer"  # from what the city has decided already (a programme): its word, so confirmed as any other
+    COMPLETE = "complete"  # what was missing in a defective one has come
+    ACKNOWLEDGE = "acknowledge"  # the department has seen that it has it
+    EXTEND = "extend"
+    CORRECT = "correct"  # its subject or its place was written down wrong
+    REPRIMAND = "reprimand"
+    TAKE_CONTROL = "take_control"  # an official watches over it himself
+    LEAVE_CONTROL = "leave_control"
+    LINK = "link"  # it repeats an earlier one
+    MERGE = "merge"  # it is executed with another, and its applicant asked all the same
+    SPLIT = "split"  # and is its own again
+    JOIN = "join"  # an incident
+    WARN = "warn"  # the deadline is near
+    ESCALATE = "escalate"  # it has passed, or nobody acknowledged
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,15 +114,30 @@ TRANSITIONS: dict[Action, tuple[frozenset[State], State | None]] = {
     Action.FORWARD: (OPEN, State.FORWARDED),
     Action.WITHDRAW: (OPEN | {State.EXECUTED, State.AWAITING, State.UNCONFIRMED, State.PLANNED}, State.WITHDRAWN),
     Action.HEAR: (frozenset(State), None),
+    Action.ANSWER: (OPEN, State.EXECUTED),
+    Action.COMPLETE: (frozenset({State.DEFECTIVE}), State.ASSIGNED),
+    Action.ACKNOWLEDGE: (frozenset({State.ASSIGNED, State.RETURNED}), None),
+    Action.EXTEND: (OPEN, None),
+    Action.CORRECT: (OPEN, None),
+    Action.REPRIMAND: (frozenset(State), None),
+    Action.TAKE_CONTROL: (frozenset(State), None),
+    Action.LEAVE_CONTROL: (frozenset(State), None),
+    Action.LINK: (frozenset(State), None),
+    Action.MERGE: (OPEN, None),
+    Action.SPLIT: (OPEN, None),
+    Action.JOIN: (OPEN, None),
+    Action.WARN: (OPEN, None),
+    Action.ESCALATE: (OPEN, None),
 }
 
 # What cannot be done without saying why, and what without the resident's own word.
 NEEDS_NOTE = frozenset({Action.EXPLAIN, Action.PLAN, Action.REFUSE, Action.FIND_DEFECTIVE, Action.FORWARD,
-                        Action.WITHDRAW})  # fmt: skip
+                        Action.WITHDRAW, Action.ANSWER, Action.COMPLETE, Action.EXTEND, Action.REPRIMAND})  # fmt: skip
 NEEDS_EVIDENCE = frozenset({Action.CONFIRM, Action.NOT_SOLVED, Action.HEAR})
 
 # What is an answer to the resident, and is shown to the next operator as such.
-ANSWERS = frozenset({Action.EXECUTE, Action.EXPLAIN, Action.PLAN, Action.REFUSE, Action.FIND_DEFECTIVE, Action.FORWARD})
+ANSWERS = frozenset({Action.EXECUTE, Action.ANSWER, Action.EXPLAIN, Action.PLAN, Action.REFUSE, Action.FIND_DEFECTIVE,
+                     Action.FORWARD, Action.EXTEND})  # fmt: skip
 
 SOLVED = frozenset({State.CLOSED})
 TO_ACT = frozenset({State.ASSIGNED, State.IN_WORK, State.RETURNED})  # what lies with a department

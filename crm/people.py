@@ -57,27 +57,38 @@ class Permission(StrEnum):
     SEE_REPORTS = "see_reports"
     MANAGE_SEATS = "manage_seats"
     MANAGE_PEOPLE = "manage_people"
+    WATCH = "watch"  # the control desk's lists: what is late, returned, extended, not acknowledged
+    TAKE_CONTROL = "take_control"  # put an appeal under personal control
+    MANAGE_INCIDENTS = "manage_incidents"
+    SEE_KNOWLEDGE = "see_knowledge"  # articles, today's bulletins, the directory, programmes
+    EDIT_KNOWLEDGE = "edit_knowledge"
+    EDIT_RULES = "edit_rules"  # subjects, departments, routing, calendar
+    IMPORT = "import"  # addresses, departments, programmes, people, old appeals from files
+    PRIVACY = "privacy"  # export and erase one person's data, read who looked at it
 
 
 _LISTENERS = frozenset({Permission.SEE_LIVE, Permission.SEE_APPEALS, Permission.LISTEN})
 _ON_THE_PHONE = frozenset({Permission.SEE_LIVE, Permission.TAKE_CALLS, Permission.SEE_APPEALS, Permission.REGISTER,
-                           Permission.SETTLE_CALLS, Permission.TAKE_WORD})  # fmt: skip
+                           Permission.SETTLE_CALLS, Permission.TAKE_WORD, Permission.SEE_KNOWLEDGE})  # fmt: skip
+_DESK = frozenset({Permission.ASSIGN, Permission.WATCH, Permission.MANAGE_INCIDENTS, Permission.SEE_REPORTS,
+                   Permission.SEE_KNOWLEDGE, Permission.EDIT_KNOWLEDGE, Permission.TAKE_CONTROL})  # fmt: skip
 
 # The whole of who may do what. What a role is not given here it may not do.
 PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.OPERATOR: _ON_THE_PHONE,
     Role.FEEDBACK: _ON_THE_PHONE | {Permission.CALL_BACK},
-    Role.CONTROL: _LISTENERS | {Permission.ASSIGN, Permission.DECIDE, Permission.EXECUTE, Permission.SEE_REPORTS},
+    Role.CONTROL: _LISTENERS | _DESK | {Permission.DECIDE, Permission.EXECUTE, Permission.EDIT_RULES},
     Role.EXECUTOR: frozenset({Permission.SEE_APPEALS, Permission.EXECUTE}),
-    Role.ANALYST: frozenset({Permission.SEE_LIVE, Permission.SEE_REPORTS}),
-    Role.SUPERVISOR: _ON_THE_PHONE | _LISTENERS | {Permission.CALL_BACK, Permission.ASSIGN, Permission.SEE_REPORTS,
-                                                   Permission.MANAGE_SEATS},
-    Role.OFFICIAL: _ON_THE_PHONE | {Permission.SEE_REPORTS},
-    Role.ADMINISTRATOR: frozenset({Permission.SEE_LIVE, Permission.MANAGE_SEATS, Permission.MANAGE_PEOPLE}),
+    Role.ANALYST: frozenset({Permission.SEE_LIVE, Permission.SEE_REPORTS, Permission.SEE_KNOWLEDGE}),
+    Role.SUPERVISOR: _ON_THE_PHONE | _LISTENERS | _DESK | {Permission.CALL_BACK, Permission.MANAGE_SEATS},
+    Role.OFFICIAL: _ON_THE_PHONE | {Permission.SEE_REPORTS, Permission.WATCH, Permission.TAKE_CONTROL},
+    Role.ADMINISTRATOR: frozenset({Permission.SEE_LIVE, Permission.MANAGE_SEATS, Permission.MANAGE_PEOPLE,
+                                   Permission.EDIT_RULES, Permission.IMPORT, Permission.PRIVACY,
+                                   Permission.SEE_KNOWLEDGE}),
 }  # fmt: skip
 
-# What a person does to an appeal, and what it takes. The rest (ask, give up, resume, hear) nobody
-# does by hand: it follows from what happens.
+# What a person does to an appeal, and what it takes. The rest (ask, give up, resume, hear, warn, escalate)
+# nobody does by hand: it follows from what happens.
 FOR_ACTION: dict[Action, Permission] = {
     Action.REGISTER: Permission.REGISTER,
     Action.ASSIGN: Permission.ASSIGN,
@@ -91,6 +102,18 @@ FOR_ACTION: dict[Action, Permission] = {
     Action.CONFIRM: Permission.TAKE_WORD,
     Action.NOT_SOLVED: Permission.TAKE_WORD,
     Action.WITHDRAW: Permission.TAKE_WORD,
+    Action.ANSWER: Permission.REGISTER,
+    Action.COMPLETE: Permission.REGISTER,
+    Action.ACKNOWLEDGE: Permission.EXECUTE,
+    Action.EXTEND: Permission.DECIDE,
+    Action.CORRECT: Permission.ASSIGN,
+    Action.REPRIMAND: Permission.DECIDE,
+    Action.TAKE_CONTROL: Permission.TAKE_CONTROL,
+    Action.LEAVE_CONTROL: Permission.TAKE_CONTROL,
+    Action.LINK: Permission.REGISTER,
+    Action.MERGE: Permission.ASSIGN,
+    Action.SPLIT: Permission.ASSIGN,
+    Action.JOIN: Permission.MANAGE_INCIDENTS,
 }
 
 

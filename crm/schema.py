@@ -14,6 +14,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     DateTime,
     Dialect,
     Float,
@@ -41,7 +42,7 @@ NAMES = {
 
 metadata = MetaData(naming_convention=NAMES)
 
-HISTORY = ("appeal_event", "call_event", "seat_event", "access_log", "listening", "taken")
+HISTORY = ("appeal_event", "call_event", "seat_event", "access_log", "listening", "taken", "edit_log")
 
 
 class Instant(TypeDecorator[dt.datetime]):
@@ -102,6 +103,28 @@ building = Table(
     UniqueConstraint("street_id", "folded"),
 )
 
+# Buildings fed by one boiler house, one substation, one pump: what fails for one fails for all.
+network = Table(
+    "network", metadata, _id(),
+    Column("kind", String(10), nullable=False),  # heat, water, power, lift, stairs
+    Column("name", String(120), nullable=False),
+    UniqueConstraint("kind", "name"),
+)
+
+network_building = Table(
+    "network_building", metadata,
+    Column("network_id", ForeignKey("network.id"), primary_key=True),
+    Column("building_id", ForeignKey("building.id"), primary_key=True, index=True),
+)
+
+# The city's calendar where it differs from Monday to Friday: a holiday, or a Saturday worked in exchange.
+calendar_day = Table(
+    "calendar_day", metadata,
+    Column("day", Date, primary_key=True),
+    Column("working", Boolean, nullable=False),
+    Column("name", String(120), nullable=False, server_default=""),
+)
+
 # ── people of the city ───────────────────────────────────────────────────────────────────────
 citizen = Table(
     "citizen", metadata, _id(),
@@ -114,6 +137,9 @@ citizen = Table(
     Column("call_from", Integer, nullable=True),  # minutes after midnight in Kyiv, else the centre's window
     Column("call_to", Integer, nullable=True),
     Column("created_at", Instant, nullable=False),
+    Column("email", String(200), nullable=False, server_default=""),
+    Column("privilege", String(20), nullable=False, server_default=""),  # crm.law.Privilege, "" for none
+    Column("erased_at", Instant, nullable=True),  # by his own wish: nothing of him is left but the row
     Index(None, "building_id"),
 )
 
@@ -132,6 +158,11 @@ department = Table(
     "department", metadata, _id(),
     Column("name", String(200), nullable=False, unique=True),
     Column("email", String(200), nullable=False, server_default=""),
+    Column("phone", String(40), nullable=False, server_default=""),
+    Column("kind", String(10), nullable=False, server_default="city"),  # city, utility, district, outside
+    _ref("superior_id", "department.id", nullable=True),  # to whom complaints about it go
+    Column("is_desk", Boolean, nullable=False, server_default=false()),  # takes what no rule routes
+    Column("active", Boolean, nullable=False, server_default=true()),
 )
 
 subject = Table(
@@ -139,9 +170,36 @@ subject = Table(
     _ref("parent_id", "subject.id", nullable=True),
     Column("name_uk", String(120), nullable=False),
     Column("name_en", String(120), nullable=False),
-    _ref("department_id", "department.id"),
-    Column("term_days", Integer, nullable=False, server_default="30"),
+    _ref("department_id", "department.id"),  # where no rule of routing says otherwise
+    Column("kind", String(12), nullable=False, server_default="application"),  # crm.law.Kind
+    Column("active", Boolean, nullable=False, server_default=true()),
+    Column("term_days", Integer, nullable=True),  # none: one month
     UniqueConstraint("parent_id", "name_uk"),
+)
+
+# One edition of the rules that say who is responsible. A draft is edited and tried, at most one is live,
+# and what was live is never changed: an appeal names the edition that routed it.
+routing_version = Table(
+    "routing_version", metadata, _id(),
+    Column("state", String(8), nullable=False),  # draft, live, retired
+    Column("note", String(200), nullable=False, server_default=""),
+    _ref("made_by", "staff.id", nullable=True),
+    Column("made_at", Instant, nullable=False),
+    Column("live_at", Instant, nullable=True),
+    Index("uq_routing_version_live", "state", unique=True, sqlite_where=text("state = 'live'"),
+          postgresql_where=text("state = 'live'")),
+)
+
+# A subject (with all below it; none: every subject) at a place (none: everywhere) goes to this department.
+routing_rule = Table(
+    "routing_rule", metadata, _id(),
+    _ref("version_id", "routing_version.id"),
+    _ref("subject_id", "subject.id", nullable=True),
+    _ref("district_id", "district.id", nullable=True),
+    _ref("network_id", "network.id", nullable=True),
+    _ref("building_id", "building.id", nullable=True),
+    _ref("department_id", "department.id"),
+    Index(None, "version_id"),
 )
 
 staff = Table(
@@ -153,6 +211,7 @@ staff = Table(
     _ref("department_id", "department.id", nullable=True),  # an executor's
     Column("language", String(2), nullable=False, server_default="uk"),
     Column("active", Boolean, nullable=False, server_default=true()),
+    Column("email", String(200), nullable=False, server_default=""),
 )
 
 # Wrong passwords, by account and by where they came from: a stranger's guessing keeps nobody else out.
@@ -251,10 +310,22 @@ appeal = Table(
     Column("channel", String(10), nullable=False),  # phone, web, email, facebook, sms, …
     Column("state", String(12), nullable=False),  # crm.life.State
     _ref("department_id", "department.id"),
+    Column("kind", String(12), nullable=False, server_default="application"),  # crm.law.Kind
+    _ref("against_id", "department.id", nullable=True),  # whom a complaint is about
+    _ref("district_id", "district.id", nullable=True),  # the building's, or said in words
+    Column("priority", Boolean, nullable=False, server_default=false()),  # the applicant is privileged by law
+    _ref("repeat_of", "appeal.id", nullable=True),  # his earlier one on the same question
+    _ref("lead_id", "appeal.id", nullable=True),  # merged with it: executed when that is
+    _ref("incident_id", "incident.id", nullable=True),
+    _ref("official_id", "staff.id", nullable=True),  # under whose personal control
+    _ref("routed_by", "routing_version.id", nullable=True),
     Column("returns", Integer, nullable=False, server_default="0"),
     Column("registered_at", Instant, nullable=False),
     Column("due_at", Instant, nullable=False),
     Column("planned_for", Instant, nullable=True),
+    Column("acknowledged_at", Instant, nullable=True),  # by the department that it lies with now
+    Column("extended_at", Instant, nullable=True),
+    Column("first_executed_at", Instant, nullable=True),
     Column("executed_at", Instant, nullable=True),  # the department's latest report
     Column("ended_at", Instant, nullable=True),
     Column("code_failures", Integer, nullable=False, server_default="0"),
@@ -264,6 +335,15 @@ appeal = Table(
     Index(None, "building_id", "registered_at"),
     Index(None, "department_id", "state", "due_at"),
     Index(None, "state", "due_at"),
+    Index(None, "registered_at"),
+    Index("ix_appeal_lead_id", "lead_id", sqlite_where=text("lead_id IS NOT NULL"),
+          postgresql_where=text("lead_id IS NOT NULL")),
+    Index("ix_appeal_repeat_of", "repeat_of", sqlite_where=text("repeat_of IS NOT NULL"),
+          postgresql_where=text("repeat_of IS NOT NULL")),
+    Index("ix_appeal_incident_id", "incident_id", sqlite_where=text("incident_id IS NOT NULL"),
+          postgresql_where=text("incident_id IS NOT NULL")),
+    Index("ix_appeal_official_id", "official_id", sqlite_where=text("official_id IS NOT NULL"),
+          postgresql_where=text("official_id IS NOT NULL")),
     Index("ix_appeal_planned", "planned_for", sqlite_where=text("state = 'planned'"),
           postgresql_where=text("state = 'planned'")),
 )
@@ -281,6 +361,7 @@ appeal_event = Table(
     Column("note", Text, nullable=False, server_default=""),
     Column("evidence", JSON, nullable=False, default=dict),
     Index(None, "appeal_id"),
+    Index(None, "action", "at"),
 )
 
 # Which calls were about which appeal: one call may bring several, one appeal come by several.
@@ -288,6 +369,152 @@ appeal_call = Table(
     "appeal_call", metadata,
     Column("appeal_id", ForeignKey("appeal.id"), primary_key=True),
     Column("linkedid", String(64), primary_key=True, index=True),
+)
+
+# A photo, an act, a letter: the file itself lies under its SHA-256.
+attachment = Table(
+    "attachment", metadata, _id(),
+    _ref("appeal_id", "appeal.id"),
+    Column("action", String(24), nullable=False, server_default=""),  # with which it came: register, execute…
+    _ref("staff_id", "staff.id", nullable=True),
+    Column("name", String(200), nullable=False),
+    Column("media_type", String(100), nullable=False),
+    Column("bytes", Integer, nullable=False),
+    Column("sha256", String(64), nullable=False, index=True),
+    Column("at", Instant, nullable=False),
+    Index(None, "appeal_id"),
+)
+
+# ── incidents ────────────────────────────────────────────────────────────────────────────────
+# One failure that many suffer. Proposed by a rule, opened by a person, its appeals executed together.
+incident = Table(
+    "incident", metadata, _id(),
+    Column("state", String(10), nullable=False),  # proposed, open, closed, dismissed
+    _ref("subject_id", "subject.id"),
+    _ref("building_id", "building.id", nullable=True),  # one of the two
+    _ref("network_id", "network.id", nullable=True),
+    Column("place", String(200), nullable=False, server_default=""),
+    Column("cause", Text, nullable=False, server_default=""),
+    Column("result", Text, nullable=False, server_default=""),
+    Column("expected_at", Instant, nullable=True),  # when it should be over
+    Column("proposed_at", Instant, nullable=False),
+    Column("opened_at", Instant, nullable=True),
+    _ref("opened_by", "staff.id", nullable=True),
+    Column("closed_at", Instant, nullable=True),
+    _ref("closed_by", "staff.id", nullable=True),
+    Column("version", Integer, nullable=False, server_default="1"),
+    Index(None, "state"),
+    Index(None, "building_id"),
+    Index(None, "network_id"),
+)
+
+# What somebody who gave no name said of it: an anonymous emergency is kept here.
+incident_report = Table(
+    "incident_report", metadata, _id(),
+    _ref("incident_id", "incident.id"),
+    Column("at", Instant, nullable=False),
+    Column("linkedid", String(64), nullable=False, server_default=""),
+    _ref("staff_id", "staff.id", nullable=True),
+    Column("text", Text, nullable=False),
+    Index(None, "incident_id"),
+)
+
+# ── what the operator knows ──────────────────────────────────────────────────────────────────
+article = Table(
+    "article", metadata, _id(),
+    Column("title_uk", String(200), nullable=False),
+    Column("title_en", String(200), nullable=False, server_default=""),
+    Column("body_uk", Text, nullable=False),
+    Column("body_en", Text, nullable=False, server_default=""),
+    Column("keywords", String(400), nullable=False, server_default=""),
+    _ref("subject_id", "subject.id", nullable=True),
+    Column("active", Boolean, nullable=False, server_default=true()),
+    Column("source", String(200), nullable=False, server_default=""),
+    Column("updated_at", Instant, nullable=False),
+    _ref("updated_by", "staff.id", nullable=True),
+    Column("version", Integer, nullable=False, server_default="1"),
+)
+
+# What holds today: a planned outage, a closed street; for a building, a network, a district or the whole city.
+bulletin = Table(
+    "bulletin", metadata, _id(),
+    Column("text_uk", Text, nullable=False),
+    Column("text_en", Text, nullable=False, server_default=""),
+    Column("starts_at", Instant, nullable=False),
+    Column("ends_at", Instant, nullable=False),
+    _ref("building_id", "building.id", nullable=True),
+    _ref("network_id", "network.id", nullable=True),
+    _ref("district_id", "district.id", nullable=True),
+    _ref("made_by", "staff.id", nullable=True),
+    Column("created_at", Instant, nullable=False),
+    Index(None, "ends_at"),
+)
+
+# Dispatchers and emergency services.
+contact = Table(
+    "contact", metadata, _id(),
+    Column("name_uk", String(200), nullable=False),
+    Column("name_en", String(200), nullable=False, server_default=""),
+    Column("kind", String(12), nullable=False),  # emergency, dispatcher, office
+    Column("phone", String(60), nullable=False),
+    Column("hours", String(100), nullable=False, server_default=""),
+    _ref("district_id", "district.id", nullable=True),
+    Column("keywords", String(400), nullable=False, server_default=""),
+    Column("active", Boolean, nullable=False, server_default=true()),
+)
+
+# A city programme: the buildings, and the year in which each is to be done.
+programme = Table(
+    "programme", metadata, _id(),
+    Column("name_uk", String(200), nullable=False, unique=True),
+    Column("name_en", String(200), nullable=False, server_default=""),
+    Column("about_uk", Text, nullable=False, server_default=""),  # what the resident is told
+    Column("about_en", Text, nullable=False, server_default=""),
+    Column("ground", String(300), nullable=False),  # the decision by which it runs
+    _ref("subject_id", "subject.id", nullable=True),
+    Column("active", Boolean, nullable=False, server_default=true()),
+)
+
+programme_building = Table(
+    "programme_building", metadata,
+    Column("programme_id", ForeignKey("programme.id"), primary_key=True),
+    Column("building_id", ForeignKey("building.id"), primary_key=True, index=True),
+    Column("year", Integer, nullable=False),
+    Column("note", String(200), nullable=False, server_default=""),
+)
+
+# Which answer was given in which call: an article, a bulletin, a contact or a programme.
+consultation = Table(
+    "consultation", metadata,
+    Column("linkedid", String(64), primary_key=True),
+    Column("kind", String(12), primary_key=True),
+    Column("record_id", Integer, primary_key=True),
+    _ref("staff_id", "staff.id", nullable=True),
+    Column("at", Instant, nullable=False),
+    Index(None, "at"),
+)
+
+# ── what must be told ────────────────────────────────────────────────────────────────────────
+# To a department that it has an appeal, to an official that it is late, to the applicant that it takes
+# longer. Written in the transaction of what it tells of; sent later, once.
+notice = Table(
+    "notice", metadata, _id(),
+    Column("key", String(80), nullable=False, unique=True),  # what it tells, so that it is told once
+    Column("kind", String(16), nullable=False),  # crm.notices.Kind
+    Column("audience", String(10), nullable=False),  # department, staff, citizen
+    _ref("appeal_id", "appeal.id", nullable=True),
+    _ref("department_id", "department.id", nullable=True),
+    _ref("staff_id", "staff.id", nullable=True),
+    _ref("citizen_id", "citizen.id", nullable=True),
+    Column("data", JSON, nullable=False, default=dict),
+    Column("state", String(8), nullable=False, server_default="due"),  # due, sent, told (by a person), void
+    Column("created_at", Instant, nullable=False),
+    Column("due_at", Instant, nullable=False),  # the next try
+    Column("sent_at", Instant, nullable=True),
+    Column("tries", Integer, nullable=False, server_default="0"),
+    Column("error", String(200), nullable=False, server_default=""),
+    Index("ix_notice_due", "due_at", sqlite_where=text("state = 'due'"), postgresql_where=text("state = 'due'")),
+    Index(None, "appeal_id"),
 )
 
 # ── confirmation callbacks ───────────────────────────────────────────────────────────────────
@@ -378,4 +605,16 @@ access_log = Table(
     Column("what", String(40), nullable=False),  # appeal, caller, building, recording…
     Column("subject_key", String(64), nullable=False),  # whose: the record's id
     Column("why", String(200), nullable=False, server_default=""),
+)
+
+# Who changed which rule, text or account of the centre, and from what to what.
+edit_log = Table(
+    "edit_log", metadata, _id(),
+    Column("at", Instant, nullable=False),
+    _ref("staff_id", "staff.id", nullable=True),
+    Column("what", String(40), nullable=False),  # subject, department, article, calendar_day, staff…
+    Column("record_key", String(64), nullable=False),
+    Column("before", JSON, nullable=True),
+    Column("after", JSON, nullable=True),
+    Index(None, "what", "record_key"),
 )

@@ -1,4 +1,4 @@
-"""Every sentence a page shows, from ``locale/<language>.toml``; and how times and numbers are written.
+"""Every sentence a page shows, from ``locale/<language>/*.toml``; and how times and numbers are written.
 
 A key is the path to its sentence (``live.waiting``). A sentence that counts is a table of plural
 forms (``one``, ``few``, ``many``, ``other``), chosen by ``n``. ``error.<id>`` answers a ``CentreError``.
@@ -84,8 +84,13 @@ class Texts:
 @cache
 def texts(language: str) -> Texts:
     """The catalogue of a language of ``LANGUAGES``."""
-    path = Path(__file__).parent / "locale" / f"{language}.toml"
-    return Texts(language, dict(_flat("", tomllib.loads(path.read_text("utf-8")))))
+    sentences: dict[str, str | Mapping[str, str]] = {}
+    for path in sorted((Path(__file__).parent / "locale" / language).glob("*.toml")):
+        for key, sentence in _flat("", tomllib.loads(path.read_text("utf-8"))):
+            if key in sentences:
+                raise ValueError(f"{key} is in two catalogues, the second of which is {path}")
+            sentences[key] = sentence
+    return Texts(language, sentences)
 
 
 def _flat(prefix: str, table: Mapping[str, Any]) -> list[tuple[str, str | Mapping[str, str]]]:

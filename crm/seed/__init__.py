@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from crm import addresses
+from crm import addresses, rulebook
 from crm.schema import department, subject
 from crm.store import insert_or_ignore, insert_row
 
@@ -21,6 +21,7 @@ def load_seed(conn: Connection, now: dt.datetime) -> None:
     """Adds what is missing; what is there already stays as it is."""
     _city(conn, _read("city.toml"))
     _departments(conn, _read("departments.toml"))
+    rulebook.log_edit(conn, now=now, staff_id=None, what="seed", key="", before=None, after=None)
 
 
 def _read(name: str) -> dict[str, Any]:
@@ -51,4 +52,4 @@ def _subject(conn: Connection, parent_id: int | None, row: dict[str, Any], depar
     if known is not None:
         return int(known)
     return insert_row(conn, subject, {"parent_id": parent_id, "name_uk": row["uk"], "name_en": row["en"],
-                                      "department_id": department_id, "term_days": row.get("days", 30)})  # fmt: skip
+                                      "department_id": department_id, "term_days": row.get("days")})  # fmt: skip
