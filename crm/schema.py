@@ -125,6 +125,13 @@ calendar_day = Table(
     Column("name", String(120), nullable=False, server_default=""),
 )
 
+# Where the law leaves a choice: the city's own word, by the name of a field of crm.law.Terms.
+law_setting = Table(
+    "law_setting", metadata,
+    Column("name", String(40), primary_key=True),
+    Column("value", Integer, nullable=False),
+)
+
 # ── people of the city ───────────────────────────────────────────────────────────────────────
 citizen = Table(
     "citizen", metadata, _id(),
@@ -515,6 +522,16 @@ notice = Table(
     Column("error", String(200), nullable=False, server_default=""),
     Index("ix_notice_due", "due_at", sqlite_where=text("state = 'due'"), postgresql_where=text("state = 'due'")),
     Index(None, "appeal_id"),
+)
+
+# To whom it is told, and when, that a deadline nears or has passed, or that nobody acknowledges.
+escalation = Table(
+    "escalation", metadata, _id(),
+    Column("event", String(16), nullable=False),  # warning, overdue, unacknowledged
+    Column("days", Integer, nullable=False),  # before the deadline, after it, after it was passed to work
+    Column("tell", String(12), nullable=False),  # department, superior, control, staff
+    _ref("staff_id", "staff.id", nullable=True),  # for "staff"
+    UniqueConstraint("event", "days", "tell", "staff_id"),
 )
 
 # ── confirmation callbacks ───────────────────────────────────────────────────────────────────

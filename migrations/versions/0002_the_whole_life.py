@@ -24,6 +24,23 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("day", name=op.f("pk_calendar_day")),
     )
     op.create_table(
+        "law_setting",
+        sa.Column("name", sa.String(length=40), nullable=False),
+        sa.Column("value", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_law_setting")),
+    )
+    op.create_table(
+        "escalation",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("event", sa.String(length=16), nullable=False),
+        sa.Column("days", sa.Integer(), nullable=False),
+        sa.Column("tell", sa.String(length=12), nullable=False),
+        sa.Column("staff_id", sa.Integer(), nullable=True),
+        sa.ForeignKeyConstraint(["staff_id"], ["staff.id"], name=op.f("fk_escalation_staff_id_staff")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_escalation")),
+        sa.UniqueConstraint("event", "days", "tell", "staff_id", name=op.f("uq_escalation_event_days_tell_staff_id")),
+    )
+    op.create_table(
         "network",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("kind", sa.String(length=10), nullable=False),
@@ -326,6 +343,8 @@ def downgrade() -> None:
 
 PARTIAL = {name: f"{name} IS NOT NULL" for name in ("lead_id", "repeat_of", "incident_id", "official_id")}
 TABLES = (
+    "law_setting",
+    "escalation",
     "calendar_day",
     "network",
     "contact",

@@ -21,6 +21,7 @@ from sqlalchemy.exc import DBAPIError
 from crm import schema, store
 from crm.store import Database
 from tests.conftest import PostgresServer
+from tests.crm.conftest import found_city
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -88,7 +89,9 @@ def test_two_processes_that_start_together_migrate_once(empty_url: str) -> None:
 @pytest.mark.parametrize("statement", ["UPDATE {0} SET at = at", "DELETE FROM {0}"])
 def test_the_database_refuses_to_change_history(db: Database, table: str, statement: str) -> None:
     with db.write() as conn:
-        if db.is_sqlite:  # its triggers look at rows: there must be one
+        if table == "appeal_event":  # looked at row by row, for its notes may be erased: there must be one
+            found_city(conn).registered()
+        elif db.is_sqlite:  # all its triggers look at rows
             conn.execute(text("PRAGMA defer_foreign_keys = ON"))
             columns = [c for c in schema.metadata.tables[table].columns if not c.nullable]
             values = {c.name: "2026-01-01 00:00:00" if c.name == "at" else "1" for c in columns}
@@ -100,3 +103,20 @@ def test_the_database_refuses_to_change_history(db: Database, table: str, statem
             conn.execute(text(statement.format(table)))
         savepoint.rollback()
         conn.rollback()
+
+
+def test_only_the_words_of_an_appeals_history_may_be_erased(db: Database) -> None:
+    event = schema.appeal_event
+    with db.write() as conn:
+        city = found_city(conn)
+        city.execute(city.registered().id)
+        before = [dict(row) for row in conn.execute(event.select().order_by(event.c.id)).mappings()]
+        assert any(row["note"] for row in before)
+        conn.execute(event.update().values(note=""))
+        after = [dict(row) for row in conn.execute(event.select().order_by(event.c.id)).mappings()]
+        assert after == [row | {"note": ""} for row in before]
+        for forbidden in ({"note": "other words"}, {"note": "", "action": "assign"}, {"evidence": {"key": "1"}}):
+            savepoint = conn.begin_nested()
+            with pytest.raises(DBAPIError, match="history is only added to"):
+                conn.execute(event.update().values(forbidden))
+            savepoint.rollback()
