@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crm import life
 from crm.errors import BadInput, IllegalAction
 from crm.life import (
     ENDED,
     NEEDS_EVIDENCE,
+    NEEDS_NOTE,
     OPEN,
     RETURNS_BEFORE_CONTROL,
     SOLVED,
@@ -22,6 +27,7 @@ from crm.life import (
     possible,
     replay,
 )
+from crm.people import FOR_ACTION
 
 # Written out by hand, so that a slip in the table is seen: state → what can be done in it, and where it leads.
 EXPECTED = {
@@ -111,3 +117,20 @@ def test_half_evidence_is_none(evidence: Evidence | None) -> None:
 @pytest.mark.parametrize("evidence", [Evidence("1.1", key="1"), Evidence("1.1", staff_id=5)])
 def test_evidence_is_a_call_and_who_heard(evidence: Evidence) -> None:
     assert check_evidence(evidence) is evidence
+
+
+def test_the_table_in_the_documentation_is_the_codes() -> None:
+    text = (Path(life.__file__).parent.parent / "docs" / "appeal.md").read_text("utf-8")
+    rows = re.findall(r"^\| (\w+) \| ([^|]*) \| ([^|]*) \| ([^|]*) \| ([^|]*) ?\|$", text, re.MULTILINE)
+    told = {row[0]: tuple(cell.strip() for cell in row[1:]) for row in rows if row[0] in set(Action)}
+    words = {"open": OPEN, "any": frozenset(State), "–": frozenset[State]()}
+    for action, (allowed, target) in TRANSITIONS.items():
+        states, leads, permission, needs = told[action]
+        in_words = frozenset(
+            state for word in states.split(", ") for state in words.get(word) or ({State(word)} if word != "–" else ())
+        )
+        assert in_words == allowed, action
+        assert leads == (target.value if target else "–"), action
+        assert permission == FOR_ACTION.get(action, "the centre"), action
+        must = [name for name, those in (("note", NEEDS_NOTE), ("evidence", NEEDS_EVIDENCE)) if action in those]
+        assert needs == ", ".join(must), action
