@@ -44,7 +44,7 @@ from crm.errors import CentreError
 
 T = TypeVar("T")
 
-BUSY_S = 5  # how long SQLite itself waits for another process's transaction
+BUSY_S = 5  # how long the database itself waits for another process's transaction
 PATIENCE_S = 30.0  # how long a batch is tried again while the database is locked or gone
 BATCH = 256  # functions a transaction
 BACKLOG = 100_000  # functions waiting; beyond it the database is gone for good
@@ -326,7 +326,8 @@ def _insert_or_ignore(dialect_name: str, table: Table) -> Any:
 def migrate(url: str) -> None:
     """Brings the database up to the newest revision, making it (and its folder) if need be."""
     with _engine(url, make=True) as engine, engine.begin() as conn:
-        if conn.dialect.name == "postgresql":  # two processes that start together take turns
+        if conn.dialect.name == "postgresql":  # two processes that start together take turns, however long they are
+            conn.execute(text("SET LOCAL lock_timeout = 0"))
             conn.execute(text("SELECT pg_advisory_xact_lock(1551)"))
         config = alembic_config()
         config.attributes["connection"] = conn
@@ -383,7 +384,7 @@ def _url(url: str) -> URL:
 def _connect_args(url: URL, *, read_only: bool) -> dict[str, Any]:
     if url.get_backend_name() == "sqlite":
         return {"connect_args": {"timeout": BUSY_S, "check_same_thread": False}}
-    options = "-c default_transaction_read_only=on" if read_only else ""
+    options = "-c default_transaction_read_only=on" if read_only else f"-c lock_timeout={BUSY_S * 1000:.0f}ms"
     return {"connect_args": {"options": options, "connect_timeout": 5, "application_name": "1551"}}
 
 

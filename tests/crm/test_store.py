@@ -230,6 +230,23 @@ def test_patience_ends_with_an_error_and_the_writer_lives_on(sqlite_url: str, mo
     other.close()
 
 
+def test_a_lock_that_is_never_let_go_does_not_hold_the_writer_for_ever(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("crm.store.BUSY_S", 0.05)
+    db, other = Database(postgres_url), Database(postgres_url)
+    writer = Writer(db, patience_s=0.1)
+    with other.write() as conn:
+        conn.execute(text("LOCK TABLE department IN ACCESS EXCLUSIVE MODE"))
+        with pytest.raises(DBAPIError, match="lock timeout"):
+            writer.submit(lambda conn: add(conn, "never")).result(20)
+    writer.submit(lambda conn: add(conn, "later")).result(10)
+    assert names(db) == ["later"]
+    writer.close()
+    db.close()
+    other.close()
+
+
 def test_a_lost_server_connection_is_replaced(postgres_url: str) -> None:
     db, other = Database(postgres_url), Database(postgres_url)
     writer = Writer(db)
