@@ -20,6 +20,7 @@ from call_queue import events as ev
 from call_queue import tracker as t
 from call_queue.ami import Ami, AmiError, Unanswered, variable
 from crm import confirmations
+from crm.calls import Queue
 from crm.confirmation_rules import Mode, Next, Reached, Rules, forbidden
 from crm.confirmations import Attempt
 from crm.errors import BadInput, CentreError, NotFound
@@ -106,7 +107,7 @@ class Dialler:
 
     async def _why_not(self, mode: Mode) -> str | None:
         now = self._now()
-        waiting = [call.queued_at for call, _ in self._tracker.waiting("city") if call.queued_at]
+        waiting = [call.queued_at for call, _ in self._tracker.waiting(Queue.CITY) if call.queued_at]
         longest = (now - min(waiting)).total_seconds() if waiting else None
         placed, busy = await self._read(lambda conn: (
             confirmations.placed_last_hour(conn, now),

@@ -7,9 +7,8 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequen
 
 from call_queue.ami import Ami, Headers, NotSent, Refused, Unanswered
 from call_queue.tracker import Change, Seat, SeatChanged, Tracker
+from crm.calls import Queue
 from crm.errors import BadInput, CentreError
-
-QUEUES = ("city", "feedback")
 
 
 class Seats:
@@ -36,7 +35,7 @@ class Seats:
         registered), "seat.on_call" (somebody else's, and he is speaking); AMI's own errors as ``reached``."""
         self._seat(number)
         async with self._turn[number]:
-            await self._log_in(number, staff_id, [queue for queue in QUEUES if queue in queues])
+            await self._log_in(number, staff_id, [queue for queue in Queue if queue in queues])
 
     async def _log_in(self, number: str, staff_id: int, wanted: Sequence[str]) -> None:
         seat = self._seat(number)
@@ -59,7 +58,7 @@ class Seats:
     async def _put_out(self, number: str) -> None:
         """Returns when it has been heard that nobody sits there: what is heard later would put out the next one."""
         self._left[number].clear()
-        for queue in QUEUES:
+        for queue in Queue:
             await self._remove(number, queue)
         if not self._tracker.seats[number].queues:  # it was in none, or that has been heard already
             self._staff.pop(number, None)

@@ -32,11 +32,12 @@ from call_queue.tracker import Tracker
 from centre.bus import Message, Publisher
 from centre.settings import Secrets, Settings
 from crm import appeals, calls
+from crm.calls import Queue
 from crm.errors import BadInput
 from crm.store import Database, Writer
 from ivr.server import FastAgi
 from ivr.spool import Spool
-from ivr.steps import CITY, Steps
+from ivr.steps import Steps
 from recordings import Keeper, announced
 
 LOCAL = "127.0.0.1"  # AMI and FastAGI never leave this machine
@@ -104,7 +105,7 @@ class Line:
         self.recorder = Recorder(writer, self.publisher.publish, self._staff)
         self.follower = Follower(self.stream, self.ami, self.tracker, self.recorder, changed=self._changed,
                                  heard=self._heard, compared=self._compared, lost=self._tell_soon)  # fmt: skip
-        self._room = WaitingRoom(self.tracker, CITY, self._in_step, settings.wrap_up, handled)
+        self._room = WaitingRoom(self.tracker, Queue.CITY, self._in_step, settings.wrap_up, handled)
         self._seats = Seats(self.ami, self.tracker, interfaces, self._staff, self._in_step)
         out = [name for name, origin in trunks.items() if settings.dial_out in ("both", origin)]
         self._dialler = Dialler(

@@ -20,6 +20,13 @@ ORIGINS = ("landline", "mobile", "seat", "centre")
 UNKNOWN_ORIGIN = "unknown"  # of a call first heard of in its middle; mended when its arrival is told
 
 
+class Queue(StrEnum):
+    """Where a call waits for a person."""
+
+    CITY = "city"  # residents who call
+    FEEDBACK = "feedback"  # residents whom we call, and who ask for a person
+
+
 class Direction(StrEnum):
     """Who called whom."""
 

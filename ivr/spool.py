@@ -27,12 +27,12 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, DBAPIError
 
 from crm import calls, confirmations, texts
-from crm.calls import Direction, EndCause
+from crm.calls import Direction, EndCause, Queue
 from crm.confirmation_rules import Mode, Reached, Rules
 from crm.errors import BadInput, CentreError
 from crm.phones import parse_phone
 from crm.store import Writer
-from ivr.steps import ANSWERS, CITY
+from ivr.steps import ANSWERS
 
 SOURCE = "spool"  # in the ledger, and of a call's record
 LARGEST = 64 * 1024  # bytes of a file; those of spool_call.py have a few hundred
@@ -231,7 +231,7 @@ def apply(conn: Connection, spooled: Spooled, rules: Rules, announced: Announced
         case Kind.QUEUED:
             _arrived(conn, spooled)
             calls.choose(conn, spooled.linkedid, spooled.at, spooled.choice or "queue", _language(spooled))
-            calls.queued(conn, spooled.linkedid, spooled.at, CITY)
+            calls.queued(conn, spooled.linkedid, spooled.at, Queue.CITY)
         case Kind.RECORDING:
             announced(conn, spooled.linkedid, spooled.file, spooled.at)
         case Kind.ATTEMPT:

@@ -21,7 +21,7 @@ from sqlalchemy import Connection
 from centre.settings import Settings
 from crm import appeals, calls, citizens, clock, confirmations, life
 from crm.appeals import Appeal, AppealLine
-from crm.calls import Direction
+from crm.calls import Direction, Queue
 from crm.confirmation_rules import Reached, Result
 from crm.confirmations import Pending, Question
 from crm.errors import BadInput
@@ -33,7 +33,6 @@ from ivr.server import Step
 T = TypeVar("T")
 Variables = dict[str, str]
 
-CITY = "city"  # the queue that callers enter
 SOON_S = 0.25  # for what nobody waits for: written together with other calls'
 TOLD = 3  # appeals that one call is told of
 WRONG_CODES = 3  # a call's tries of number and code
@@ -131,7 +130,7 @@ class Steps:
         def write(conn: Connection) -> None:
             _arrived(conn, linkedid, now, origin, e164, language)
             told_s = round(estimate.high_s) if estimate.confident else None
-            calls.queued(conn, linkedid, now, CITY, position, told_s, choice=choice, language=language)
+            calls.queued(conn, linkedid, now, Queue.CITY, position, told_s, choice=choice, language=language)
 
         if language not in citizens.LANGUAGES:
             raise BadInput("ivr.language")
@@ -212,14 +211,15 @@ def status_of(found: Sequence[Appeal | AppealLine]) -> Variables:
 def _status(one: Appeal | AppealLine) -> list[str]:
     said = ["appeal-number", *speech.number(one.number), *speech.state(one.state)]
     if one.state in life.OPEN:
-        last_day = (one.due_at - dt.timedelta(seconds=1)).astimezone(clock.KYIV).date()  # due when that day ends
-        said += ["due-by", *speech.date(last_day)]
+        said += ["due-by", *speech.date(one.due_at.astimezone(clock.KYIV).date())]
     return said
 
 
 def status_unknown(wrong: int) -> Variables:
     """After the ``wrong``-th number and code that do not match."""
-    return {"SAY": speech.play(["wrong-number-or-code"]), "STATUS_ASK": "1" if wrong < WRONG_CODES else ""}
+    if wrong < WRONG_CODES:
+        return {"SAY": speech.play(["wrong-number-or-code"]), "STATUS_ASK": "1"}
+    return {"SAY": speech.play(["wrong-number-or-code-again"]), "STATUS_ASK": ""}
 
 
 def place_and_wait(position: int | None, estimate: Estimate) -> str:

@@ -166,6 +166,7 @@ async def test_three_wrong_codes_and_no_more_in_this_call(steps: Steps, city: Ci
     asked = [await ask(steps, "status", LINKEDID, "", registered.number, wrong) for _ in range(3)]
     assert [set_["STATUS_ASK"] for set_ in asked] == ["1", "1", ""]
     assert all("не знайдено" in heard(set_) for set_ in asked)
+    assert ["ще раз" in heard(set_) for set_ in asked] == [True, True, False]  # nor is he told to try again
     assert "не знайдено" in heard(await ask(steps, "status", LINKEDID, "", registered.number, registered.code))
     other_call = await ask(steps, "status", "1764000000.2", "", registered.number, registered.code)
     assert "передано виконавцю" in heard(other_call)

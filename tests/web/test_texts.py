@@ -12,7 +12,7 @@ from babel import Locale
 
 from call_queue.tracker import SeatState, TrunkState
 from crm import appeals, calls
-from crm.calls import EndCause, Outcome
+from crm.calls import EndCause, Outcome, Queue
 from crm.confirmation_rules import Reached, Result
 from crm.errors import BadInput
 from crm.life import Action, State
@@ -23,7 +23,6 @@ from web.texts import LANGUAGES, Texts, texts
 
 ROOT = Path(__file__).parents[2]
 UK, EN = texts("uk"), texts("en")
-QUEUES = ("city", "feedback")
 TRUNKS = ("landline", "mobile")
 
 # A key that a page puts together: its beginning, and all that may follow.
@@ -32,7 +31,7 @@ BUILT: dict[str, tuple[str, ...]] = {
     "action.": tuple(a for a in FOR_ACTION if a not in (Action.REGISTER, Action.CONFIRM, Action.NOT_SOLVED)),
     "result.": tuple(Result), "reached.": tuple(Reached), "outcome.": tuple(Outcome), "end_cause.": tuple(EndCause),
     "origin.": (*calls.ORIGINS, calls.UNKNOWN_ORIGIN), "recording_state.": tuple(RecordingState),
-    "seat_state.": tuple(SeatState), "pause.": line.PAUSES, "queue.": QUEUES, "trunk.": TRUNKS,
+    "seat_state.": tuple(SeatState), "pause.": line.PAUSES, "queue.": Queue, "trunk.": TRUNKS,
     "trunk_state.": tuple(TrunkState), "live.alarm_": ("line", "asterisk"),
 }  # fmt: skip
 # Shown only where the catalogue has them: an action without a hint has none.

@@ -7,13 +7,14 @@ from http import HTTPStatus
 from starlette.responses import Response
 
 from crm import calls, people
+from crm.calls import Queue
 from crm.errors import BadInput, CentreError
 from crm.people import Permission
 from web.live import PARTS
 from web.visit import SESSION, Visit, status_of
 
 PAUSES = ("break", "lunch", "training", "technical", "paperwork")
-QUEUES = {Permission.TAKE_CALLS: "city", Permission.CALL_BACK: "feedback"}
+QUEUES = {Permission.TAKE_CALLS: Queue.CITY, Permission.CALL_BACK: Queue.FEEDBACK}
 
 
 def live(visit: Visit) -> Response:
