@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, select
 
 from crm.schema import department, subject
 
@@ -27,7 +29,8 @@ class Department:
 @dataclass(frozen=True, slots=True)
 class Subject:
     """``parent_id`` is None at the top. ``term_days``: days to act in, from registration; None for a month.
-    ``kind``: crm.law.Kind, where the appeal itself says nothing else."""
+    ``kind``: crm.law.Kind, where the appeal itself says nothing else. ``group_uk``, ``group_en``: the names above
+    it, "" at the top. ``leaf``: nothing is below it. ``offered``: it and all above it are active."""
 
     id: int
     parent_id: int | None
@@ -37,6 +40,11 @@ class Subject:
     term_days: int | None
     kind: str
     active: bool
+    depth: int
+    leaf: bool
+    offered: bool
+    group_uk: str
+    group_en: str
 
 
 def departments(conn: Connection) -> list[Department]:
@@ -46,9 +54,22 @@ def departments(conn: Connection) -> list[Department]:
 
 
 def subjects(conn: Connection) -> list[Subject]:
-    """All, each group followed by its own."""
-    group = func.coalesce(subject.c.parent_id, subject.c.id)
+    """The tree, each followed by all below it; within a group those with nothing below them first."""
     rows = conn.execute(select(subject.c.id, subject.c.parent_id, subject.c.name_uk, subject.c.name_en,
                                subject.c.department_id, subject.c.term_days, subject.c.kind, subject.c.active)
-                        .order_by(group, subject.c.parent_id.is_not(None), subject.c.id))  # fmt: skip
-    return [Subject(*row) for row in rows]
+                        .order_by(subject.c.id)).all()  # fmt: skip
+    below: dict[int | None, list[Any]] = {}
+    for row in rows:
+        below.setdefault(row.parent_id, []).append(row)
+
+    def walk(row: Any, depth: int, open: bool, uk: str, en: str) -> Iterator[Subject]:
+        offered = open and row.active
+        yield Subject(*row, depth=depth, leaf=row.id not in below, offered=offered, group_uk=uk, group_en=en)
+        for child in sorted(below.get(row.id, ()), key=lambda child: child.id in below):
+            yield from walk(child, depth + 1, offered, _under(uk, row.name_uk), _under(en, row.name_en))
+
+    return [each for row in below.get(None, ()) for each in walk(row, 0, True, "", "")]
+
+
+def _under(above: str, name: str) -> str:
+    return f"{above} › {name}" if above else name
