@@ -221,7 +221,7 @@ def register(conn: Connection, *, now: dt.datetime, citizen_id: int | None, buil
         priority = privilege != ""
     if department_id is None:
         department_id = routing.decide(book.routing, subject_id, place_of, against_id).department_id
-    due_at = law.due(now, topic.term_days, book.calendar)
+    due_at = law.due(now, topic.term_days, book.calendar, book.terms)
     code = f"{secrets.randbelow(10_000):04}"
     number = _next_number(conn, now)
     appeal_id = insert_row(conn, appeal, {
@@ -270,7 +270,8 @@ def act(conn: Connection, appeal_id: int, action: Action, *, now: dt.datetime, s
     note = texts.text(note, LONGEST_NOTE)
     if action in life.NEEDS_NOTE and not note:
         raise BadInput("appeal.needs_note")
-    kept = records.evidence_of(life.check_evidence(evidence)) if action in life.NEEDS_EVIDENCE else {}
+    kept = (records.evidence_of(life.check_evidence(evidence)) if action in life.NEEDS_EVIDENCE
+            else _lateness(conn, before.id, action, now))  # fmt: skip
     changes = _changes(conn, before, action, now, department_id, until, official_id)
     done = records.move(conn, before, action, now=now, staff_id=staff_id, note=note, evidence=kept, **changes)
     if done.state is State.EXECUTED:
@@ -295,13 +296,13 @@ def _changes(conn: Connection, before: records.Standing, action: Action, now: dt
                 raise NotFound("department.unknown")
             return {"department_id": department_id, "acknowledged_at": None}
         case Action.START | Action.ACKNOWLEDGE:
-            return {"acknowledged_at": func.coalesce(appeal.c.acknowledged_at, now)}
+            return {"acknowledged_at": before.acknowledged_at or now}
         case Action.EXECUTE | Action.ANSWER:
-            return {"executed_at": now, "first_executed_at": func.coalesce(appeal.c.first_executed_at, now)}
+            return {"executed_at": now, "first_executed_at": before.first_executed_at or now}
         case Action.NOT_SOLVED:
             return {"acknowledged_at": None}
         case Action.EXTEND:
-            return {"extended_at": now, "due_at": _extended(conn, before.id, until)}
+            return {"extended_at": now, "due_at": _extended(conn, before.id, until, now)}
         case Action.TAKE_CONTROL:
             if official_id is None or conn.execute(select(1).where(staff.c.id == official_id)).first() is None:
                 raise BadInput("appeal.needs_official")
@@ -314,19 +315,51 @@ def _changes(conn: Connection, before: records.Standing, action: Action, now: dt
             return {"planned_for": until}
         case Action.RESUME | Action.COMPLETE:  # the term begins anew
             book = rulebook.current(conn, before.subject_id)
-            due_at = law.due(now, book.topic(before.subject_id).term_days, book.calendar)
+            due_at = law.due(now, book.topic(before.subject_id).term_days, book.calendar, book.terms)
             return {"planned_for": None, "due_at": due_at, "acknowledged_at": None}
     return {}
 
 
-def _extended(conn: Connection, appeal_id: int, until: dt.datetime | None) -> dt.datetime:
-    """The new deadline: later than it was, and no later than the law's end. BadInput otherwise."""
-    row = conn.execute(select(appeal.c.registered_at, appeal.c.due_at).where(appeal.c.id == appeal_id)).one()
-    if until is None or until <= row.due_at:
+def _extended(conn: Connection, appeal_id: int, until: dt.datetime | None, now: dt.datetime) -> dt.datetime:
+    """The new deadline: later than the old one, which has not passed yet, and no later than the law's end.
+    BadInput otherwise."""
+    book, due_at = rulebook.current(conn), conn.execute(_DUE, {"id": appeal_id}).scalar_one()
+    if until is None or until <= due_at:
         raise BadInput("appeal.needs_later_date")
-    if until > law.latest(row.registered_at, rulebook.current(conn).calendar):
+    if until > law.latest(term_began(conn, appeal_id), book.calendar, book.terms):
         raise BadInput("appeal.too_late")
+    if now > due_at and not book.terms.extend_late:
+        raise BadInput("appeal.extended_late")
     return until
+
+
+_DUE = select(appeal.c.due_at).where(appeal.c.id == bindparam("id"))
+_BEGAN = (select(appeal_event.c.at).where(appeal_event.c.appeal_id == bindparam("id"),
+                                          appeal_event.c.action.in_([action.value for action in life.BEGINS_TERM]))
+          .order_by(appeal_event.c.id.desc()).limit(1))  # fmt: skip
+
+
+def term_began(conn: Connection, appeal_id: int) -> dt.datetime:
+    """From when the law's days are counted: since it was registered, came back on its date, or was completed."""
+    began: dt.datetime = conn.execute(_BEGAN, {"id": appeal_id}).scalar_one()
+    return began
+
+
+def _lateness(conn: Connection, appeal_id: int, action: Action, now: dt.datetime) -> dict[str, str]:
+    """By when what is done now should have been, for its line of history; nothing when it is in time.
+
+    What is outside the city's competence is sent on however late. A defective one is not returned any more, and
+    must be looked into as it is (BadInput), unless the city allows it.
+    """
+    if action not in (Action.FORWARD, Action.FIND_DEFECTIVE):
+        return {}
+    book, began = rulebook.current(conn), term_began(conn, appeal_id)
+    by = (law.forward_by if action is Action.FORWARD else law.defective_by)(began, book.calendar, book.terms)
+    if now <= by:
+        return {}
+    if action is Action.FIND_DEFECTIVE and not book.terms.defective_late:
+        raise BadInput("appeal.defective_late")
+    return {"late_since": by.isoformat()}
 
 
 _MERGED = select(appeal.c.id).where(appeal.c.lead_id == bindparam("lead")).order_by(appeal.c.id)

@@ -139,6 +139,10 @@ NEEDS_EVIDENCE = frozenset({Action.CONFIRM, Action.NOT_SOLVED, Action.HEAR})
 ANSWERS = frozenset({Action.EXECUTE, Action.ANSWER, Action.EXPLAIN, Action.PLAN, Action.REFUSE, Action.FIND_DEFECTIVE,
                      Action.FORWARD, Action.EXTEND})  # fmt: skip
 
+# From where the law's days are counted, and when it was last passed to somebody to act on.
+BEGINS_TERM = frozenset({Action.REGISTER, Action.RESUME, Action.COMPLETE})
+PASSES = frozenset({Action.ASSIGN, Action.NOT_SOLVED, Action.RESUME, Action.COMPLETE})
+
 SOLVED = frozenset({State.CLOSED})
 TO_ACT = frozenset({State.ASSIGNED, State.IN_WORK, State.RETURNED})  # what lies with a department
 ENDED = frozenset({State.CLOSED, State.UNCONFIRMED, State.EXPLAINED, State.REFUSED, State.DEFECTIVE, State.FORWARDED,

@@ -1,22 +1,22 @@
 """The rules in force, read once and kept until somebody edits them.
 
-Whoever changes a subject, a department, the calendar, a network or the routing says so in ``edit_log`` in the same
-transaction (``log_edit``): the log's last line tells whether what was read is still so.
+Whoever changes a subject, a department, the calendar, a term, a network or the routing says so in ``edit_log`` in
+the same transaction (``log_edit``): the log's last line tells whether what was read is still so.
 """
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, Engine, bindparam, func, insert, select, text
+from sqlalchemy import Connection, Engine, bindparam, func, select
 
-from crm import calendar
+from crm import calendar, law_settings
 from crm.calendar import Calendar
+from crm.edits import log_edit as log_edit
 from crm.errors import NotFound
+from crm.law import Terms
 from crm.routing import Office, Place, Rule, Rules
 from crm.schema import building, department, edit_log, network_building, routing_rule, routing_version, subject
 from crm.store import Lookup
@@ -36,6 +36,7 @@ class Topic:
 class Rulebook:
     stamp: int  # the edit after which it was read
     calendar: Calendar
+    terms: Terms
     topics: Mapping[int, Topic]
     routing: Rules
 
@@ -70,7 +71,7 @@ def read(conn: Connection, stamp: int = 0, version_id: int | None = None) -> Rul
     rules = conn.execute(select(r.id, r.subject_id, r.district_id, r.network_id, r.building_id, r.department_id)
                          .where(r.version_id == version_id).order_by(r.id)).all()  # fmt: skip
     return Rulebook(
-        stamp, calendar.load(conn),
+        stamp, calendar.load(conn), law_settings.load(conn),
         {row.id: Topic(row.department_id, row.kind, row.term_days, row.active) for row in rows},
         Rules([Rule(*row) for row in rules], {row.id: Office(*row) for row in offices},
               {row.id: _chain(row.id, parents) for row in rows}, {row.id: row.department_id for row in rows},
@@ -103,14 +104,3 @@ def place(conn: Connection, rules: Rules, building_id: int | None, district_id: 
         networks = frozenset(conn.execute(select(network_building.c.network_id)
                                           .where(network_building.c.building_id == building_id)).scalars())  # fmt: skip
     return Place(building_id, its_district, networks)
-
-
-def log_edit(conn: Connection, *, now: dt.datetime, staff_id: int | None, what: str, key: object,
-             before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> None:
-    """Says that a rule, a text or an account was changed. Edits take turns: of two at once, the one that is
-    committed last has the higher number, so that no reader of the last number misses one."""
-    if conn.dialect.name == "postgresql":
-        conn.execute(text("LOCK TABLE edit_log IN SHARE ROW EXCLUSIVE MODE"))
-    conn.execute(insert(edit_log), {"at": now, "staff_id": staff_id, "what": what, "record_key": str(key),
-                                    "before": dict(before) if before else None,
-                                    "after": dict(after) if after else None})  # fmt: skip

@@ -27,7 +27,7 @@ def test_a_registration_is_assigned_at_once_and_both_stand_in_the_history(city: 
     assert made.number == 26000001
     assert re.fullmatch(r"[0-9]{4}", made.code)
     assert made.department_id == city.heating
-    assert made.due_at == dt.datetime(2026, 12, 9, 22, 0, tzinfo=dt.UTC)  # the end of the fifteenth day in Kyiv
+    assert made.due_at == dt.datetime(2026, 12, 9, 21, 59, 59, tzinfo=dt.UTC)  # the end of the fifteenth day in Kyiv
     assert city.get(made).state is State.ASSIGNED
     lines = appeals.history(city.conn, made.id)
     assert [(line.action, line.to_state, line.staff) for line in lines] == [

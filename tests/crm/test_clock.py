@@ -1,4 +1,4 @@
-"""Kyiv's hours, days and deadlines, also when the clocks change."""
+"""Kyiv's hours, also when the clocks change."""
 
 from __future__ import annotations
 
@@ -62,14 +62,3 @@ def test_the_next_time_in_a_window_is_soon_and_inside(at: dt.datetime, start: in
 ])  # fmt: skip
 def test_the_window_opens_by_the_wall_clock(at: dt.datetime, expected: dt.datetime) -> None:
     assert clock.next_in_window(at, 540, 1200) == expected.astimezone(dt.UTC)
-
-
-def test_the_term_is_counted_in_kyivs_days() -> None:
-    late = dt.datetime(2026, 11, 23, 22, 30, tzinfo=dt.UTC)  # half past midnight of the 24th in Kyiv
-    assert clock.due(late, 15) == kyiv(2026, 12, 10, 0, 0)
-    assert clock.due(kyiv(2026, 3, 28, 12, 0), 1) == kyiv(2026, 3, 30, 0, 0)  # a day of 23 hours is a day
-
-
-@given(INSTANTS, st.integers(1, 45))
-def test_the_term_is_never_short(at: dt.datetime, days: int) -> None:
-    assert dt.timedelta(days=days, hours=-1) < clock.due(at, days) - at <= dt.timedelta(days=days + 1, hours=1)
