@@ -64,7 +64,7 @@ def subjects(conn: Connection) -> list[Subject]:
 
     def walk(row: Any, depth: int, open: bool, uk: str, en: str) -> Iterator[Subject]:
         offered = open and row.active
-        yield Subject(*row, depth=depth, leaf=row.id not in below, offered=offered, group_uk=uk, group_en=en)
+        yield Subject(*row, depth, row.id not in below, offered, uk, en)
         for child in sorted(below.get(row.id, ()), key=lambda child: child.id in below):
             yield from walk(child, depth + 1, offered, _under(uk, row.name_uk), _under(en, row.name_en))
 
