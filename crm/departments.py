@@ -64,7 +64,8 @@ def subjects(conn: Connection) -> list[Subject]:
 
     def walk(row: Any, depth: int, open: bool, uk: str, en: str) -> Iterator[Subject]:
         offered = open and row.active
-        yield Subject(*row, depth, row.id not in below, offered, uk, en)
+        yield Subject(row.id, row.parent_id, row.name_uk, row.name_en, row.department_id, row.term_days, row.kind,
+                      row.active, depth, row.id not in below, offered, uk, en)  # fmt: skip
         for child in sorted(below.get(row.id, ()), key=lambda child: child.id in below):
             yield from walk(child, depth + 1, offered, _under(uk, row.name_uk), _under(en, row.name_en))
 

@@ -36,7 +36,7 @@ from centre.demo.people import (
 )
 from centre.demo.stage import Stage
 from centre.phones import Exchange, SeatPhone
-from crm import departments, schema
+from crm import appeals, departments, schema
 from crm.confirmation_rules import Reached, Result
 from crm.life import State
 from crm.people import Role
@@ -165,7 +165,7 @@ class _Story:
     async def _execute_and_confirm(self, feedback: Feedback, seat: SeatPhone) -> None:
         stage = self.stage
         with stage.db.read() as conn:
-            names = [d.name for d in departments.departments(conn)]
+            names = [d.name for d in departments.departments(conn) if appeals.for_department(conn, d.id, 1)]
         executors = [Executor(stage, stage.hire(f"executor{at}", Role.EXECUTOR, f"Виконавець: {name}", name))
                      for at, name in enumerate(names)]  # fmt: skip
         try:
