@@ -396,7 +396,7 @@ attachment = Table(
 # One failure that many suffer. Proposed by a rule, opened by a person, its appeals executed together.
 incident = Table(
     "incident", metadata, _id(),
-    Column("state", String(10), nullable=False),  # proposed, open, closed, dismissed
+    Column("state", String(10), nullable=False),  # crm.incidents.State
     _ref("subject_id", "subject.id"),
     _ref("building_id", "building.id", nullable=True),  # one of the two
     _ref("network_id", "network.id", nullable=True),
@@ -413,6 +413,11 @@ incident = Table(
     Index(None, "state"),
     Index(None, "building_id"),
     Index(None, "network_id"),
+    # Never two at a time of one subject at one place, whoever proposes the second.
+    Index("uq_incident_live_building", "building_id", "subject_id", unique=True,
+          sqlite_where=text("state IN ('proposed', 'open')"), postgresql_where=text("state IN ('proposed', 'open')")),
+    Index("uq_incident_live_network", "network_id", "subject_id", unique=True,
+          sqlite_where=text("state IN ('proposed', 'open')"), postgresql_where=text("state IN ('proposed', 'open')")),
 )
 
 # What somebody who gave no name said of it: an anonymous emergency is kept here.

@@ -153,6 +153,10 @@ def upgrade() -> None:
     op.create_index("ix_incident_building_id", "incident", ["building_id"], unique=False)
     op.create_index("ix_incident_network_id", "incident", ["network_id"], unique=False)
     op.create_index("ix_incident_state", "incident", ["state"], unique=False)
+    live = sa.text("state IN ('proposed', 'open')")
+    for place in ("building", "network"):
+        op.create_index(f"uq_incident_live_{place}", "incident", [f"{place}_id", "subject_id"], unique=True,
+                        sqlite_where=live, postgresql_where=live)
 
     op.create_table(
         "network_building",
