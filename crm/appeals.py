@@ -6,7 +6,7 @@ import datetime as dt
 import hmac
 import re
 import secrets
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -177,6 +177,7 @@ _LINES: Select[Any] = (
     .join(_answer, isouter=True, onclause=_answer.c.id == _last_answer)
 )  # fmt: skip
 _NEWEST = (appeal.c.registered_at.desc(), appeal.c.id.desc())
+_BY_IDS = _LINES.where(appeal.c.id.in_(bindparam("ids", expanding=True)))
 _OF_BUILDING = _LINES.where(appeal.c.building_id == bindparam("building")).order_by(*_NEWEST).limit(bindparam("limit"))
 _OF_CALLER = _LINES.where(appeal.c.id.in_(union(
     select(appeal.c.id).join(citizen_phone, appeal.c.citizen_id == citizen_phone.c.citizen_id)
@@ -437,6 +438,12 @@ def of_caller(conn: Connection, e164: str, limit: int = 20) -> list[AppealLine]:
 def of_building(conn: Connection, building_id: int, limit: int = 20) -> list[AppealLine]:
     """The building's appeals by anyone, newest first; one query."""
     return _lines(conn.execute(_OF_BUILDING, {"building": building_id, "limit": limit}))
+
+
+def lines(conn: Connection, ids: Sequence[int]) -> list[AppealLine]:
+    """These, in this order; one query."""
+    found = {line.id: line for line in _lines(conn.execute(_BY_IDS, {"ids": list(ids)}))} if ids else {}
+    return [found[appeal_id] for appeal_id in ids if appeal_id in found]
 
 
 def search(conn: Connection, *, states: Collection[State] = (), department_id: int | None = None,
