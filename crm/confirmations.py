@@ -11,9 +11,24 @@ import secrets
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    Integer,
+    ScalarSelect,
+    Select,
+    and_,
+    bindparam,
+    func,
+    insert,
+    or_,
+    select,
+    true,
+    update,
+)
 
 from crm import appeals, calls, citizens, clock, history, life, questions, texts
 from crm.appeals import Appeal
@@ -97,13 +112,62 @@ _PENDING: Select[Any] = (
 )  # fmt: skip  # "awaiting" sorts before "unconfirmed"
 
 
-def _numbers(rules: Rules) -> Select[Any]:
-    """A citizen's usable numbers, the last used first, for a query that already has ``citizen``."""
-    allowed = or_(*(citizen_phone.c.e164.startswith(prefix, autoescape=True) for prefix in rules.prefixes))
+# Statements are made once: that takes several times as long as running them.
+_CALLBACK = update(callback).where(callback.c.id == bindparam("of"))
+_ATTEMPTED = update(attempt).where(attempt.c.id == bindparam("of"))
+_PLACE = insert(attempt)
+_COUNT_TRY = update(callback_appeal).values(tries=callback_appeal.c.tries + 1).where(
+    callback_appeal.c.callback_id == bindparam("callback"), callback_appeal.c.result == "")  # fmt: skip
+_BY_ID = _ATTEMPT.where(attempt.c.id == bindparam("id"))
+_HELD = _BY_ID.with_for_update(of=attempt)
+_BUSY = select(attempt.c.id).where(attempt.c.citizen_id == bindparam("citizen"), attempt.c.ended_at.is_(None))
+_PLACED = select(func.count()).where(attempt.c.placed_at > bindparam("since"),
+                                     attempt.c.outcome != Reached.NOT_PLACED.value)  # fmt: skip
+_LAST_WORD = (select(appeal_event.c.evidence).where(appeal_event.c.appeal_id == bindparam("appeal"))
+              .order_by(appeal_event.c.id.desc()).limit(1))  # fmt: skip
+_ASKED = (
+    select(callback_appeal.c.callback_id, *_QUESTION, callback_appeal.c.tries)
+    .join(appeal, callback_appeal.c.appeal_id == appeal.c.id).join(subject)
+    .where(callback_appeal.c.callback_id.in_(bindparam("callbacks", expanding=True)), callback_appeal.c.result == "")
+    .order_by(appeal.c.id)
+)  # fmt: skip
+
+
+def _numbers(prefixes: Sequence[str]) -> ScalarSelect[Any]:
+    """A citizen's usable number, the last used, for a query that already has ``citizen``."""
+    allowed = or_(*(citizen_phone.c.e164.startswith(prefix, autoescape=True) for prefix in prefixes))
     return select(citizen_phone.c.e164).where(
         citizen_phone.c.citizen_id == citizen.c.id, citizen_phone.c.wrong.is_(False),
         citizen_phone.c.do_not_call.is_(False), citizen.c.do_not_call.is_(False), allowed,
-    ).order_by(citizen_phone.c.last_used_at.desc(), citizen_phone.c.id).limit(1).correlate(citizen)  # fmt: skip
+    ).order_by(citizen_phone.c.last_used_at.desc(), citizen_phone.c.id).limit(1).correlate(citizen).scalar_subquery()
+
+
+@cache
+def _due(prefixes: tuple[str, ...], any_mode: bool) -> Select[Any]:
+    minute: BindParameter[int] = bindparam("minute", type_=Integer)
+    start = func.coalesce(citizen.c.call_from, bindparam("call_from", type_=Integer))
+    end = func.coalesce(citizen.c.call_to, bindparam("call_to", type_=Integer))
+    inside = or_(and_(start <= minute, minute < end), and_(start >= end, or_(start <= minute, minute < end)),
+                 start == end)  # as clock.in_window
+    return (
+        select(callback.c.id, callback.c.mode, callback.c.due_at, citizen.c.id, citizen.c.name, citizen.c.language,
+               func.coalesce(_numbers(prefixes), ""))
+        .join(citizen)
+        .where(callback.c.state == "due", callback.c.due_at <= bindparam("now"), inside,
+               true() if any_mode else callback.c.mode == bindparam("mode"),
+               or_(callback.c.created_at <= bindparam("reported"), callback.c.due_at > callback.c.created_at))
+        .order_by(callback.c.due_at, callback.c.id).limit(bindparam("limit"))
+    )  # fmt: skip
+
+
+@cache
+def _claimed(prefixes: tuple[str, ...]) -> Select[Any]:
+    """A callback, held, and whom it calls where."""
+    return (
+        select(callback.c.state, callback.c.mode, citizen.c.id, citizen.c.call_from, citizen.c.call_to,
+               citizen.c.language, _numbers(prefixes).label("e164"))
+        .join(citizen).where(callback.c.id == bindparam("id")).with_for_update(of=callback)
+    )  # fmt: skip
 
 
 def due(conn: Connection, now: dt.datetime, mode: Mode | None, limit: int, rules: Rules) -> list[Due]:
@@ -111,35 +175,17 @@ def due(conn: Connection, now: dt.datetime, mode: Mode | None, limit: int, rules
 
     ``mode``: None for both.
     """
-    minute = clock.minutes_of_day(now)
-    start = func.coalesce(citizen.c.call_from, rules.call_from)
-    end = func.coalesce(citizen.c.call_to, rules.call_to)
-    inside = or_(and_(start <= minute, minute < end), and_(start >= end, or_(start <= minute, minute < end)),
-                 start == end)  # as clock.in_window
-    rows = conn.execute(
-        select(callback.c.id, callback.c.mode, callback.c.due_at, citizen.c.id, citizen.c.name, citizen.c.language,
-               func.coalesce(_numbers(rules).scalar_subquery(), ""))
-        .join(citizen)
-        .where(callback.c.state == "due", callback.c.due_at <= now, inside,
-               callback.c.mode == mode.value if mode else callback.c.mode.is_not(None),
-               or_(callback.c.created_at <= now - dt.timedelta(seconds=rules.first_s),
-                   callback.c.due_at > callback.c.created_at))
-        .order_by(callback.c.due_at, callback.c.id).limit(limit)
-    ).all()  # fmt: skip
+    rows: list[Any] = list(conn.execute(_due(rules.prefixes, mode is None), {
+        "minute": clock.minutes_of_day(now), "call_from": rules.call_from, "call_to": rules.call_to, "now": now,
+        "mode": mode, "reported": now - dt.timedelta(seconds=rules.first_s), "limit": limit}))  # fmt: skip
     asked = _questions(conn, [row[0] for row in rows])
-    return [Due(row[0], Mode(row[1]), *row[2:], tuple(asked[row[0]])) for row in rows]
+    return [Due(row[0], Mode(row[1]), row[2], row[3], row[4], row[5], row[6], tuple(asked[row[0]])) for row in rows]
 
 
 def _questions(conn: Connection, callback_ids: Sequence[int]) -> dict[int, list[Question]]:
     """The unanswered questions of each callback, one query for all."""
     asked: dict[int, list[Question]] = defaultdict(list)
-    rows = conn.execute(
-        select(callback_appeal.c.callback_id, *_QUESTION, callback_appeal.c.tries)
-        .join(appeal, callback_appeal.c.appeal_id == appeal.c.id).join(subject)
-        .where(callback_appeal.c.callback_id.in_(callback_ids), callback_appeal.c.result == "")
-        .order_by(appeal.c.id)
-    )  # fmt: skip
-    for row in rows:
+    for row in conn.execute(_ASKED, {"callbacks": callback_ids}) if callback_ids else ():
         asked[row[0]].append(Question(*row[1:]))
     return asked
 
@@ -157,15 +203,10 @@ def claim(conn: Connection, callback_id: int, *, now: dt.datetime, rules: Rules,
     "callback.not_open", "callback.calling" (the citizen is being called), "callback.needs_seat",
     "callback.outside_hours", "callback.hourly_cap"; NotFound for no such callback.
     """
-    row = conn.execute(
-        select(callback.c.state, callback.c.mode, citizen.c.id, citizen.c.call_from, citizen.c.call_to,
-               _numbers(rules).scalar_subquery().label("e164"))
-        .join(citizen).where(callback.c.id == callback_id).with_for_update(of=callback)
-    ).one_or_none()  # fmt: skip
+    row = conn.execute(_claimed(rules.prefixes), {"id": callback_id}).one_or_none()
     if row is None:
         raise NotFound("callback.unknown")
-    busy = select(attempt.c.id).where(attempt.c.citizen_id == row.id, attempt.c.ended_at.is_(None))
-    if conn.execute(busy).first() is not None:
+    if conn.execute(_BUSY, {"citizen": row.id}).first() is not None:
         raise BadInput("callback.calling")
     if row.state != "due":
         raise BadInput("callback.not_open")
@@ -180,13 +221,11 @@ def claim(conn: Connection, callback_id: int, *, now: dt.datetime, rules: Rules,
         raise BadInput("callback.hourly_cap")
     attempt_id = f"cb-{secrets.token_hex(12)}"
     mode = Mode.AUTO if seat is None else Mode.LIVE
-    conn.execute(insert(attempt), {"id": attempt_id, "callback_id": callback_id, "citizen_id": row.id,
-                                   "e164": row.e164, "mode": mode.value, "seat": seat, "staff_id": staff_id,
-                                   "placed_at": now})  # fmt: skip
-    conn.execute(update(callback).where(callback.c.id == callback_id).values(state="calling"))
-    conn.execute(update(callback_appeal).values(tries=callback_appeal.c.tries + 1)
-                 .where(callback_appeal.c.callback_id == callback_id, callback_appeal.c.result == ""))  # fmt: skip
-    return _attempts(conn.execute(_ATTEMPT.where(attempt.c.id == attempt_id)))[0]
+    conn.execute(_PLACE, {"id": attempt_id, "callback_id": callback_id, "citizen_id": row.id, "e164": row.e164,
+                          "mode": mode.value, "seat": seat, "staff_id": staff_id, "placed_at": now})  # fmt: skip
+    conn.execute(_CALLBACK, {"of": callback_id, "state": "calling"})
+    conn.execute(_COUNT_TRY, {"callback": callback_id})
+    return Attempt(attempt_id, callback_id, row.id, row.e164, mode, seat, staff_id, row.language, now, None, "")
 
 
 def _attempts(rows: Iterable[Any]) -> list[Attempt]:
@@ -195,11 +234,11 @@ def _attempts(rows: Iterable[Any]) -> list[Attempt]:
 
 def attempt_answered(conn: Connection, attempt_id: str, now: dt.datetime, linkedid: str = "") -> None:
     """The citizen picked up; told again, the first time stays. NotFound for no such attempt."""
-    values: dict[str, Any] = {"answered_at": func.coalesce(attempt.c.answered_at, now)}
-    if linkedid:
-        values["linkedid"] = texts.linkedid(linkedid)
-    if conn.execute(update(attempt).where(attempt.c.id == attempt_id).values(values)).rowcount != 1:
+    row = conn.execute(_HELD, {"id": attempt_id}).one_or_none()
+    if row is None:
         raise NotFound("attempt.unknown")
+    conn.execute(_ATTEMPTED, {"of": attempt_id, "answered_at": row.answered_at or now,
+                              "linkedid": texts.linkedid(linkedid) if linkedid else row.linkedid})  # fmt: skip
 
 
 def answer(conn: Connection, *, number: int, result: Result, now: dt.datetime, linkedid: str = "",
@@ -215,7 +254,7 @@ def answer(conn: Connection, *, number: int, result: Result, now: dt.datetime, l
     """
     before = history.standing_by_number(conn, number)
     if attempt_id:
-        asked = conn.execute(_ATTEMPT.where(attempt.c.id == attempt_id)).one_or_none()
+        asked = conn.execute(_BY_ID, {"id": attempt_id}).one_or_none()
         if asked is None:
             raise NotFound("attempt.unknown")
         linkedid = linkedid or asked.linkedid or attempt_id
@@ -240,8 +279,7 @@ def answer(conn: Connection, *, number: int, result: Result, now: dt.datetime, l
 
 def _last_word(conn: Connection, appeal_id: int) -> dict[str, Any] | None:
     """The evidence of the latest line of the appeal's history."""
-    latest = select(appeal_event.c.evidence).where(appeal_event.c.appeal_id == appeal_id)
-    return conn.execute(latest.order_by(appeal_event.c.id.desc()).limit(1)).scalar()
+    return conn.execute(_LAST_WORD, {"appeal": appeal_id}).scalar()
 
 
 def finish(conn: Connection, attempt_id: str, reached: Reached, now: dt.datetime, *, rules: Rules,
@@ -251,24 +289,20 @@ def finish(conn: Connection, attempt_id: str, reached: Reached, now: dt.datetime
     Appeals that were not answered are tried again, or given up and unconfirmed. NotFound for no
     such attempt.
     """
-    row = conn.execute(_ATTEMPT.where(attempt.c.id == attempt_id).with_for_update(of=attempt)).one_or_none()
+    row = conn.execute(_HELD, {"id": attempt_id}).one_or_none()
     if row is None:
         raise NotFound("attempt.unknown")
     if row.ended_at is not None:
         return None
     linkedid = linkedid or row.linkedid or attempt_id
-    conn.execute(update(attempt).where(attempt.c.id == attempt_id)
-                 .values(ended_at=now, outcome=reached.value, linkedid=texts.linkedid(linkedid)))  # fmt: skip
+    conn.execute(_ATTEMPTED, {"of": attempt_id, "ended_at": now, "outcome": reached.value,
+                              "linkedid": texts.linkedid(linkedid)})  # fmt: skip
     calls.settle_by_itself(conn, linkedid, calls.Outcome.CONFIRMED, row.staff_id, now)
     if reached is Reached.WRONG_NUMBER:
         citizens.mark_wrong_number(conn, row.citizen_id, row.e164)
     elif reached is Reached.DO_NOT_CALL:
         citizens.do_not_call(conn, row.citizen_id, row.e164)
-    held = conn.execute(
-        select(callback.c.state, citizen.c.call_from, citizen.c.call_to,
-               _numbers(rules).scalar_subquery().label("e164"))
-        .join(citizen).where(callback.c.id == row.callback_id).with_for_update(of=callback)
-    ).one()  # fmt: skip
+    held = conn.execute(_claimed(rules.prefixes), {"id": row.callback_id}).one()
     if held.state != "calling":  # his last answer ended it during the call
         return Next.DONE
     if reached is Reached.NOT_PLACED:
@@ -283,7 +317,7 @@ def finish(conn: Connection, attempt_id: str, reached: Reached, now: dt.datetime
         for appeal_id in (appeal_id for appeal_id, tries in unanswered.items() if spent(tries, rules)):
             questions.give_up(conn, row.callback_id, appeal_id, reached.value, attempt_id, now)
     changes = {"state": "due", "due_at": step.at, **({"mode": Mode.LIVE.value} if step.next is Next.LIVE else {})}
-    conn.execute(update(callback).where(callback.c.id == row.callback_id).values(changes))
+    conn.execute(_CALLBACK, {"of": row.callback_id, **changes})
     return step.next
 
 
@@ -305,8 +339,7 @@ def _end(conn: Connection, callback_id: int, how: Next, reached: str, attempt_id
     """Ends a callback: done, or given up with all the appeals that are still unanswered."""
     for appeal_id in questions.open_tries(conn, callback_id):
         questions.give_up(conn, callback_id, appeal_id, reached, attempt_id, now)
-    state = "done" if how is Next.DONE else "given_up"
-    conn.execute(update(callback).where(callback.c.id == callback_id).values(state=state, ended_at=now))
+    questions.end(conn, callback_id, "done" if how is Next.DONE else "given_up", now)
 
 
 def open_attempts(conn: Connection) -> list[Attempt]:
@@ -316,8 +349,7 @@ def open_attempts(conn: Connection) -> list[Attempt]:
 
 def placed_last_hour(conn: Connection, now: dt.datetime) -> int:
     """How many attempts were placed in the hour before ``now``; not those that Asterisk did not take."""
-    placed = attempt.c.placed_at > now - dt.timedelta(hours=1), attempt.c.outcome != Reached.NOT_PLACED.value
-    return int(conn.execute(select(func.count()).where(*placed)).scalar_one())
+    return int(conn.execute(_PLACED, {"since": now - dt.timedelta(hours=1)}).scalar_one())
 
 
 def pending_for(conn: Connection, e164: str) -> Pending | None:

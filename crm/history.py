@@ -28,14 +28,18 @@ class Standing:
     subject_id: int
     department_id: int
     lead_id: int | None = None
+    acknowledged_at: dt.datetime | None = None
+    first_executed_at: dt.datetime | None = None
 
 
+_KEPT = frozenset(Standing.__dataclass_fields__)
 _STANDING = select(appeal.c.id, appeal.c.number, appeal.c.state, appeal.c.returns, appeal.c.version,
-                   appeal.c.citizen_id, appeal.c.subject_id, appeal.c.department_id,
-                   appeal.c.lead_id).with_for_update()  # fmt: skip
+                   appeal.c.citizen_id, appeal.c.subject_id, appeal.c.department_id, appeal.c.lead_id,
+                   appeal.c.acknowledged_at, appeal.c.first_executed_at).with_for_update()  # fmt: skip
 _BY_ID = _STANDING.where(appeal.c.id == bindparam("id"))
 _BY_NUMBER = _STANDING.where(appeal.c.number == bindparam("number"))
 _MOVE = update(appeal).where(appeal.c.id == bindparam("of"), appeal.c.version == bindparam("seen"))
+_ADD = insert(appeal_event)
 
 
 def standing(conn: Connection, appeal_id: int) -> Standing:
@@ -53,12 +57,12 @@ def _standing(conn: Connection, query: Any, **key: int) -> Standing:
     if row is None:
         raise NotFound("appeal.unknown")
     return Standing(row.id, row.number, State(row.state), row.returns, row.version, row.citizen_id, row.subject_id,
-                    row.department_id, row.lead_id)  # fmt: skip
+                    row.department_id, row.lead_id, row.acknowledged_at, row.first_executed_at)  # fmt: skip
 
 
 def move(conn: Connection, before: Standing, action: Action, *, now: dt.datetime, staff_id: int | None = None,
          note: str = "", evidence: Mapping[str, Any] | None = None, **changes: Any) -> Standing:
-    """Does ``action``: the new state, its line of history, and ``changes`` to other columns.
+    """Does ``action``: the new state, its line of history, and ``changes`` to other columns (plain values, no SQL).
 
     IllegalAction as ``life.after``; Stale if the appeal changed since ``before`` was read. What an
     action must bring with it is the caller's to check, except that CONFIRM, NOT_SOLVED and HEAR
@@ -67,21 +71,23 @@ def move(conn: Connection, before: Standing, action: Action, *, now: dt.datetime
     state, returns = life.after(before.state, action, before.returns)
     if action in life.NEEDS_EVIDENCE:
         _must_be_evidence(evidence or {})
-    values = {"state": state.value, "returns": returns, "version": before.version + 1, **changes}
+    values = {"of": before.id, "seen": before.version, "state": state.value, "returns": returns,
+              "version": before.version + 1, "watch_at": now if state in life.OPEN else None, **changes}  # fmt: skip
     if state is not before.state:
         values["ended_at"] = now if state in life.ENDED else None
-    if conn.execute(_MOVE.values(values), {"of": before.id, "seen": before.version}).rowcount != 1:
+    if conn.execute(_MOVE, values).rowcount != 1:
         raise Stale("appeal.stale")
-    department_id = changes.get("department_id", before.department_id)
-    add(conn, before.id, action, before.state, state, now=now, staff_id=staff_id, department_id=department_id,
+    after = replace(before, state=state, returns=returns, version=before.version + 1,
+                    **{name: value for name, value in changes.items() if name in _KEPT})  # fmt: skip
+    add(conn, before.id, action, before.state, state, now=now, staff_id=staff_id, department_id=after.department_id,
         note=note, evidence=evidence)
-    return replace(before, state=state, returns=returns, version=before.version + 1, department_id=department_id)
+    return after
 
 
 def add(conn: Connection, appeal_id: int, action: Action, from_state: State, to_state: State, *, now: dt.datetime,
         staff_id: int | None, department_id: int, note: str = "", evidence: Mapping[str, Any] | None = None) -> None:
     """A line of history by itself: only a registration has no ``move``."""
-    conn.execute(insert(appeal_event), {
+    conn.execute(_ADD, {
         "appeal_id": appeal_id, "at": now, "action": action.value, "from_state": from_state.value,
         "to_state": to_state.value, "staff_id": staff_id, "department_id": department_id, "note": note,
         "evidence": dict(evidence or {})})  # fmt: skip

@@ -19,13 +19,25 @@ _OPEN = select(callback.c.id).where(callback.c.citizen_id == bindparam("citizen"
 _REACHABLE = select(citizen.c.auto_confirm).where(
     citizen.c.id == bindparam("citizen"), citizen.c.do_not_call.is_(False),
     exists().where(citizen_phone.c.citizen_id == citizen.c.id, citizen_phone.c.wrong.is_(False),
-                   citizen_phone.c.do_not_call.is_(False)))  # fmt: skip
+                   citizen_phone.c.do_not_call.is_(False))).with_for_update(of=citizen)  # fmt: skip
+_OPENED = insert(callback).returning(callback.c.id)
+_CALLBACK = update(callback).where(callback.c.id == bindparam("of"))
+_QUESTION = update(callback_appeal).where(callback_appeal.c.callback_id == bindparam("of"),
+                                          callback_appeal.c.appeal_id == bindparam("about"))  # fmt: skip
+_ANSWERED = update(callback_appeal).where(
+    callback_appeal.c.appeal_id == bindparam("about"), callback_appeal.c.result == "",
+    callback_appeal.c.callback_id.in_(select(callback.c.id).where(callback.c.ended_at.is_(None))),
+).returning(callback_appeal.c.callback_id)  # fmt: skip
+_UNANSWERED = select(callback_appeal.c.appeal_id, callback_appeal.c.tries).where(
+    callback_appeal.c.callback_id == bindparam("callback"), callback_appeal.c.result == "",
+).order_by(callback_appeal.c.appeal_id)  # fmt: skip
 
 
 def ask(conn: Connection, before: history.Standing, now: dt.datetime) -> history.Standing:
     """Schedules the confirmation of an executed appeal: it joins the citizen's open callback, or opens one.
 
-    With nobody to call (no citizen, no usable number, do not call) it is unconfirmed at once.
+    With nobody to call (no citizen, no usable number, do not call) it is unconfirmed at once. The citizen is held until
+    the transaction ends: of two appeals of his that are executed at once, the second finds the first's callback.
     """
     awaiting = history.move(conn, before, Action.ASK, now=now)
     consent = None if before.citizen_id is None else conn.execute(_REACHABLE, {"citizen": before.citizen_id}).scalar()
@@ -34,36 +46,33 @@ def ask(conn: Connection, before: history.Standing, now: dt.datetime) -> history
     callback_id = _open_callback(conn, before.citizen_id, Mode.AUTO if consent else Mode.LIVE, now)
     values = {"callback_id": callback_id, "appeal_id": before.id}
     if not insert_or_ignore(conn, callback_appeal, values):  # asked before in this callback, returned, done again
-        conn.execute(update(callback_appeal).filter_by(**values).values(result="", tries=0))
+        conn.execute(_QUESTION, {"of": callback_id, "about": before.id, "result": "", "tries": 0})
     return awaiting
 
 
 def _open_callback(conn: Connection, citizen_id: int | None, mode: Mode, now: dt.datetime) -> int:
-    conn.execute(select(citizen.c.id).where(citizen.c.id == citizen_id).with_for_update())
     known = conn.execute(_OPEN, {"citizen": citizen_id}).scalar()
     if known is not None:
         return int(known)
-    opened = insert(callback).values(citizen_id=citizen_id, mode=mode.value, state="due", due_at=now, created_at=now)
-    return int(conn.execute(opened.returning(callback.c.id)).scalar_one())
+    return int(conn.execute(_OPENED, {"citizen_id": citizen_id, "mode": mode.value, "state": "due", "due_at": now,
+                                      "created_at": now}).scalar_one())  # fmt: skip
 
 
 def answered(conn: Connection, appeal_id: int, result: str, now: dt.datetime) -> None:
     """This appeal need not be asked about any more; the callback ends with its last question."""
-    asked = conn.execute(
-        update(callback_appeal)
-        .where(callback_appeal.c.appeal_id == appeal_id, callback_appeal.c.result == "",
-               callback_appeal.c.callback_id.in_(select(callback.c.id).where(callback.c.ended_at.is_(None))))
-        .values(result=result).returning(callback_appeal.c.callback_id)).scalar()  # fmt: skip
+    asked = conn.execute(_ANSWERED, {"about": appeal_id, "result": result}).scalar()
     if asked is not None and not open_tries(conn, asked):
-        conn.execute(update(callback).where(callback.c.id == asked).values(state="done", ended_at=now))
+        end(conn, asked, "done", now)
+
+
+def end(conn: Connection, callback_id: int, state: str, now: dt.datetime) -> None:
+    """``state``: done, or given_up."""
+    conn.execute(_CALLBACK, {"of": callback_id, "state": state, "ended_at": now})
 
 
 def open_tries(conn: Connection, callback_id: int) -> dict[int, int]:
     """The appeals of a callback that have no answer yet, and how often each has been tried."""
-    rows = conn.execute(select(callback_appeal.c.appeal_id, callback_appeal.c.tries)
-                        .where(callback_appeal.c.callback_id == callback_id, callback_appeal.c.result == "")
-                        .order_by(callback_appeal.c.appeal_id))  # fmt: skip
-    return {row.appeal_id: row.tries for row in rows}
+    return {row.appeal_id: row.tries for row in conn.execute(_UNANSWERED, {"callback": callback_id})}
 
 
 def not_tried(conn: Connection, callback_id: int) -> None:
@@ -75,8 +84,7 @@ def not_tried(conn: Connection, callback_id: int) -> None:
 
 def give_up(conn: Connection, callback_id: int, appeal_id: int, reached: str, attempt: str, now: dt.datetime) -> None:
     """Nobody could be reached about this appeal: it is unconfirmed."""
-    question = {"callback_id": callback_id, "appeal_id": appeal_id}
-    conn.execute(update(callback_appeal).filter_by(**question).values(result=GIVEN_UP))
+    conn.execute(_QUESTION, {"of": callback_id, "about": appeal_id, "result": GIVEN_UP})
     before = history.standing(conn, appeal_id)
     if before.state is State.AWAITING:
         evidence = {"reached": reached, **({"attempt": attempt} if attempt else {})}
