@@ -24,7 +24,7 @@ from crm.store import Lookup
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """What registering must know of a subject. ``term_days``: None is a month."""
+    """What registering must know of a subject. ``term_days``: None is a month. ``active``: with all above it."""
 
     department_id: int
     kind: str
@@ -64,18 +64,19 @@ def read(conn: Connection, stamp: int = 0, version_id: int | None = None) -> Rul
     """The rules with this edition of the routing: the live one, or (to try a draft) ``version_id``."""
     s, d, r = subject.c, department.c, routing_rule.c
     rows = conn.execute(select(s.id, s.parent_id, s.department_id, s.kind, s.term_days, s.active)).all()
-    parents = {row.id: row.parent_id for row in rows}
-    offices = conn.execute(select(d.id, d.superior_id, d.active, d.is_desk)).all()
+    parents, active = {row.id: row.parent_id for row in rows}, {row.id: row.active for row in rows}
+    chains = {row.id: _chain(row.id, parents) for row in rows}
+    offices = conn.execute(select(d.id, d.superior_id, d.active, d.is_desk, d.kind == "outside")).all()
     if version_id is None:
         version_id = conn.execute(select(routing_version.c.id).where(routing_version.c.state == "live")).scalar()
     rules = conn.execute(select(r.id, r.subject_id, r.district_id, r.network_id, r.building_id, r.department_id)
                          .where(r.version_id == version_id).order_by(r.id)).all()  # fmt: skip
     return Rulebook(
         stamp, calendar.load(conn), law_settings.load(conn),
-        {row.id: Topic(row.department_id, row.kind, row.term_days, row.active) for row in rows},
+        {row.id: Topic(row.department_id, row.kind, row.term_days, all(active[id] for id in chains[row.id]))
+         for row in rows},
         Rules([Rule(*row) for row in rules], {row.id: Office(*row) for row in offices},
-              {row.id: _chain(row.id, parents) for row in rows}, {row.id: row.department_id for row in rows},
-              version_id),
+              chains, {row.id: row.department_id for row in rows}, version_id),
     )  # fmt: skip
 
 
