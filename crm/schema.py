@@ -188,7 +188,8 @@ subject = Table(
 # and what was live is never changed: an appeal names the edition that routed it.
 routing_version = Table(
     "routing_version", metadata, _id(),
-    Column("state", String(8), nullable=False),  # draft, live, retired
+    Column("state", String(8), nullable=False),  # draft, live, retired; a draft may be dropped
+    _ref("base_id", "routing_version.id", nullable=True),  # the edition that was live when the draft was made
     Column("note", String(200), nullable=False, server_default=""),
     _ref("made_by", "staff.id", nullable=True),
     Column("made_at", Instant, nullable=False),
@@ -332,6 +333,7 @@ appeal = Table(
     Column("planned_for", Instant, nullable=True),
     Column("acknowledged_at", Instant, nullable=True),  # by the department that it lies with now
     Column("extended_at", Instant, nullable=True),
+    Column("watch_at", Instant, nullable=True),  # when crm.deadlines must look at it next
     Column("first_executed_at", Instant, nullable=True),
     Column("executed_at", Instant, nullable=True),  # the department's latest report
     Column("ended_at", Instant, nullable=True),
@@ -351,6 +353,8 @@ appeal = Table(
           postgresql_where=text("incident_id IS NOT NULL")),
     Index("ix_appeal_official_id", "official_id", sqlite_where=text("official_id IS NOT NULL"),
           postgresql_where=text("official_id IS NOT NULL")),
+    Index("ix_appeal_watch_at", "watch_at", sqlite_where=text("watch_at IS NOT NULL"),
+          postgresql_where=text("watch_at IS NOT NULL")),
     Index("ix_appeal_planned", "planned_for", sqlite_where=text("state = 'planned'"),
           postgresql_where=text("state = 'planned'")),
 )
@@ -532,9 +536,9 @@ notice = Table(
 # To whom it is told, and when, that a deadline nears or has passed, or that nobody acknowledges.
 escalation = Table(
     "escalation", metadata, _id(),
-    Column("event", String(16), nullable=False),  # warning, overdue, unacknowledged
-    Column("days", Integer, nullable=False),  # before the deadline, after it, after it was passed to work
-    Column("tell", String(12), nullable=False),  # department, superior, control, staff
+    Column("event", String(16), nullable=False),  # crm.deadlines.Event
+    Column("days", Integer, nullable=False),  # working days: before the deadline, after it, after it was passed to work
+    Column("tell", String(12), nullable=False),  # crm.deadlines.Tell
     _ref("staff_id", "staff.id", nullable=True),  # for "staff"
     UniqueConstraint("event", "days", "tell", "staff_id"),
 )

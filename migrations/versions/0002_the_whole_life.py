@@ -188,10 +188,14 @@ def upgrade() -> None:
         "routing_version",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("state", sa.String(length=8), nullable=False),
+        sa.Column("base_id", sa.Integer(), nullable=True),
         sa.Column("note", sa.String(length=200), server_default="", nullable=False),
         sa.Column("made_by", sa.Integer(), nullable=True),
         sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("live_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["base_id"], ["routing_version.id"], name=op.f("fk_routing_version_base_id_routing_version")
+        ),
         sa.ForeignKeyConstraint(["made_by"], ["staff.id"], name=op.f("fk_routing_version_made_by_staff")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_routing_version")),
     )
@@ -320,6 +324,7 @@ def upgrade() -> None:
     op.create_index("ix_appeal_event_action_at", "appeal_event", ["action", "at"])
     _term_days("INTEGER", "CASE WHEN term_days_before >= 30 THEN NULL ELSE term_days_before END")
     op.execute("UPDATE appeal SET first_executed_at = executed_at")
+    op.execute("UPDATE appeal SET watch_at = registered_at WHERE ended_at IS NULL")
     op.execute(
         "UPDATE appeal SET district_id = (SELECT district_id FROM building WHERE building.id = appeal.building_id)"
     )
@@ -345,7 +350,8 @@ def downgrade() -> None:
     _kept("appeal_event")
 
 
-PARTIAL = {name: f"{name} IS NOT NULL" for name in ("lead_id", "repeat_of", "incident_id", "official_id")}
+PARTIAL = {name: f"{name} IS NOT NULL" for name in
+           ("lead_id", "repeat_of", "incident_id", "official_id", "watch_at")}  # fmt: skip
 TABLES = (
     "law_setting",
     "escalation",
@@ -386,7 +392,7 @@ def _new_columns() -> dict[str, list[sa.Column[object]]]:
             text("kind", 12, "application"), ref("against_id", "department"), ref("district_id", "district"),
             flag("priority", False), ref("repeat_of", "appeal"), ref("lead_id", "appeal"),
             ref("incident_id", "incident"), ref("official_id", "staff"), ref("routed_by", "routing_version"),
-            moment("acknowledged_at"), moment("extended_at"), moment("first_executed_at"),
+            moment("acknowledged_at"), moment("extended_at"), moment("watch_at"), moment("first_executed_at"),
         ],
         "citizen": [text("email", 200), text("privilege", 20), moment("erased_at")],
         "department": [text("phone", 40), text("kind", 10, "city"), ref("superior_id", "department"),
