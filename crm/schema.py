@@ -463,6 +463,7 @@ bulletin = Table(
     _ref("district_id", "district.id", nullable=True),
     _ref("made_by", "staff.id", nullable=True),
     Column("created_at", Instant, nullable=False),
+    Column("version", Integer, nullable=False, server_default="1"),
     Index(None, "ends_at"),
 )
 
@@ -477,6 +478,7 @@ contact = Table(
     _ref("district_id", "district.id", nullable=True),
     Column("keywords", String(400), nullable=False, server_default=""),
     Column("active", Boolean, nullable=False, server_default=true()),
+    Column("version", Integer, nullable=False, server_default="1"),
 )
 
 # A city programme: the buildings, and the year in which each is to be done.
@@ -489,6 +491,7 @@ programme = Table(
     Column("ground", String(300), nullable=False),  # the decision by which it runs
     _ref("subject_id", "subject.id", nullable=True),
     Column("active", Boolean, nullable=False, server_default=true()),
+    Column("version", Integer, nullable=False, server_default="1"),
 )
 
 programme_building = Table(

@@ -59,6 +59,7 @@ def upgrade() -> None:
         sa.Column("district_id", sa.Integer(), nullable=True),
         sa.Column("keywords", sa.String(length=400), server_default="", nullable=False),
         sa.Column("active", sa.Boolean(), server_default=sa.true(), nullable=False),
+        sa.Column("version", sa.Integer(), server_default="1", nullable=False),
         sa.ForeignKeyConstraint(["district_id"], ["district.id"], name=op.f("fk_contact_district_id_district")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_contact")),
     )
@@ -92,6 +93,7 @@ def upgrade() -> None:
         sa.Column("district_id", sa.Integer(), nullable=True),
         sa.Column("made_by", sa.Integer(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("version", sa.Integer(), server_default="1", nullable=False),
         sa.ForeignKeyConstraint(["building_id"], ["building.id"], name=op.f("fk_bulletin_building_id_building")),
         sa.ForeignKeyConstraint(["district_id"], ["district.id"], name=op.f("fk_bulletin_district_id_district")),
         sa.ForeignKeyConstraint(["made_by"], ["staff.id"], name=op.f("fk_bulletin_made_by_staff")),
@@ -180,6 +182,7 @@ def upgrade() -> None:
         sa.Column("ground", sa.String(length=300), nullable=False),
         sa.Column("subject_id", sa.Integer(), nullable=True),
         sa.Column("active", sa.Boolean(), server_default=sa.true(), nullable=False),
+        sa.Column("version", sa.Integer(), server_default="1", nullable=False),
         sa.ForeignKeyConstraint(["subject_id"], ["subject.id"], name=op.f("fk_programme_subject_id_subject")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_programme")),
         sa.UniqueConstraint("name_uk", name=op.f("uq_programme_name_uk")),
