@@ -260,9 +260,9 @@ def act(conn: Connection, appeal_id: int, action: Action, *, now: dt.datetime, s
     """The one way to change an appeal's state.
 
     ASSIGN needs ``department_id``, PLAN and EXTEND ``until``, TAKE_CONTROL ``official_id``; EXPLAIN, REFUSE… a
-    ``note``; CONFIRM and NOT_SOLVED ``evidence``. EXECUTE and ANSWER also schedule the confirmation, and those merged
-    with the appeal are executed with it. IllegalAction if the state does not allow it, Stale if ``version`` is not the
-    appeal's, BadInput for what is missing.
+    ``note``; CONFIRM and NOT_SOLVED ``evidence``. EXECUTE and ANSWER also schedule the confirmation, and what is
+    answered is answered to those merged with the appeal too. IllegalAction if the state does not allow it, Stale if
+    ``version`` is not the appeal's, BadInput for what is missing.
     """
     before = records.standing(conn, appeal_id)
     if version is not None and version != before.version:
@@ -277,10 +277,11 @@ def act(conn: Connection, appeal_id: int, action: Action, *, now: dt.datetime, s
     done = records.move(conn, before, action, now=now, staff_id=staff_id, note=note, evidence=kept, **changes)
     if done.state is State.EXECUTED:
         questions.ask(conn, done, now)
-        _execute_merged(conn, before, now=now, staff_id=staff_id, note=note)
     elif before.state is State.AWAITING and done.state is not State.AWAITING:
         results = {Action.CONFIRM: "solved", Action.NOT_SOLVED: "not_solved", Action.GIVE_UP: questions.GIVEN_UP}
         questions.answered(conn, appeal_id, results.get(action, questions.GONE), now)
+    if before.state in life.OPEN and done.state not in life.OPEN:
+        _with_merged(conn, before, action, now=now, staff_id=staff_id, note=note, until=until)
     if evidence is not None and action in life.NEEDS_EVIDENCE:
         calls.about(conn, evidence.linkedid, appeal_id, calls.Outcome.CONFIRMED, staff_id, now)
     return get(conn, appeal_id)
@@ -366,16 +367,30 @@ def _lateness(conn: Connection, appeal_id: int, action: Action, now: dt.datetime
 _MERGED = select(appeal.c.id).where(appeal.c.lead_id == bindparam("lead")).order_by(appeal.c.id)
 
 
-def _execute_merged(conn: Connection, lead: records.Standing, *, now: dt.datetime, staff_id: int | None,
-                    note: str) -> None:  # fmt: skip
-    """Those merged with this one are executed with it, where they are open; each applicant is asked for himself."""
-    for appeal_id in conn.execute(_MERGED, {"lead": lead.id}).scalars().all():
-        before = records.standing(conn, appeal_id)
-        if Action.EXECUTE in life.possible(before.state):
-            changes = _changes(conn, before, Action.EXECUTE, now, None, None, None)
-            done = records.move(conn, before, Action.EXECUTE, now=now, staff_id=staff_id, note=note,
-                                evidence={"lead": lead.number}, **changes)  # fmt: skip
-            questions.ask(conn, done, now)
+# What is said of the question, and so to everybody who asked it; the rest concerns one applicant.
+_FOR_ALL = life.ANSWERS - {Action.REFUSE, Action.FIND_DEFECTIVE, Action.EXTEND}
+
+
+def _with_merged(conn: Connection, lead: records.Standing, action: Action, *, now: dt.datetime, staff_id: int | None,
+                 note: str, until: dt.datetime | None) -> None:  # fmt: skip
+    """What becomes of those merged with an appeal that nobody has to act on any more. An answer is theirs too, where
+    a department has them, and after "executed" each applicant is asked for himself. Where only the lead's own
+    applicant is done with (it was withdrawn, refused, defective), the oldest of them leads the others."""
+    merged = [records.standing(conn, appeal_id) for appeal_id in conn.execute(_MERGED, {"lead": lead.id}).scalars()]
+    said: dict[str, Any] = {"now": now, "staff_id": staff_id, "evidence": {"lead": lead.number}}
+    if action in _FOR_ALL:
+        for before in merged:
+            if before.state in life.TO_ACT:
+                changes = _changes(conn, before, action, now, None, until, None)
+                done = records.move(conn, before, action, note=note, **said, **changes)
+                if done.state is State.EXECUTED:
+                    questions.ask(conn, done, now)
+    elif still := [before for before in merged if before.state in life.OPEN]:
+        first, *others = still
+        records.move(conn, first, Action.SPLIT, lead_id=None, **said)
+        for other in others:
+            records.move(conn, other, Action.MERGE, lead_id=first.id, **{**said, "evidence": {"lead": first.number}})
+        conn.execute(update(appeal).where(appeal.c.lead_id == lead.id).values(lead_id=first.id))
 
 
 def get(conn: Connection, appeal_id: int) -> Appeal:
