@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from sqlalchemy import Connection, case, func, literal_column, select
+from sqlalchemy import ColumnElement, Connection, Integer, case, func, literal_column, select
 
 from crm.calls import Direction, EndCause, Outcome
 from crm.confirmation_rules import Reached
@@ -25,7 +25,7 @@ SHORT_S = 5  # who hangs up sooner has hardly waited
 SERVICE = (80, 20)  # the usual aim: so many percent of the offered answered within so many seconds
 WITHIN_S = (10, 20, 30, 60, 120, 300)
 
-By = Literal["day", "hour", "half_hour"]
+By = Literal["period", "day", "hour", "half_hour"]
 SPAN_S: dict[str, int] = {"hour": HOUR, "half_hour": HOUR // 2}
 
 _by_a_person = call.c.answered_at.is_not(None)
@@ -100,15 +100,14 @@ def _over(part: float, all_of_it: float) -> float | None:
 
 
 def calls(conn: Connection, period: Period, by: By) -> dict[Any, Calls]:
-    """By day (a date), or by the hour or half hour of the day (minutes after midnight in Kyiv), each there is.
+    """By day (a date), or by the hour or half hour of the day (minutes after midnight in Kyiv), each there is; or
+    all of the period, under its first day.
 
     One query over the period's part of an index.
     """
-    local = kyiv(call.c.arrived_at, period)
-    key = (local // DAY if by == "day" else local % DAY // SPAN_S[by]).label("key")
     waited = ceiling(call.c.wait_s).label("waited")
     found = (
-        select(key, _FATE.label("fate"), waited, func.count(), func.sum(call.c.wait_s), func.max(call.c.wait_s),
+        select(_key(period, by).label("key"), _FATE.label("fate"), waited, func.count(), func.sum(call.c.wait_s), func.max(call.c.wait_s),
                func.count().filter(call.c.outcome == Outcome.CONSULTED.value), func.count(call.c.talk_s),
                func.sum(call.c.talk_s + call.c.hold_s))
         .where(call.c.arrived_at >= period.start, call.c.arrived_at < period.end,
@@ -117,9 +116,16 @@ def calls(conn: Connection, period: Period, by: By) -> dict[Any, Calls]:
     )  # fmt: skip
     each: dict[Any, Calls] = {}
     for number, *row in conn.execute(found):
-        named = EPOCH + dt.timedelta(days=number) if by == "day" else number * SPAN_S[by] // 60
+        named = number * SPAN_S[by] // 60 if by in SPAN_S else EPOCH + dt.timedelta(days=number)
         each.setdefault(named, Calls()).add(_alike(*row))
     return dict(sorted(each.items()))
+
+
+def _key(period: Period, by: By) -> ColumnElement[int]:
+    if by == "period":
+        return literal_column(str((period.first - EPOCH).days), Integer)
+    local = kyiv(call.c.arrived_at, period)
+    return local // DAY if by == "day" else local % DAY // SPAN_S[by]
 
 
 def _alike(fate: str, waited: int | None, count: int, wait_s: float | None, longest_s: float | None, consulted: int,
@@ -137,6 +143,7 @@ def _alike(fate: str, waited: int | None, count: int, wait_s: float | None, long
 
 
 def total(each: Iterable[Calls]) -> Calls:
+    """All of them together."""
     together = Calls()
     for one in each:
         together.add(one)

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from crm import call_figures, figures
-from crm.call_figures import Callbacks, Calls, Seats
+from crm.call_figures import Callbacks, Calls
 from crm.figures import Cube, Key, Tally
 from crm.periods import Period
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """``hours``: of the cohort, by department. ``flow``, ``calls``, ``seats``: day by day. ``before``: how many were
-    registered in the period before it. ``lying``: what lies with each department at this moment."""
+    """``hours``: of the cohort, by department. ``flow``: day by day. ``before``: how many were registered in the
+    period before it. ``lying``: what lies with each department at this moment."""
 
     period: Period
     cube: Cube
@@ -26,8 +26,7 @@ class Report:
     flow: Mapping[dt.date, Counter[str]]
     before: int
     lying: Mapping[int, Counter[str]]
-    calls: Mapping[dt.date, Calls]
-    seats: Mapping[dt.date, Seats]
+    calls: Calls
     callbacks: Callbacks
     by_callback: Counter[str]
     consultations: Mapping[str, int]
@@ -59,6 +58,7 @@ def report(conn: Connection, period: Period, now: dt.datetime) -> Report:
     return Report(
         period=period, cube=figures.cube(conn, period), hours=figures.hours(conn, period, "department"),
         flow=figures.flow(conn, period), before=figures.registered(conn, period.before()),
-        lying=figures.now_by_department(conn, now), calls=call_figures.calls(conn, period, "day"),
-        seats=call_figures.seats(conn, period, now), callbacks=call_figures.callbacks(conn, period),
-        by_callback=figures.by_callback(conn, period), consultations=call_figures.consultations(conn, period))  # fmt: skip
+        lying=figures.now_by_department(conn, now), calls=call_figures.total(
+            call_figures.calls(conn, period, "period").values()), callbacks=call_figures.callbacks(conn, period),
+        by_callback=figures.by_callback(conn, period), consultations=call_figures.consultations(conn, period),
+    )  # fmt: skip
