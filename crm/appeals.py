@@ -6,7 +6,7 @@ import datetime as dt
 import hmac
 import re
 import secrets
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -256,13 +256,15 @@ def _next_number(conn: Connection, now: dt.datetime) -> int:
 
 def act(conn: Connection, appeal_id: int, action: Action, *, now: dt.datetime, staff_id: int | None = None,
         department_id: int | None = None, note: str = "", until: dt.datetime | None = None,
-        official_id: int | None = None, evidence: Evidence | None = None, version: int | None = None) -> Appeal:
+        official_id: int | None = None, evidence: Evidence | None = None, ground: Mapping[str, Any] | None = None,
+        version: int | None = None) -> Appeal:  # fmt: skip
     """The one way to change an appeal's state.
 
     ASSIGN needs ``department_id``, PLAN and EXTEND ``until``, TAKE_CONTROL ``official_id``; EXPLAIN, REFUSE… a
     ``note``; CONFIRM and NOT_SOLVED ``evidence``. EXECUTE and ANSWER also schedule the confirmation, and what is
     answered is answered to those merged with the appeal too. IllegalAction if the state does not allow it, Stale if
     ``version`` is not the appeal's, BadInput for what is missing.
+    ``ground``: more for the line of history: what an answer stands on.
     """
     before = records.standing(conn, appeal_id)
     if version is not None and version != before.version:
@@ -274,7 +276,8 @@ def act(conn: Connection, appeal_id: int, action: Action, *, now: dt.datetime, s
     kept = (records.evidence_of(life.check_evidence(evidence)) if action in life.NEEDS_EVIDENCE
             else _lateness(conn, before.id, action, now))  # fmt: skip
     changes = _changes(conn, before, action, now, department_id, until, official_id)
-    done = records.move(conn, before, action, now=now, staff_id=staff_id, note=note, evidence=kept, **changes)
+    done = records.move(conn, before, action, now=now, staff_id=staff_id, note=note,
+                        evidence={**kept, **(ground or {})}, **changes)  # fmt: skip
     if done.state is State.EXECUTED:
         questions.ask(conn, done, now)
     elif before.state is State.AWAITING and done.state is not State.AWAITING:
