@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, exists, insert, select, update
 
 from crm import citizens, texts
 from crm.errors import BadInput, NotFound
@@ -260,8 +260,13 @@ def about(conn: Connection, linkedid: str, appeal_id: int, outcome: Outcome, sta
 
 
 def settle_by_itself(conn: Connection, linkedid: str, outcome: Outcome, staff_id: int | None, now: dt.datetime) -> None:
-    """Says what a call was where it follows from what was done in it; never over a person's word."""
-    unsaid = (call.c.linkedid == linkedid) & (call.c.outcome == "")
+    """Says what a call was where it follows from what was done in it; never over a person's word.
+
+    That information was given gives way: the same call may bring an appeal after it.
+    """
+    by_itself = (call.c.outcome == Outcome.CONSULTED.value) & ~exists().where(
+        call_event.c.linkedid == linkedid, call_event.c.kind == "settled")  # fmt: skip
+    unsaid = (call.c.linkedid == linkedid) & ((call.c.outcome == "") | by_itself)
     conn.execute(update(call).where(unsaid).values(outcome=outcome.value, outcome_by=staff_id, outcome_at=now))
 
 
