@@ -135,9 +135,14 @@ def unable(rules: Rules, department_id: int, against_id: int | None = None) -> U
     office = rules.offices.get(department_id)
     if office is None:
         return Unable.UNKNOWN
-    if against_id is not None and against_id in (above := _above(rules, department_id)):
-        return Unable.AGAINST if against_id == above[0] else Unable.UNDER
+    if judges_itself(rules, department_id, against_id):
+        return Unable.AGAINST if department_id == against_id else Unable.UNDER
     return Unable.INACTIVE if not office.active else Unable.OUTSIDE if office.outside else None
+
+
+def judges_itself(rules: Rules, department_id: int, against_id: int | None) -> bool:
+    """Whether it, or one above it, is what the appeal complains of."""
+    return against_id is not None and against_id in _above(rules, department_id)
 
 
 def _upwards(rules: Rules, chosen: int, against_id: int | None) -> tuple[int | None, list[tuple[int, Unable]]]:

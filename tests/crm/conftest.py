@@ -34,6 +34,7 @@ class City:
     no_heating: int  # a subject of 15 days, heating's
     operator: int
     citizen: int
+    police: int = 0  # outside the city's competence
     rules: Rules = field(default_factory=Rules)
     now: dt.datetime = NOON
 
@@ -86,6 +87,7 @@ def found_city(conn: Connection) -> City:
                                    "term_days": 15}),
         add_staff(conn, login="o.koval", name="Оксана Коваль", password_hash="-", role=Role.OPERATOR),
         citizens.add(conn, now=NOON, name="Марія Іваненко", phones=[PHONE], building_id=building),
+        insert_row(conn, department, {"name": "Поліція", "kind": "outside"}),
     )  # fmt: skip
 
 
