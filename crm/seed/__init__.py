@@ -21,6 +21,7 @@ from crm.schema import (
     department,
     district,
     edit_log,
+    escalation,
     network,
     network_building,
     routing_rule,
@@ -43,6 +44,7 @@ def load_seed(conn: Connection, now: dt.datetime) -> None:
     _departments(conn, data["departments.toml"])
     _routes(conn, data["departments.toml"], now)
     _networks(conn, data["networks.toml"])
+    _law(conn, data["law.toml"])
     log_edit(conn, now=now, staff_id=None, what="seed", key=mark, before=None, after=None)
 
 
@@ -111,3 +113,9 @@ def _networks(conn: Connection, data: dict[str, Any]) -> None:
             conn.execute(insert(network_building), [
                 {"network_id": network_id, "building_id": buildings[part["street"], number]}
                 for part in row["buildings"] for number in part["numbers"]])  # fmt: skip
+
+
+def _law(conn: Connection, data: dict[str, Any]) -> None:
+    """Who is told of deadlines; left as it is where the city has said it."""
+    if conn.execute(select(1).select_from(escalation)).first() is None:
+        conn.execute(insert(escalation), data["escalation"])
