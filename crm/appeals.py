@@ -128,6 +128,21 @@ class AppealLine:
 
 
 @dataclass(frozen=True, slots=True)
+class Correction:
+    """What an appeal is about, and where, as it should have been written down: all of it, changed or not.
+
+    ``district_id``: of a place in words; a building has its own. ``against_id``: a complaint's only."""
+
+    subject_id: int
+    kind: Kind
+    building_id: int | None = None
+    flat: str = ""
+    place: str = ""
+    district_id: int | None = None
+    against_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """One line of an appeal's history."""
 
@@ -220,6 +235,8 @@ def register(conn: Connection, *, now: dt.datetime, citizen_id: int | None, buil
         if privilege is None:
             raise NotFound("citizen.unknown")
         priority = privilege != ""
+    if department_id is not None and department_id == against_id:
+        raise BadInput("appeal.against_itself")
     if department_id is None:
         department_id = routing.decide(book.routing, subject_id, place_of, against_id).department_id
     due_at = law.due(now, topic.term_days, book.calendar, book.terms)
@@ -256,13 +273,14 @@ def _next_number(conn: Connection, now: dt.datetime) -> int:
 
 def act(conn: Connection, appeal_id: int, action: Action, *, now: dt.datetime, staff_id: int | None = None,
         department_id: int | None = None, note: str = "", until: dt.datetime | None = None,
-        official_id: int | None = None, evidence: Evidence | None = None, ground: Mapping[str, Any] | None = None,
-        version: int | None = None) -> Appeal:  # fmt: skip
+        official_id: int | None = None, correction: Correction | None = None, evidence: Evidence | None = None,
+        ground: Mapping[str, Any] | None = None, version: int | None = None) -> Appeal:  # fmt: skip
     """The one way to change an appeal's state.
 
-    ASSIGN needs ``department_id``, PLAN and EXTEND ``until``, TAKE_CONTROL ``official_id``; EXPLAIN, REFUSE… a
-    ``note``; CONFIRM and NOT_SOLVED ``evidence``. EXECUTE and ANSWER also schedule the confirmation, and what is
-    answered is answered to those merged with the appeal too. IllegalAction if the state does not allow it, Stale if
+    ASSIGN needs ``department_id``, PLAN and EXTEND ``until``, TAKE_CONTROL ``official_id``, CORRECT ``correction``;
+    EXPLAIN, REFUSE… a ``note``; CONFIRM and NOT_SOLVED ``evidence``. REPRIMAND is for ``department_id``, or whom the
+    appeal lies with. EXECUTE and ANSWER also schedule the confirmation, and what is answered is
+    answered to those merged with the appeal too. Who must hear of it is told (``crm.notices``). IllegalAction if the state does not allow it, Stale if
     ``version`` is not the appeal's, BadInput for what is missing.
     ``ground``: more for the line of history: what an answer stands on.
     """
@@ -273,9 +291,9 @@ def act(conn: Connection, appeal_id: int, action: Action, *, now: dt.datetime, s
     note = texts.text(note, LONGEST_NOTE)
     if action in life.NEEDS_NOTE and not note:
         raise BadInput("appeal.needs_note")
+    changes = _changes(conn, before, action, now, department_id, until, official_id, correction)
     kept = (records.evidence_of(life.check_evidence(evidence)) if action in life.NEEDS_EVIDENCE
-            else _lateness(conn, before.id, action, now))  # fmt: skip
-    changes = _changes(conn, before, action, now, department_id, until, official_id)
+            else _ground(conn, before, action, now, department_id, changes))  # fmt: skip
     done = records.move(conn, before, action, now=now, staff_id=staff_id, note=note,
                         evidence={**kept, **(ground or {})}, **changes)  # fmt: skip
     if done.state is State.EXECUTED:
@@ -291,14 +309,17 @@ def act(conn: Connection, appeal_id: int, action: Action, *, now: dt.datetime, s
 
 
 def _changes(conn: Connection, before: records.Standing, action: Action, now: dt.datetime,
-             department_id: int | None, until: dt.datetime | None, official_id: int | None) -> dict[str, Any]:
+             department_id: int | None, until: dt.datetime | None, official_id: int | None,
+             correction: Correction | None = None) -> dict[str, Any]:  # fmt: skip
     """What an action changes beside the state."""
     match action:
         case Action.ASSIGN:
             if department_id is None:
                 raise BadInput("appeal.needs_department")
-            if conn.execute(select(1).where(department.c.id == department_id)).first() is None:
+            if not conn.execute(_ACTIVE, {"id": department_id}).scalar():
                 raise NotFound("department.unknown")
+            if conn.execute(_AGAINST, {"id": before.id}).scalar() == department_id:
+                raise BadInput("appeal.against_itself")
             return {"department_id": department_id, "acknowledged_at": None}
         case Action.START | Action.ACKNOWLEDGE:
             return {"acknowledged_at": before.acknowledged_at or now}
@@ -314,6 +335,10 @@ def _changes(conn: Connection, before: records.Standing, action: Action, now: dt
             return {"official_id": official_id}
         case Action.LEAVE_CONTROL:
             return {"official_id": None}
+        case Action.CORRECT:
+            if correction is None:
+                raise BadInput("appeal.needs_correction")
+            return _corrected(conn, before.id, correction)
         case Action.PLAN:
             if until is None or until <= now:
                 raise BadInput("appeal.needs_date")
@@ -338,6 +363,42 @@ def _extended(conn: Connection, appeal_id: int, until: dt.datetime | None, now: 
     return until
 
 
+_CORRECTED = ("subject_id", "kind", "building_id", "flat", "place", "district_id", "against_id")
+
+
+def _corrected(conn: Connection, appeal_id: int, correction: Correction) -> dict[str, Any]:
+    """What a correction changes: with the subject the term too, counted from where it began; one that was extended,
+    and told so to the applicant, does not become shorter. The department stays: ``responsible`` says who should have
+    it now, and a person assigns it. BadInput if nothing changes."""
+    its, book = get(conn, appeal_id), rulebook.current(conn, correction.subject_id)
+    topic = book.topic(correction.subject_id)
+    if correction.against_id is not None and not conn.execute(_ACTIVE, {"id": correction.against_id}).scalar():
+        raise NotFound("department.unknown")
+    where = rulebook.place(conn, book.routing, correction.building_id, correction.district_id)
+    said = {
+        "subject_id": correction.subject_id, "kind": correction.kind.value, "building_id": correction.building_id,
+        "flat": texts.line(correction.flat, 20), "place": texts.line(correction.place, 200),
+        "district_id": where.district_id,
+        "against_id": correction.against_id if correction.kind is Kind.COMPLAINT else None,
+    }  # fmt: skip
+    changed: dict[str, Any] = {name: value for name, value in said.items() if value != getattr(its, name)}
+    if not changed:
+        raise BadInput("appeal.nothing_corrected")
+    if "subject_id" in changed:
+        due_at = law.due(term_began(conn, appeal_id), topic.term_days, book.calendar, book.terms)
+        changed["due_at"] = max(due_at, its.due_at) if its.extended_at else due_at
+    return changed
+
+
+def responsible(conn: Connection, its: Appeal) -> int:
+    """The department that the rules name for the appeal as it stands now."""
+    book = rulebook.current(conn, its.subject_id)
+    where = rulebook.place(conn, book.routing, its.building_id, its.district_id)
+    return routing.decide(book.routing, its.subject_id, where, its.against_id).department_id
+
+
+_ACTIVE = select(department.c.active).where(department.c.id == bindparam("id"))
+_AGAINST = select(appeal.c.against_id).where(appeal.c.id == bindparam("id"))
 _DUE = select(appeal.c.due_at).where(appeal.c.id == bindparam("id"))
 _BEGAN = (select(appeal_event.c.at).where(appeal_event.c.appeal_id == bindparam("id"),
                                           appeal_event.c.action.in_([action.value for action in life.BEGINS_TERM]))
@@ -350,14 +411,33 @@ def term_began(conn: Connection, appeal_id: int) -> dt.datetime:
     return began
 
 
+def _ground(conn: Connection, before: records.Standing, action: Action, now: dt.datetime, department_id: int | None,
+            changes: Mapping[str, Any]) -> dict[str, Any]:  # fmt: skip
+    """What of an action its line of history keeps beside the note: the ids and days that it was about."""
+    match action:
+        case Action.FORWARD | Action.FIND_DEFECTIVE:
+            return _lateness(conn, before.id, action, now)
+        case Action.REPRIMAND:
+            if department_id is not None and not conn.execute(_ACTIVE, {"id": department_id}).scalar():
+                raise NotFound("department.unknown")
+            return {"department_id": department_id or before.department_id}
+        case Action.EXTEND:
+            due_at: dt.datetime = conn.execute(_DUE, {"id": before.id}).scalar_one()
+            return {"from": due_at.isoformat(), "until": changes["due_at"].isoformat()}
+        case Action.TAKE_CONTROL:
+            return {"official_id": changes["official_id"]}
+        case Action.CORRECT:
+            its = get(conn, before.id)
+            return {name: getattr(its, name) for name in _CORRECTED if name in changes}  # as it was
+    return {}
+
+
 def _lateness(conn: Connection, appeal_id: int, action: Action, now: dt.datetime) -> dict[str, str]:
     """By when what is done now should have been, for its line of history; nothing when it is in time.
 
     What is outside the city's competence is sent on however late. A defective one is not returned any more, and
     must be looked into as it is (BadInput), unless the city allows it.
     """
-    if action not in (Action.FORWARD, Action.FIND_DEFECTIVE):
-        return {}
     book, began = rulebook.current(conn), term_began(conn, appeal_id)
     by = (law.forward_by if action is Action.FORWARD else law.defective_by)(began, book.calendar, book.terms)
     if now <= by:

@@ -270,8 +270,9 @@ def answer(conn: Connection, *, number: int, result: Result, now: dt.datetime, l
         action = Action.CONFIRM if result is Result.SOLVED else Action.NOT_SOLVED
         if action not in life.possible(before.state):
             action = Action.HEAR
+        returned = {"acknowledged_at": None} if action is Action.NOT_SOLVED else {}
         history.move(conn, before, action, now=now, staff_id=staff_id, note=texts.text(note, appeals.LONGEST_NOTE),
-                     evidence=kept)
+                     evidence=kept, **returned)
         questions.answered(conn, before.id, result.value, now)
         calls.about(conn, linkedid, before.id, calls.Outcome.CONFIRMED, staff_id, now)
     return appeals.get(conn, before.id)

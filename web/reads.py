@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
+from crm.appeals import Appeal
 from crm.errors import NotFound
 from crm.schema import appeal, appeal_call, attempt, callback, citizen, recording
 
@@ -76,3 +77,25 @@ def appeals_by_state(conn: Connection) -> dict[str, int]:
     """How many appeals stand where. Reads one whole index: for a gauge, not for a page."""
     return {row.state: row.n for row in conn.execute(select(appeal.c.state, func.count().label("n"))
                                                      .group_by(appeal.c.state))}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """The appeals that one stands together with, by their numbers. ``lead`` and ``repeat_of``: 0 for none."""
+
+    repeat_of: int
+    repeats: list[int]
+    lead: int
+    merged: list[int]
+
+
+def around(conn: Connection, its: Appeal) -> Around:
+    """What it repeats and what repeats it; with which it is merged, and what is merged with it."""
+    def numbers(where: ColumnElement[bool]) -> list[int]:
+        return list(conn.scalars(select(appeal.c.number).where(where).order_by(appeal.c.id)))
+
+    def number(appeal_id: int | None) -> int:
+        return numbers(appeal.c.id == appeal_id)[0] if appeal_id is not None else 0
+
+    return Around(number(its.repeat_of), numbers(appeal.c.repeat_of == its.id), number(its.lead_id),
+                  numbers(appeal.c.lead_id == its.id))  # fmt: skip

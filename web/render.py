@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import mimetypes
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -41,7 +42,7 @@ class Renderer:
                                         undefined=StrictUndefined, lstrip_blocks=True)  # fmt: skip
         self._environment.globals.update(static=self.address_of, phone=phones.display, masked=masked, line_of=line_of,
                                          card_of=card_of)  # fmt: skip
-        self._environment.filters["query"] = urlencode
+        self._environment.filters.update(query=urlencode, instant=datetime.fromisoformat)
 
     def __call__(self, template: str, language: str, values: Mapping[str, object]) -> str:
         return self._environment.get_template(template).render(values, t=texts(language))

@@ -108,12 +108,14 @@ def test_the_evidence_of_a_closing_is_kept(city: City) -> None:
 @pytest.mark.parametrize("action", sorted(life.NEEDS_NOTE))
 def test_an_ending_that_is_not_a_solution_says_why(city: City, action: Action) -> None:
     made = city.registered()
-    until = city.now + dt.timedelta(days=90) if action is Action.PLAN else None
+    until = city.now + dt.timedelta(days=30) if action in (Action.PLAN, Action.EXTEND) else None
+    if action is Action.COMPLETE:
+        appeals.act(city.conn, made.id, Action.FIND_DEFECTIVE, now=city.now, note="Немає адреси")
     with pytest.raises(BadInput, match=r"appeal\.needs_note"):
         appeals.act(city.conn, made.id, action, now=city.now, note="  ", until=until)
     ended = appeals.act(city.conn, made.id, action, now=city.now, note="Підстава", until=until)
     assert ended.state not in life.SOLVED
-    assert appeals.history(city.conn, made.id)[-1].note == "Підстава"
+    assert [line.note for line in appeals.history(city.conn, made.id) if line.action is action] == ["Підстава"]
 
 
 def test_an_illegal_action_is_refused_and_changes_nothing(city: City) -> None:

@@ -167,7 +167,7 @@ async def test_only_what_may_be_done_is_offered_and_nothing_else_is_taken(site: 
     number = site.appeal()
     page = await desk.open(f"/appeals/{number}")
     offered = {form.fields["action"] for form in page.forms if "action" in form.names}
-    assert offered == {"start", "execute", "explain", "plan"}
+    assert offered == {"acknowledge", "start", "execute", "explain", "plan"}
     for action in ("assign", "refuse", "confirm", "not_solved", "withdraw", "ask", "hear", "nonsense", ""):
         answer = await desk.post(f"/appeals/{number}", action=action, note="так", version="2", department="1")
         assert answer.status_code == 409, action

@@ -15,6 +15,7 @@ from crm import appeals, calls
 from crm.calls import EndCause, Outcome, Queue
 from crm.confirmation_rules import Reached, Result
 from crm.errors import BadInput
+from crm.law import Kind
 from crm.life import Action, State
 from crm.people import FOR_ACTION, Role
 from recordings.files import State as RecordingState
@@ -29,7 +30,7 @@ TRUNKS = ("landline", "mobile")
 BUILT: dict[str, tuple[str, ...]] = {
     "role.": tuple(Role), "channel.": appeals.CHANNELS, "state.": tuple(State), "event.": tuple(Action),
     "action.": tuple(a for a in FOR_ACTION if a not in (Action.REGISTER, Action.CONFIRM, Action.NOT_SOLVED)),
-    "result.": tuple(Result), "reached.": tuple(Reached), "outcome.": tuple(Outcome), "end_cause.": tuple(EndCause),
+    "law.kind.": tuple(Kind), "result.": tuple(Result), "reached.": tuple(Reached), "outcome.": tuple(Outcome), "end_cause.": tuple(EndCause),
     "origin.": (*calls.ORIGINS, calls.UNKNOWN_ORIGIN), "recording_state.": tuple(RecordingState),
     "seat_state.": tuple(SeatState), "pause.": line.PAUSES, "queue.": Queue, "trunk.": TRUNKS,
     "trunk_state.": tuple(TrunkState), "live.alarm_": ("line", "asterisk"),

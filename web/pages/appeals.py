@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, time
 from http import HTTPStatus
 from typing import Any
 
+from sqlalchemy import Connection
 from starlette.responses import Response
 
-from crm import addresses, appeals, citizens, departments, life, people
-from crm.appeals import Appeal
+from crm import addresses, appeals, citizens, departments, law, life, people, repeats, rulebook
+from crm.appeals import Appeal, Correction
 from crm.citizens import Citizen
 from crm.clock import KYIV
-from crm.errors import CentreError, IllegalAction, NotFound
+from crm.errors import BadInput, CentreError, IllegalAction, NotFound
+from crm.law import Kind
 from crm.life import Action, State
-from crm.people import Staff
+from crm.people import Permission, Role, Staff
 from web import forms, reads
 from web.visit import Visit, status_of
 
 PAGE = 50
 NOTE_MOST = 4000
+ADDRESS_MOST, PLACE_MOST, FLAT_MOST = 200, 200, 20
 # The resident's own word: taken where it is heard, in a call, and so by no form on the appeal's page.
 WORD = frozenset({Action.CONFIRM, Action.NOT_SOLVED})
+# What each action's form asks for beside the note, in this order; and what asks for no note.
+FIELDS: Mapping[Action, tuple[str, ...]] = {
+    Action.ASSIGN: ("department",), Action.PLAN: ("until",), Action.EXTEND: ("until",),
+    Action.REPRIMAND: ("department",), Action.TAKE_CONTROL: ("official",), Action.LINK: ("number",),
+    Action.MERGE: ("number",), Action.CORRECT: ("subject", "kind", "against", "address", "flat", "place", "district"),
+}  # fmt: skip
+WORDLESS = frozenset({Action.START, Action.ACKNOWLEDGE, Action.LINK, Action.MERGE, Action.SPLIT})
+NOT_YET = frozenset({Action.ANSWER, Action.JOIN})
 
 
 def search(visit: Visit) -> Response:
@@ -59,26 +71,86 @@ def act(visit: Visit) -> Response:
     action = form["action"]
     if action not in possible(visit.person, appeal):
         return _page(visit, appeal, form, IllegalAction("appeal.illegal_action", state=appeal.state, action=action))
-    note = form.text("note", NOTE_MOST, required=action in life.NEEDS_NOTE)
-    department = form.number("department", required=action == Action.ASSIGN)
-    until = form.day("until", required=action == Action.PLAN)
-    version = form.number("version", required=True)
-    if form.problems:
-        return _page(visit, appeal, form, next(iter(form.problems.values())))
     try:
         with visit.db.write() as conn:
-            appeals.act(conn, appeal.id, Action(action), now=visit.now, staff_id=visit.person.id,
-                        department_id=department, note=note, version=version,
-                        until=datetime.combine(until, time(8), KYIV) if until else None)  # fmt: skip
+            _do(conn, visit, appeal, Action(action))
     except CentreError as error:
         return _page(visit, _appeal(visit), form, error)
-    visit.poke_line("callbacks" if action == Action.EXECUTE else "appeals")
-    return visit.go(f"/appeals/{appeal.number}?done=acted")
+    visit.poke_line("callbacks" if action in (Action.EXECUTE, Action.ANSWER) else "appeals")
+    with visit.db.read() as conn:
+        mine = visit.person.department_id in (None, appeals.get(conn, appeal.id).department_id)
+    return visit.go(f"/appeals/{appeal.number}?done=acted" if mine else "/appeals?done=acted")
+
+
+def _do(conn: Connection, visit: Visit, appeal: Appeal, action: Action) -> None:
+    """What the form says. The first thing that is wrong with it is raised."""
+    form, who = visit.form, visit.person
+    note = "" if action in WORDLESS else form.text("note", NOTE_MOST, required=action in life.NEEDS_NOTE)
+    version = form.number("version", required=True)
+    asks = FIELDS.get(action, ())
+    department = form.number("department", required=action is Action.ASSIGN) if "department" in asks else None
+    until = form.day("until", required=True) if "until" in asks else None
+    number = form.number("number", required=True) if "number" in asks else None
+    official = form.number("official") if "official" in asks and who.role is not Role.OFFICIAL else who.id
+    correction = _correction(conn, visit) if action is Action.CORRECT else None
+    if form.problems:
+        raise next(iter(form.problems.values()))
+    common: dict[str, Any] = {"now": visit.now, "staff_id": who.id, "version": version}
+    match action:
+        case Action.LINK:
+            repeats.link(conn, appeal.id, _other(conn, number), now=visit.now, staff_id=who.id)
+        case Action.MERGE:
+            repeats.merge(conn, appeal.id, _other(conn, number), **common)
+        case Action.SPLIT:
+            repeats.split(conn, appeal.id, **common)
+        case _:
+            # A term ends with its day, a plan begins with it.
+            at = None if until is None else law.end_of(until) if action is Action.EXTEND else _morning(until)
+            appeals.act(conn, appeal.id, action, department_id=department, note=note, until=at, official_id=official,
+                        correction=correction, **common)  # fmt: skip
+
+
+def _morning(day: Any) -> datetime:
+    return datetime.combine(day, time(8), KYIV)
+
+
+def _other(conn: Connection, number: int | None) -> int:
+    """The id of the appeal with this number. NotFound ``appeal.unknown``."""
+    found = appeals.by_number(conn, number or 0)
+    if found is None:
+        raise NotFound("appeal.unknown")
+    return found.id
+
+
+def _correction(conn: Connection, visit: Visit) -> Correction | None:
+    """What the form says that the appeal should have been; its problems are the form's."""
+    form = visit.form
+    subject, kind = form.number("subject", required=True), form.choice("kind", frozenset(Kind), required=True)
+    against, district = form.number("against"), form.number("district")
+    flat, place = form.text("flat", FLAT_MOST), form.text("place", PLACE_MOST)
+    text, building = form.text("address", ADDRESS_MOST), None
+    if text:
+        found = addresses.suggest(conn, text, 10)
+        exact = [b for b in found if addresses.fold_number(text).endswith(addresses.fold_number(b.number))]
+        if len(found) == 1 or len(exact) == 1:
+            building = (exact or found)[0].id
+        else:
+            form.wrong("address", BadInput("form.many_addresses" if found else "form.unknown_address"))
+    elif not place:
+        form.wrong("address", BadInput("form.no_address"))
+    if form.problems or subject is None:
+        return None
+    return Correction(subject, Kind(kind), building, flat, place, None if building else district, against)
 
 
 def possible(person: Staff, appeal: Appeal) -> tuple[Action, ...]:
     """What this person may do to the appeal on its page."""
-    return tuple(a for a in people.actions_for(person, appeal.state, appeal.department_id) if a not in WORD)
+    without = {*WORD, *NOT_YET, Action.TAKE_CONTROL if appeal.official_id else Action.LEAVE_CONTROL}
+    if appeal.lead_id is None:
+        without.add(Action.SPLIT)
+    if appeal.acknowledged_at is not None:
+        without.add(Action.ACKNOWLEDGE)
+    return tuple(a for a in people.actions_for(person, appeal.state, appeal.department_id) if a not in without)
 
 
 def _appeal(visit: Visit) -> Appeal:
@@ -91,14 +163,32 @@ def _appeal(visit: Visit) -> Appeal:
 
 
 def _page(visit: Visit, appeal: Appeal, typed: forms.Form, problem: CentreError | None = None) -> Response:
+    actions, ukrainian = possible(visit.person, appeal), visit.texts.language == "uk"
     with visit.db.read() as conn:
         building = addresses.find_building(conn, appeal.building_id) if appeal.building_id else None
         citizen: Citizen | None = citizens.get(conn, appeal.citizen_id) if appeal.citizen_id else None
+        known, subjects, staff = departments.departments(conn), departments.subjects(conn), people.staff(conn)
+        book, began = rulebook.current(conn, appeal.subject_id), appeals.term_began(conn, appeal.id)
         values: dict[str, Any] = {
             "history": appeals.history(conn, appeal.id), "calls": reads.calls_of_appeal(conn, appeal.id),
-            "departments": (known := departments.departments(conn)), "names": {d.id: d.name for d in known},
+            "names": {d.id: d.name for d in known}, "staff": {person.id: person.name for person in staff},
+            "subjects": subjects, "subject_names": {s.id: s.name_uk if ukrainian else s.name_en for s in subjects},
+            "choices": {
+                "department": [(d.id, d.name) for d in known if d.active],
+                "official": [(p.id, p.name) for p in staff if p.active and people.may(p.role, Permission.TAKE_CONTROL)],
+                "kind": [(kind, visit.texts(f"law.kind.{kind}")) for kind in Kind],
+                "district": [(id, uk if ukrainian else en) for id, uk, en in addresses.districts(conn)],
+            },
+            "responsible": appeals.responsible(conn, appeal), "latest": law.latest(began, book.calendar, book.terms),
+            "near": reads.around(conn, appeal),
         }  # fmt: skip
+        if appeal.state in life.TRANSITIONS[Action.FIND_DEFECTIVE][0]:
+            values["defective_by"] = law.defective_by(began, book.calendar, book.terms)
+            values["forward_by"] = law.forward_by(began, book.calendar, book.terms)
+        else:
+            values["defective_by"] = values["forward_by"] = None
     visit.looked_at(("appeal", appeal.id))
     return visit.page("appeal.html", status=status_of(problem) if problem else HTTPStatus.OK, appeal=appeal,
-                      citizen=citizen, building=building, actions=possible(visit.person, appeal), typed=typed,
-                      problem=problem, needs_note=life.NEEDS_NOTE, open=life.OPEN, **values)  # fmt: skip
+                      citizen=citizen, building=building, actions=actions, typed=typed, problem=problem,
+                      needs_note=life.NEEDS_NOTE, wordless=WORDLESS, fields=FIELDS, open=life.OPEN,
+                      **values)  # fmt: skip
