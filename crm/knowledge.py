@@ -6,7 +6,7 @@ Most calls want an answer, not an appeal. What was given in which call is counte
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -117,24 +117,38 @@ class Contact:
 
 
 # ── search: by the beginnings of words, with typing errors forgiven ──
+_ALIKE = str.maketrans("іїы", "иии")  # which of them is written is the commonest error of all
+
+
 @lru_cache(maxsize=4096)
 def _words(text: str) -> frozenset[str]:
     """The words of a text that tell something; of each paragraph, as far as ``similar`` reads."""
-    return frozenset(word for part in text.splitlines() for word in similar.fold(part).split())
+    return frozenset(word for part in text.splitlines() for word in similar.fold(part).translate(_ALIKE).split())
+
+
+@lru_cache(maxsize=256)
+def _parts(word: str) -> tuple[str, ...]:
+    """Three letters each, with two spaces before the word, as in ``similar``."""
+    padded = "  " + word
+    return tuple(padded[i : i + 3] for i in range(len(word)))
 
 
 def matches(typed: str, word: str) -> float:
     """How well a folded word fits what has been typed of it: 1 for its beginning, less with errors, 0 for another.
 
-    One letter wrong spoils three trigrams: of a long word half may be wrong, of a short one the ending.
+    One letter wrong spoils three parts: of a long word half may be wrong, of a short one the ending.
     """
     if word.startswith(typed):
         return 1.0
     if len(typed) < 4:
         return 0.0
-    asked = similar.trigrams(typed)
-    missed = len(asked - similar.trigrams(word))
-    return 1 - missed / len(asked) if missed <= (len(typed) // 2 if len(typed) > 5 else 1) else 0.0
+    allowed, padded, missed = len(typed) // 2 if len(typed) > 5 else 1, "  " + word, 0
+    for part in _parts(typed):
+        if part not in padded:
+            missed += 1
+            if missed > allowed:
+                return 0.0
+    return 1 - missed / len(typed)
 
 
 def rank(text: str, records: Iterable[T], headings: Callable[[T], str], body: Callable[[T], str] = lambda _: "",
@@ -143,23 +157,22 @@ def rank(text: str, records: Iterable[T], headings: Callable[[T], str], body: Ca
 
     ``bonus`` is added to the score (0 to 1) of what fits.
     """
+    texts_of = [(_words(headings(record)), _words(body(record)), record) for record in records]
+    everything = frozenset().union(*(words for heading, rest, _ in texts_of for words in (heading, rest)))
+    fits = [{word: fit for word in everything if (fit := matches(typed, word))}
+            for typed in sorted(_words(text[: similar.LONGEST]))]  # fmt: skip
     found: list[tuple[float, int, T]] = []
-    known: dict[tuple[str, str], float] = {}
-    typed = similar.fold(text).split()
-
-    def best(word: str, words: frozenset[str]) -> float:
-        for other in words:
-            if (word, other) not in known:
-                known[word, other] = matches(word, other)
-        return max((known[word, other] for other in words), default=0.0)
-
-    for order, record in enumerate(records):
-        heading, rest = _words(headings(record)), _words(body(record))
-        fit = sum(max(best(word, heading), BODY_WEIGHT * best(word, rest)) for word in typed)
+    for order, (heading, rest, record) in enumerate(texts_of):
+        fit = sum(max(_best(known, heading), BODY_WEIGHT * _best(known, rest)) for known in fits)
         if fit:
-            found.append((-fit / len(typed) - bonus(record), order, record))
+            found.append((-fit / len(fits) - bonus(record), order, record))
     least = LEAST_OF_BEST * min((score for score, _, _ in found), default=0.0)
     return [record for score, _, record in sorted(found, key=lambda each: each[:2]) if score <= least]
+
+
+def _best(fits: Mapping[str, float], words: frozenset[str]) -> float:
+    """The best fit of any of the words."""
+    return max((fits[word] for word in words.intersection(fits)), default=0.0)
 
 
 _ARTICLES: Select[Any] = select(*(article.c[name] for name in Article.__dataclass_fields__)).order_by(

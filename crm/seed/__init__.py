@@ -1,4 +1,5 @@
-"""The city's sample data: districts, streets and their old names, departments, subjects, rules, networks.
+"""The city's sample data: districts, streets and their old names, departments, subjects, rules, networks,
+what an operator knows, programmes.
 
 People are not among it: an account with a known password would be a way in.
 """
@@ -29,6 +30,7 @@ from crm.schema import (
     street,
     subject,
 )
+from crm.seed import knowledge
 from crm.store import insert_or_ignore, insert_row
 
 
@@ -44,6 +46,7 @@ def load_seed(conn: Connection, now: dt.datetime) -> None:
     _departments(conn, data["departments.toml"])
     _routes(conn, data["departments.toml"], now)
     _networks(conn, data["networks.toml"])
+    knowledge.load(conn, data["knowledge.toml"], data["programmes.toml"], now)
     _law(conn, data["law.toml"])
     log_edit(conn, now=now, staff_id=None, what="seed", key=mark, before=None, after=None)
 
