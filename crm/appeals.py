@@ -8,6 +8,7 @@ import re
 import secrets
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, Select, bindparam, func, select, union, update
@@ -264,11 +265,16 @@ def _next_number(conn: Connection, now: dt.datetime) -> int:
     The counter's row is locked until the transaction ends: two registrations take turns.
     """
     year = now.astimezone(clock.KYIV).year % 100
-    dialect: Any = sqlite if conn.dialect.name == "sqlite" else postgresql
-    first = dialect.insert(appeal_counter).values(year=year, last=1)
-    following = first.on_conflict_do_update(index_elements=["year"], set_={"last": appeal_counter.c.last + 1})
-    order = conn.execute(following.returning(appeal_counter.c.last)).scalar_one()
+    order = conn.execute(_following(conn.dialect.name), {"year": year, "last": 1}).scalar_one()
     return int(f"{year}{order:06}")
+
+
+@cache
+def _following(dialect_name: str) -> Any:
+    dialect: Any = sqlite if dialect_name == "sqlite" else postgresql
+    following = dialect.insert(appeal_counter).on_conflict_do_update(
+        index_elements=["year"], set_={"last": appeal_counter.c.last + 1})  # fmt: skip
+    return following.returning(appeal_counter.c.last)
 
 
 def act(conn: Connection, appeal_id: int, action: Action, *, now: dt.datetime, staff_id: int | None = None,

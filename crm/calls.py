@@ -103,6 +103,9 @@ _BY_LINKEDID = _CALL.where(call.c.linkedid == bindparam("linkedid"))
 _STORED = select(call.c.language, call.c.origin, call.c.caller).where(call.c.linkedid == bindparam("linkedid"))
 _UPDATE = update(call).where(call.c.linkedid == bindparam("of"))
 _EVENT = insert(call_event)
+# Said by nobody: what is said of it follows from what was done, and no person's word is in its history.
+_UNSAID = _UPDATE.where((call.c.outcome == "") | (call.c.outcome == Outcome.CONSULTED.value) & ~exists().where(
+    call_event.c.linkedid == call.c.linkedid, call_event.c.kind == "settled"))  # fmt: skip
 
 
 def arrived(conn: Connection, linkedid: str, *, at: dt.datetime, origin: str, caller: str = "", language: str = "",
@@ -264,10 +267,7 @@ def settle_by_itself(conn: Connection, linkedid: str, outcome: Outcome, staff_id
 
     That information was given gives way: the same call may bring an appeal after it.
     """
-    by_itself = (call.c.outcome == Outcome.CONSULTED.value) & ~exists().where(
-        call_event.c.linkedid == linkedid, call_event.c.kind == "settled")  # fmt: skip
-    unsaid = (call.c.linkedid == linkedid) & ((call.c.outcome == "") | by_itself)
-    conn.execute(update(call).where(unsaid).values(outcome=outcome.value, outcome_by=staff_id, outcome_at=now))
+    conn.execute(_UNSAID, {"of": linkedid, "outcome": outcome.value, "outcome_by": staff_id, "outcome_at": now})
 
 
 def unsettled(conn: Connection, limit: int = 100, *, staff_id: int | None = None) -> list[Call]:

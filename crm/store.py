@@ -307,7 +307,12 @@ class Lookup:
 
 def insert_row(conn: Connection, table: Table, values: Mapping[str, Any]) -> int:
     """Inserts one row: its id."""
-    return int(conn.execute(insert(table).returning(table.c.id), values).scalar_one())
+    return int(conn.execute(_insert_row(table), values).scalar_one())
+
+
+@cache
+def _insert_row(table: Table) -> Any:
+    return insert(table).returning(table.c.id)
 
 
 def insert_or_ignore(conn: Connection, table: Table, values: Mapping[str, Any]) -> bool:
