@@ -43,9 +43,6 @@ class Privilege(StrEnum):
     OTHER = "other"  # another privilege that a law gives him
 
 
-HEARD_IN_PERSON = frozenset({Privilege.WAR_DISABILITY, Privilege.HERO})  # by the head himself (arts 14–16)
-
-
 @dataclass(frozen=True, slots=True)
 class Terms:
     """Days by the law, and where its text leaves a choice, the city's. The days may be made fewer, never more."""
