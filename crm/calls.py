@@ -52,6 +52,7 @@ class Outcome(StrEnum):
     APPEAL = "appeal"
     CONSULTED = "consulted"
     ABOUT_APPEAL = "about_appeal"  # about one registered before
+    REPORTED = "reported"  # of an emergency, by somebody who gave no name
     CONFIRMED = "confirmed"  # a confirmation: the answers, or its attempt, say how it went
     WRONG_NUMBER = "wrong_number"
     SILENT = "silent"
