@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
@@ -19,14 +18,14 @@ from crm.errors import BadInput, CentreError, NotFound
 from crm.people import Permission
 from web import forms, reads
 from web.forms import Form
+from web.places import ADDRESS_MOST, SUGGESTIONS, building_of
 from web.render import line_of
 from web.visit import Visit
 
 # What a person may say that a call was; the rest of Outcome follows from what was done in it.
 SAID = (Outcome.CONSULTED, Outcome.ABOUT_APPEAL, Outcome.WRONG_NUMBER, Outcome.SILENT, Outcome.PRANK,
         Outcome.TRANSFERRED)  # fmt: skip
-SUGGESTIONS = 10
-NAME_MOST, TEXT_MOST, NOTE_MOST, FLAT_MOST, PLACE_MOST, ADDRESS_MOST = 200, 8000, 4000, 20, 200, 200
+NAME_MOST, TEXT_MOST, NOTE_MOST, FLAT_MOST, PLACE_MOST = 200, 8000, 4000, 20, 200
 
 
 def recent(visit: Visit) -> Response:
@@ -84,7 +83,7 @@ def register(visit: Visit) -> Response:
     flat, place = form.text("flat", FLAT_MOST), form.text("place", PLACE_MOST)
     mark = form.text("once", 40, required=True)
     with visit.db.read() as conn:
-        building, _ = _building(conn, form)
+        building, _ = building_of(conn, form)
     if building is None and not place:
         form.wrong("address", BadInput("form.no_address"))
     if form.problems or subject is None:
@@ -161,7 +160,7 @@ def suggest(visit: Visit) -> Response:
 def building(visit: Visit) -> Response:
     """The history of the address that has been typed, as a part of the page, for its script."""
     with visit.db.read() as conn:
-        found, _ = _building(conn, visit.query)
+        found, _ = building_of(conn, visit.query)
         lines = appeals.of_building(conn, found.id) if found else []
         linkedid = visit.query.text("linkedid", 64)
         call = calls.get(conn, linkedid)
@@ -218,25 +217,9 @@ def _of_caller(conn: Connection, caller: str, call: Call | None) -> list[AppealL
 def _place(conn: Connection, visit: Visit, known: list[Citizen]) -> BuildingLine | None:
     """The building whose history is shown: the one typed, else where the caller lives."""
     if visit.form["address"]:
-        return _building(conn, visit.form)[0]
+        return building_of(conn, visit.form)[0]
     homes = [citizen.building_id for citizen in known if citizen.building_id is not None]
     return addresses.find_building(conn, homes[0]) if homes else None
-
-
-def _building(conn: Connection, form: Form) -> tuple[BuildingLine | None, list[BuildingLine]]:
-    """The building meant by the form, or those it may mean: a problem of the form when there is not one."""
-    text = form.text("address", ADDRESS_MOST)
-    chosen = form.number("building")
-    if chosen is not None and form["building_for"] == text:
-        with contextlib.suppress(NotFound):  # else it is looked for by what is written
-            return addresses.find_building(conn, chosen), []
-    found = addresses.suggest(conn, text, SUGGESTIONS) if text else []
-    exact = [b for b in found if addresses.fold_number(text).endswith(addresses.fold_number(b.number))]
-    if len(found) == 1 or len(exact) == 1:
-        return (exact or found)[0], []
-    if text:
-        form.wrong("address", BadInput("form.many_addresses" if found else "form.unknown_address"))
-    return None, found
 
 
 def _applicant(conn: Connection, visit: Visit, name: str, phone: str, building: BuildingLine | None, flat: str,
@@ -276,7 +259,7 @@ def _page(visit: Visit, card: Card, filled: dict[str, str], *, problem: CentreEr
           again: bool = False) -> Response:  # fmt: skip
     with visit.db.read() as conn:
         subjects = departments.subjects(conn) if visit.can(Permission.REGISTER) else []
-        choices = _building(conn, Form(filled))[1] if filled.get("address") else []
+        choices = building_of(conn, Form(filled))[1] if filled.get("address") else []
     saved = visit.query.number("saved")
     show = visit.again if again else visit.page
     return show("call.html", card=card, filled=Form(filled), subjects=subjects, choices=choices, problem=problem,
