@@ -31,7 +31,7 @@ from call_queue.seats import Seats
 from call_queue.tracker import Tracker
 from centre.bus import Message, Publisher
 from centre.settings import Secrets, Settings
-from crm import appeals, calls, deadlines
+from crm import appeals, calls, deadlines, incidents
 from crm.calls import Queue
 from crm.errors import BadInput
 from crm.store import Database, Writer
@@ -45,6 +45,8 @@ TOLD_S = 0.1  # changes that come closer together are told to the web as one sna
 SPOOL_S = 1.0
 QUEUE_LOG_S = 5.0
 PLANNED_S = 60.0
+INCIDENTS_S = 5.0
+BETWEEN_S = 0.2  # while an incident's appeals are executed: others write too
 WATCH_S = 60.0
 LATELY_H = 3  # of the calls by which the first waits after a start are judged
 
@@ -141,7 +143,7 @@ class Line:
         async with asyncio.TaskGroup() as parts:
             for part in (self.follower.run(), self._dialler.run(), self._keeper.run(),
                          self._spool.keep_taking(SPOOL_S), _every(QUEUE_LOG_S, self._read_queue_log),
-                         _every(PLANNED_S, self._resume_planned),
+                         _every(PLANNED_S, self._resume_planned), _every(INCIDENTS_S, self._execute_incidents),
                          _every(WATCH_S, self._watch_deadlines)):  # fmt: skip
                 parts.create_task(part)
 
@@ -247,6 +249,12 @@ class Line:
 
     async def _resume_planned(self) -> None:
         await asyncio.wrap_future(self._writer.submit(lambda conn: appeals.resume_planned(conn, _now())))
+
+    async def _execute_incidents(self) -> None:
+        more = True
+        while more:
+            more = await asyncio.wrap_future(self._writer.submit(lambda conn: incidents.carry_on(conn, _now())))
+            await asyncio.sleep(BETWEEN_S)
 
     async def _watch_deadlines(self) -> None:
         looked = deadlines.BATCH
