@@ -107,9 +107,9 @@ def calls(conn: Connection, period: Period, by: By) -> dict[Any, Calls]:
     """
     waited = ceiling(call.c.wait_s).label("waited")
     found = (
-        select(_key(period, by).label("key"), _FATE.label("fate"), waited, func.count(), func.sum(call.c.wait_s), func.max(call.c.wait_s),
-               func.count().filter(call.c.outcome == Outcome.CONSULTED.value), func.count(call.c.talk_s),
-               func.sum(call.c.talk_s + call.c.hold_s))
+        select(_key(period, by).label("key"), _FATE.label("fate"), waited, func.count(), func.sum(call.c.wait_s),
+               func.max(call.c.wait_s), func.count().filter(call.c.outcome == Outcome.CONSULTED.value),
+               func.count(call.c.talk_s), func.sum(call.c.talk_s + call.c.hold_s))
         .where(call.c.arrived_at >= period.start, call.c.arrived_at < period.end,
                call.c.direction == Direction.IN.value)
         .group_by(*(literal_column(name) for name in ("key", "fate", "waited")))
