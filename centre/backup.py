@@ -1,9 +1,10 @@
-"""One file that holds the centre: rows, recordings, the calls still spooled, settings, secrets, dropped-in voices.
+"""One file that holds the centre: rows, recordings, attachments, the calls still spooled, settings, secrets,
+dropped-in voices.
 
 A gzipped tar, 0600. Its last member, the manifest, tells every other one's size and SHA-256; without it the
 file is not whole. The rows are JSON lines (`centre.rows`), the same for SQLite and PostgreSQL, so that a backup of
 one restores into the other. Taken while the centre runs: the rows are of one moment; the spool is read
-before it, the recordings after it, so that nothing falls between them.
+before it, the recordings and attachments after it, so that nothing falls between them.
 
 Restoring verifies everything first, in a folder of its own, and then renames it into place; what stood there is
 kept beside it as ``<name>.replaced-<time>``.
@@ -50,6 +51,7 @@ _MEMBER = re.compile(
     r"manifest\.json|settings\.toml|secrets\.json"
     r"|rows/[a-z][a-z0-9_]{0,62}\.\d{6}\.jsonl"
     rf"|recordings/{RECORDING.pattern}"
+    r"|attachments/[0-9a-f]{2}/[0-9a-f]{64}"
     r"|(spool|voice)(/\w[\w.-]{0,99}){1,3}",
     re.ASCII,
 )
@@ -166,6 +168,7 @@ def _fill(into: _Writer, settings: Settings, db: Database, now: datetime) -> Non
         for name, part in rows.dump(conn):
             into.add(f"rows/{name}", io.BytesIO(part), len(part), now.timestamp())
     _add_folder(into, "recordings", settings.recordings)
+    _add_folder(into, "attachments", settings.attachments)
     _add_folder(into, "voice", settings.var / "voice")
     into.add_file("settings.toml", settings_file())
     into.add_file("secrets.json", settings.var / "secrets.json")
@@ -243,7 +246,7 @@ def _occupied(settings: Settings, url: URL) -> bool:
         with rows.snapshot(url) as conn:
             if _ours(conn, ()):
                 return True
-    places = (settings.recordings, settings.spool, settings.var / "voice")
+    places = (settings.recordings, settings.attachments, settings.spool, settings.var / "voice")
     return (settings.var / "settings.toml").exists() or any(p.is_dir() and any(p.iterdir()) for p in places)
 
 
@@ -254,7 +257,7 @@ def _restore(file: Path, settings: Settings, url: URL, staging: Path) -> Restore
     var = settings.var
     left = var / "settings.toml.restored" if _names_another_place(staging / "settings.toml", settings, url) else None
     with _Swap(var / UNFINISHED, datetime.now(UTC)) as swap, contextlib.ExitStack() as folders:
-        for name in ("recordings", "spool", "voice"):
+        for name in ("recordings", "attachments", "spool", "voice"):
             swap.put(staging / name, var / name)
         for name, place in (("secrets.json", var / "secrets.json"), ("settings.toml", left or var / "settings.toml")):
             if name in manifest.members:

@@ -156,6 +156,11 @@ class Settings(BaseSettings):
         return self.var / "recordings"
 
     @property
+    def attachments(self) -> Path:
+        """Photos and documents, each under its SHA-256 (``crm.attachments``)."""
+        return self.var / "attachments"
+
+    @property
     def prompts(self) -> Path:
         """Built sounds: <prompts>/<language>/<name>.{wav,wav16,alaw}."""
         return self.var / "prompts"

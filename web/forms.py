@@ -1,18 +1,24 @@
-"""A form as it came over the wire, made plain: strict UTF-8, cleaned, every field bounded."""
+"""A form as it came over the wire, made plain: strict UTF-8, cleaned, every field bounded; files by themselves."""
 
 from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from datetime import date
 from urllib.parse import parse_qsl
 
-from crm import texts
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import Request
+
+from crm import attachments, texts
 from crm.errors import BadInput
 
 MAX_BODY = 64 * 1024  # bytes
 MAX_FIELDS = 200
+MAX_FILES = attachments.MOST
+MAX_UPLOAD = MAX_FILES * attachments.LARGEST + MAX_BODY  # bytes, of a form with files
 
 
 def clean(text: str) -> str:
@@ -26,8 +32,9 @@ class Form(Mapping[str, str]):
     ``problems`` gathers what is wrong with which field, so that all of it is told at once.
     """
 
-    def __init__(self, fields: Mapping[str, str]) -> None:
+    def __init__(self, fields: Mapping[str, str], files: tuple[UploadFile, ...] = ()) -> None:
         self._fields = dict(fields)
+        self.files = files  # those that were chosen, in their order; they last as long as the request
         self.problems: dict[str, BadInput] = {}
 
     def __getitem__(self, name: str) -> str:
@@ -97,6 +104,33 @@ def parse(body: bytes, content_type: str) -> Form:
     if body and content_type.partition(";")[0].strip().lower() != "application/x-www-form-urlencoded":
         raise BadInput("form.unreadable")
     return _form(body)
+
+
+async def parse_files(request: Request, most: int) -> Form:
+    """A posted form with files, which are put aside on the disk as they come. BadInput ``form.too_big`` beyond
+    ``most`` bytes or MAX_FILES files, ``form.unreadable`` for what is not such a form."""
+    taken = 0
+
+    async def bounded() -> AsyncGenerator[bytes, None]:
+        nonlocal taken
+        async for chunk in request.stream():
+            taken += len(chunk)
+            if taken > most:
+                raise BadInput("form.too_big")
+            yield chunk
+
+    parser = MultiPartParser(request.headers, bounded(), max_files=MAX_FILES, max_fields=MAX_FIELDS,
+                             max_part_size=MAX_BODY)  # fmt: skip
+    try:
+        sent = (await parser.parse()).multi_items()
+    except (MultiPartException, UnicodeError, KeyError) as error:
+        raise BadInput("form.too_many_files" if "files" in str(error) else "form.unreadable") from None
+    fields = {clean(name): clean(value) for name, value in sent if isinstance(value, str)}
+    return Form(fields, tuple(file for _, file in sent if isinstance(file, UploadFile) and file.filename))
+
+
+def is_multipart(content_type: str) -> bool:
+    return content_type.partition(";")[0].strip().lower() == "multipart/form-data"
 
 
 def query(raw: bytes) -> Form:

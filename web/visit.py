@@ -69,6 +69,7 @@ class Page:
     answer: Callable[[Visit], Response]
     needs: tuple[Permission, ...] | None = ()
     slow: bool = False  # hashes a password: a few at a time, and never in the way of other pages
+    files: bool = False  # its form may bring files
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,23 +170,41 @@ class Visit:
 
 async def answer(page: Page, parts: Parts, request: Request) -> Response:
     """Reads what was sent and lets the page's function answer in a thread."""
-    body, unread = b"", None
+    body, form, unread = b"", None, None
     if page.method == "POST":
         try:
-            body = await security.body_of(request, forms.MAX_BODY)
+            if page.files and forms.is_multipart(request.headers.get("content-type", "")):
+                form = await forms.parse_files(request, await _most(parts, request))
+            else:
+                body = await security.body_of(request, forms.MAX_BODY)
         except BadInput as error:
             unread = error
     limiter = parts.slow if page.slow else None
-    return await anyio.to_thread.run_sync(_answer, page, parts, request, body, unread, limiter=limiter)
+    try:
+        return await anyio.to_thread.run_sync(_answer, page, parts, request, body, form, unread, limiter=limiter)
+    finally:
+        for file in form.files if form else ():
+            await file.close()
 
 
-def _answer(page: Page, parts: Parts, request: Request, body: bytes, unread: BadInput | None) -> Response:
+async def _most(parts: Parts, request: Request) -> int:
+    """How many bytes a form with files may have: a stranger's none."""
+    try:
+        known = await anyio.to_thread.run_sync(session_of, parts, request, parts.clock())
+    except DBAPIError:  # the page will say so
+        known = None
+    return forms.MAX_UPLOAD if known is not None else forms.MAX_BODY
+
+
+def _answer(page: Page, parts: Parts, request: Request, body: bytes, form: Form | None,
+            unread: BadInput | None) -> Response:  # fmt: skip
     entry = request.cookies.get(ENTRY) or secrets.token_urlsafe(24)
     visit = Visit(request, parts, parts.clock(), texts(language_of(request, None)), None, entry)
     try:
         visit = replace(visit, query=forms.query(request.scope["query_string"]))
         if page.method == "POST":
-            visit = replace(visit, form=forms.parse(body, request.headers.get("content-type", "")))
+            visit = replace(visit, form=form if form is not None else
+                            forms.parse(body, request.headers.get("content-type", "")))  # fmt: skip
     except BadInput as error:
         unread = unread or error
     try:

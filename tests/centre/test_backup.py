@@ -26,6 +26,7 @@ from sqlalchemy import insert, select, update
 from centre import rows
 from centre.backup import MANIFEST, UNFINISHED, backup, restore
 from centre.settings import Settings, load_secrets
+from crm import attachments
 from crm.errors import BadInput, CentreError
 from crm.schema import call, call_event, citizen, department, metadata, recording, subject, taken
 from crm.store import Database, current, is_current
@@ -46,6 +47,7 @@ def centre(folder: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
     (settings.var / "settings.toml").write_text('opens = "08:00"  # за Києвом\n')
     monkeypatch.setenv("CENTRE_SETTINGS", str(settings.var / "settings.toml"))
     load_secrets(settings)
+    attachments.store(settings.attachments, "акт.pdf", io.BytesIO(b"%PDF-1.7 done"))
     db = Database(url)
     with db.write() as conn:
         conn.execute(insert(citizen), [
@@ -146,7 +148,7 @@ def test_all_of_it_comes_back_on_either_database(settings: Settings, elsewhere: 
     assert done.rows == sum(map(len, before.values()))
     assert done.recordings == 3
     assert is_current(elsewhere.database_url)
-    for name in ("recordings", "voice", "spool"):
+    for name in ("recordings", "attachments", "voice", "spool"):
         assert tree(elsewhere.var / name) == tree(settings.var / name) != {}
     for name in ("secrets.json", "settings.toml"):
         assert (elsewhere.var / name).read_bytes() == (settings.var / name).read_bytes()

@@ -8,9 +8,9 @@ from http import HTTPStatus
 from typing import Any
 
 from sqlalchemy import Connection
-from starlette.responses import Response
+from starlette.responses import FileResponse, Response
 
-from crm import addresses, appeals, citizens, departments, law, life, people, repeats, rulebook
+from crm import addresses, appeals, attachments, citizens, departments, law, life, people, repeats, rulebook
 from crm.appeals import Appeal, Correction
 from crm.citizens import Citizen
 from crm.clock import KYIV
@@ -28,11 +28,12 @@ ADDRESS_MOST, PLACE_MOST, FLAT_MOST = 200, 200, 20
 WORD = frozenset({Action.CONFIRM, Action.NOT_SOLVED})
 # What each action's form asks for beside the note, in this order; and what asks for no note.
 FIELDS: Mapping[Action, tuple[str, ...]] = {
-    Action.ASSIGN: ("department",), Action.PLAN: ("until",), Action.EXTEND: ("until",),
+    Action.ASSIGN: ("department",), Action.FORWARD: ("department",), Action.PLAN: ("until",), Action.EXTEND: ("until",),
     Action.REPRIMAND: ("department",), Action.TAKE_CONTROL: ("official",), Action.LINK: ("number",),
     Action.MERGE: ("number",), Action.CORRECT: ("subject", "kind", "against", "address", "flat", "place", "district"),
 }  # fmt: skip
 WORDLESS = frozenset({Action.START, Action.ACKNOWLEDGE, Action.LINK, Action.MERGE, Action.SPLIT})
+WITH_FILES = frozenset({Action.EXECUTE, Action.EXPLAIN, Action.PLAN, Action.COMPLETE})  # a photo, an act, a letter
 NOT_YET = frozenset({Action.ANSWER, Action.JOIN})
 
 
@@ -72,8 +73,12 @@ def act(visit: Visit) -> Response:
     if action not in possible(visit.person, appeal):
         return _page(visit, appeal, form, IllegalAction("appeal.illegal_action", state=appeal.state, action=action))
     try:
+        sent = [attachments.store(visit.parts.settings.attachments, file.filename or "", file.file)
+                for file in form.files if action in WITH_FILES]  # fmt: skip
         with visit.db.write() as conn:
             _do(conn, visit, appeal, Action(action))
+            for stored in sent:
+                attachments.add(conn, appeal.id, stored, now=visit.now, action=action, staff_id=visit.person.id)
     except CentreError as error:
         return _page(visit, _appeal(visit), form, error)
     visit.poke_line("callbacks" if action in (Action.EXECUTE, Action.ANSWER) else "appeals")
@@ -88,7 +93,7 @@ def _do(conn: Connection, visit: Visit, appeal: Appeal, action: Action) -> None:
     note = "" if action in WORDLESS else form.text("note", NOTE_MOST, required=action in life.NEEDS_NOTE)
     version = form.number("version", required=True)
     asks = FIELDS.get(action, ())
-    department = form.number("department", required=action is Action.ASSIGN) if "department" in asks else None
+    department = form.number("department", required=action is not Action.REPRIMAND) if "department" in asks else None
     until = form.day("until", required=True) if "until" in asks else None
     number = form.number("number", required=True) if "number" in asks else None
     official = form.number("official") if "official" in asks and who.role is not Role.OFFICIAL else who.id
@@ -143,6 +148,21 @@ def _correction(conn: Connection, visit: Visit) -> Correction | None:
     return Correction(subject, Kind(kind), building, flat, place, None if building else district, against)
 
 
+def attachment(visit: Visit) -> Response:
+    """A file of an appeal that this person may see. A picture is shown, a document is only given to be saved: nothing
+    of it is run here."""
+    with visit.db.read() as conn:
+        one = attachments.get(conn, visit.number("id"))
+        if visit.person.department_id not in (None, appeals.get(conn, one.appeal_id).department_id):
+            raise NotFound("attachment.unknown")
+    path = attachments.place(visit.parts.settings.attachments, one.sha256)
+    if not path.is_file():
+        raise NotFound("attachment.missing")
+    visit.looked_at(("attachment", one.id))
+    shown = "inline" if one.media_type in attachments.IMAGES else "attachment"
+    return FileResponse(path, media_type=one.media_type, filename=one.name, content_disposition_type=shown)
+
+
 def possible(person: Staff, appeal: Appeal) -> tuple[Action, ...]:
     """What this person may do to the appeal on its page."""
     without = {*WORD, *NOT_YET, Action.TAKE_CONTROL if appeal.official_id else Action.LEAVE_CONTROL}
@@ -171,10 +191,12 @@ def _page(visit: Visit, appeal: Appeal, typed: forms.Form, problem: CentreError 
         book, began = rulebook.current(conn, appeal.subject_id), appeals.term_began(conn, appeal.id)
         values: dict[str, Any] = {
             "history": appeals.history(conn, appeal.id), "calls": reads.calls_of_appeal(conn, appeal.id),
+            "files": attachments.of_appeal(conn, appeal.id),
             "names": {d.id: d.name for d in known}, "staff": {person.id: person.name for person in staff},
             "subjects": subjects, "subject_names": {s.id: s.name_uk if ukrainian else s.name_en for s in subjects},
             "choices": {
-                "department": [(d.id, d.name) for d in known if d.active],
+                "department": [(d.id, d.name) for d in known if d.active and d.kind != "outside"],
+                "outside": [(d.id, d.name) for d in known if d.active and d.kind == "outside"],
                 "official": [(p.id, p.name) for p in staff if p.active and people.may(p.role, Permission.TAKE_CONTROL)],
                 "kind": [(kind, visit.texts(f"law.kind.{kind}")) for kind in Kind],
                 "district": [(id, uk if ukrainian else en) for id, uk, en in addresses.districts(conn)],
@@ -190,5 +212,5 @@ def _page(visit: Visit, appeal: Appeal, typed: forms.Form, problem: CentreError 
     visit.looked_at(("appeal", appeal.id))
     return visit.page("appeal.html", status=status_of(problem) if problem else HTTPStatus.OK, appeal=appeal,
                       citizen=citizen, building=building, actions=actions, typed=typed, problem=problem,
-                      needs_note=life.NEEDS_NOTE, wordless=WORDLESS, fields=FIELDS, open=life.OPEN,
-                      **values)  # fmt: skip
+                      needs_note=life.NEEDS_NOTE, wordless=WORDLESS, with_files=WITH_FILES, fields=FIELDS,
+                      open=life.OPEN, **values)  # fmt: skip

@@ -1,0 +1,149 @@
+"""Photos, acts and letters that belong to an appeal: what was done is shown, not only said.
+
+A file lies under its SHA-256, so that the same one sent twice is kept once; it is on the disk before a row names it.
+What it is is read from its bytes, whatever its name says; only what nobody can run is taken.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import hashlib
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from sqlalchemy import Connection, select
+
+from crm import texts
+from crm.errors import BadInput, NotFound
+from crm.schema import attachment, staff
+from crm.store import insert_row
+
+LARGEST = 10 * 1024 * 1024  # bytes
+MOST = 5  # files at a time
+LONGEST_NAME = 200
+CHUNK = 256 * 1024
+
+# How a file of each kind begins.
+_BEGINNINGS = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png", b"%PDF-": "application/pdf"}
+IMAGES = frozenset({"image/jpeg", "image/png"})
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A file that is safely on the disk."""
+
+    name: str
+    media_type: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """``action``: with which it came. ``staff``: who sent it, "" for nobody of the centre."""
+
+    id: int
+    appeal_id: int
+    action: str
+    staff: str
+    name: str
+    media_type: str
+    bytes: int
+    sha256: str
+    at: dt.datetime
+
+
+def sniff(head: bytes) -> str:
+    """The media type by how the file begins; "" for what is not taken."""
+    return next((kind for beginning, kind in _BEGINNINGS.items() if head.startswith(beginning)), "")
+
+
+def place(folder: Path, sha256: str) -> Path:
+    """Where the file with this digest lies."""
+    return folder / sha256[:2] / sha256
+
+
+def store(folder: Path, name: str, file: BinaryIO) -> Stored:
+    """Puts a file on the disk, durably; one that is there already stays. Slow: not in a transaction.
+
+    BadInput ``attachment.empty``, ``attachment.kind`` (neither JPEG, PNG nor PDF), ``attachment.too_big``.
+    """
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    head = file.read(16)
+    if not head:
+        raise BadInput("attachment.empty")
+    if not (media_type := sniff(head)):
+        raise BadInput("attachment.kind")
+    digest, size, chunk = hashlib.sha256(), 0, head
+    with tempfile.NamedTemporaryFile(dir=folder, prefix=".") as draft:
+        while chunk:
+            size += len(chunk)
+            if size > LARGEST:
+                raise BadInput("attachment.too_big", megabytes=LARGEST // 1024**2)
+            digest.update(chunk)
+            draft.write(chunk)
+            chunk = file.read(CHUNK)
+        draft.flush()
+        os.fsync(draft.fileno())
+        at = place(folder, digest.hexdigest())
+        at.parent.mkdir(exist_ok=True, mode=0o700)
+        if not at.exists():
+            with contextlib.suppress(FileExistsError):  # the same one came at the same time
+                os.link(draft.name, at)
+        for changed in (at.parent, folder):
+            _sync(changed)
+    return Stored(_name(name), media_type, size, digest.hexdigest())
+
+
+def _name(name: str) -> str:
+    """As people see it: without folders, one line, not too long."""
+    plain = texts.line(name.replace("\\", "/").rpartition("/")[2][-LONGEST_NAME:], LONGEST_NAME * 2)
+    return plain[-LONGEST_NAME:].strip() or "—"
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def add(conn: Connection, appeal_id: int, stored: Stored, *, now: dt.datetime, action: str,
+        staff_id: int | None) -> int:  # fmt: skip
+    """The row of a stored file; its id. The same file sent again with the same action has one."""
+    a = attachment.c
+    known = conn.execute(select(a.id).where(a.appeal_id == appeal_id, a.sha256 == stored.sha256,
+                                            a.action == action)).scalar()  # fmt: skip
+    if known is not None:
+        return int(known)
+    return insert_row(conn, attachment, {
+        "appeal_id": appeal_id, "action": action, "staff_id": staff_id, "name": stored.name,
+        "media_type": stored.media_type, "bytes": stored.bytes, "sha256": stored.sha256, "at": now})  # fmt: skip
+
+
+_ATTACHMENT = select(attachment.c.id, attachment.c.appeal_id, attachment.c.action, staff.c.name, attachment.c.name,
+                     attachment.c.media_type, attachment.c.bytes, attachment.c.sha256, attachment.c.at,
+                     ).join(staff, attachment.c.staff_id == staff.c.id, isouter=True)  # fmt: skip
+
+
+def of_appeal(conn: Connection, appeal_id: int) -> list[Attachment]:
+    """Oldest first."""
+    rows = conn.execute(_ATTACHMENT.where(attachment.c.appeal_id == appeal_id).order_by(attachment.c.id)).all()
+    return [_attachment(row) for row in rows]
+
+
+def get(conn: Connection, attachment_id: int) -> Attachment:
+    """NotFound ``attachment.unknown``."""
+    row = conn.execute(_ATTACHMENT.where(attachment.c.id == attachment_id)).one_or_none()
+    if row is None:
+        raise NotFound("attachment.unknown")
+    return _attachment(row)
+
+
+def _attachment(row: tuple[int, int, str, str | None, str, str, int, str, dt.datetime]) -> Attachment:
+    return Attachment(row[0], row[1], row[2], row[3] or "", *row[4:])

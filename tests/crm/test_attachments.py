@@ -1,0 +1,83 @@
+"""Files of an appeal: known by their bytes, kept once, on the disk before any row names them."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import stat
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crm import attachments
+from crm.errors import BadInput, NotFound
+from crm.life import Action
+from tests.crm.conftest import City
+
+JPEG, PNG, PDF = b"\xff\xd8\xff\xe0 photo", b"\x89PNG\r\n\x1a\n scan", b"%PDF-1.7 act"
+
+
+def store(folder: Path, data: bytes, name: str = "фото.jpg") -> attachments.Stored:
+    return attachments.store(folder, name, io.BytesIO(data))
+
+
+@pytest.mark.parametrize(("data", "kind"), [(JPEG, "image/jpeg"), (PNG, "image/png"), (PDF, "application/pdf")])
+def test_a_file_lies_under_its_digest_for_nobody_elses_eyes(tmp_path: Path, data: bytes, kind: str) -> None:
+    stored = store(tmp_path / "files", data)
+    assert (stored.media_type, stored.bytes, stored.sha256) == (kind, len(data), hashlib.sha256(data).hexdigest())
+    path = attachments.place(tmp_path / "files", stored.sha256)
+    assert path.read_bytes() == data
+    for each in (path, path.parent, tmp_path / "files"):
+        assert stat.S_IMODE(each.stat().st_mode) & 0o077 == 0
+
+
+def test_the_same_file_is_kept_once_and_nothing_else_is_left(tmp_path: Path) -> None:
+    stored = {store(tmp_path, JPEG, name).sha256 for name in ("a.jpg", "b.png", "c")}
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == list(stored)
+
+
+@pytest.mark.parametrize(("data", "error"), [
+    (b"", "empty"), (b"<html><script>alert(1)</script>", "kind"), (b"<svg onload='x'>", "kind"), (b"GIF89a", "kind"),
+    (b"MZ\x90", "kind"), (b" %PDF-1.7", "kind"), (JPEG.ljust(attachments.LARGEST + 1, b"x"), "too_big"),
+])  # fmt: skip
+def test_nothing_else_is_taken_and_nothing_of_it_stays(tmp_path: Path, data: bytes, error: str) -> None:
+    with pytest.raises(BadInput, match=rf"attachment\.{error}"):
+        store(tmp_path, data, "фото.jpg")
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_the_largest_is_taken(tmp_path: Path) -> None:
+    assert store(tmp_path, PNG.ljust(attachments.LARGEST, b"x")).bytes == attachments.LARGEST
+
+
+@given(st.binary(max_size=40))
+def test_what_a_file_is_depends_on_how_it_begins_alone(data: bytes) -> None:
+    kind = attachments.sniff(data)
+    assert kind in ("", "image/jpeg", "image/png", "application/pdf")
+    assert attachments.sniff(data + b"<script>") == kind or len(data) < 8
+    assert attachments.sniff(JPEG + data) == "image/jpeg"
+
+
+@pytest.mark.parametrize(("given_", "kept"), [
+    ("акт.pdf", "акт.pdf"), ("../../etc/passwd", "passwd"), ("C:\\Users\\фото.jpg", "фото.jpg"), ("", "—"),
+    ("..", ".."), ("a\r\nSet-Cookie: x=1.png", "a Set-Cookie: x=1.png"), ("x" * 300 + ".png", "x" * 196 + ".png"),
+    ("\u202egnp.exe", "gnp.exe"), ("фото/", "—"),
+])  # fmt: skip
+def test_a_name_is_only_a_name(tmp_path: Path, given_: str, kept: str) -> None:
+    assert store(tmp_path, PNG, given_).name == kept
+
+
+def test_a_row_names_who_sent_what_with_which_action(city: City, tmp_path: Path) -> None:
+    made = city.registered()
+    photo, act = store(tmp_path, JPEG), store(tmp_path, PDF, "акт.pdf")
+    first = attachments.add(city.conn, made.id, photo, now=city.now, action=Action.EXECUTE, staff_id=city.operator)
+    attachments.add(city.conn, made.id, act, now=city.now, action=Action.EXECUTE, staff_id=None)
+    again = attachments.add(city.conn, made.id, photo, now=city.now, action=Action.EXECUTE, staff_id=city.operator)
+    assert again == first
+    assert [(a.name, a.staff, a.action) for a in attachments.of_appeal(city.conn, made.id)] == [
+        ("фото.jpg", "Оксана Коваль", "execute"), ("акт.pdf", "", "execute")]
+    assert attachments.get(city.conn, first).appeal_id == made.id
+    with pytest.raises(NotFound):
+        attachments.get(city.conn, 999)
