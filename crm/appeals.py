@@ -214,9 +214,10 @@ def register(conn: Connection, *, now: dt.datetime, citizen_id: int | None, buil
     """Registers an appeal and assigns it to whom the rules say (or to ``department_id``): two events.
 
     ``channel``: one of CHANNELS. ``district_id``: for a place in words. ``kind``: the subject's, unless given.
-    ``against_id``: the department that a complaint is about. With ``linkedid``, the call is linked to it and settled as
-    an appeal. BadInput for an empty or too long text, NotFound for an unknown subject, building, district, citizen,
-    department or incident.
+    ``against_id``: the department that a complaint is about: neither it nor one below it gets it. With ``linkedid``,
+    the call is linked to it and settled as an appeal. BadInput for an empty or too long text, a subject that is not
+    chosen any more, a department that would judge itself; NotFound for an unknown subject, building, district,
+    citizen, department or incident.
     """
     text = texts.text(text, LONGEST_TEXT)
     if not text:
@@ -225,6 +226,8 @@ def register(conn: Connection, *, now: dt.datetime, citizen_id: int | None, buil
         raise BadInput("appeal.channel")
     book = rulebook.current(conn, subject_id)
     topic = book.topic(subject_id)
+    if not topic.active:
+        raise BadInput("subject.inactive")
     place_of = rulebook.place(conn, book.routing, building_id, district_id)
     for table, given in ((district, district_id), (department, department_id), (department, against_id),
                          (incident, incident_id)):  # fmt: skip
@@ -236,7 +239,7 @@ def register(conn: Connection, *, now: dt.datetime, citizen_id: int | None, buil
         if privilege is None:
             raise NotFound("citizen.unknown")
         priority = privilege != ""
-    if department_id is not None and department_id == against_id:
+    if department_id is not None and routing.judges_itself(book.routing, department_id, against_id):
         raise BadInput("appeal.against_itself")
     if department_id is None:
         department_id = routing.decide(book.routing, subject_id, place_of, against_id).department_id
@@ -283,12 +286,12 @@ def act(conn: Connection, appeal_id: int, action: Action, *, now: dt.datetime, s
         ground: Mapping[str, Any] | None = None, version: int | None = None) -> Appeal:  # fmt: skip
     """The one way to change an appeal's state.
 
-    ASSIGN needs ``department_id``, PLAN and EXTEND ``until``, TAKE_CONTROL ``official_id``, CORRECT ``correction``;
-    EXPLAIN, REFUSE… a ``note``; CONFIRM and NOT_SOLVED ``evidence``. REPRIMAND is for ``department_id``, or whom the
-    appeal lies with. EXECUTE and ANSWER also schedule the confirmation, and what is answered is
-    answered to those merged with the appeal too. Who must hear of it is told (``crm.notices``). IllegalAction if the state does not allow it, Stale if
-    ``version`` is not the appeal's, BadInput for what is missing.
-    ``ground``: more for the line of history: what an answer stands on.
+    ASSIGN needs ``department_id``, and FORWARD one that is outside the city; PLAN and EXTEND ``until``, TAKE_CONTROL
+    ``official_id``, CORRECT ``correction``; EXPLAIN, REFUSE… a ``note``; CONFIRM and NOT_SOLVED ``evidence``.
+    REPRIMAND is for ``department_id``, or whom the appeal lies with. EXECUTE and ANSWER also schedule the
+    confirmation, and what is answered is answered to those merged with the appeal too. Who must hear of it is told
+    (``crm.notices``). ``ground``: more for the line of history: what an answer stands on. IllegalAction if the state
+    does not allow it, Stale if ``version`` is not the appeal's, BadInput for what is missing.
     """
     before = records.standing(conn, appeal_id)
     if version is not None and version != before.version:
@@ -308,7 +311,8 @@ def act(conn: Connection, appeal_id: int, action: Action, *, now: dt.datetime, s
         results = {Action.CONFIRM: "solved", Action.NOT_SOLVED: "not_solved", Action.GIVE_UP: questions.GIVEN_UP}
         questions.answered(conn, appeal_id, results.get(action, questions.GONE), now)
     if before.state in life.OPEN and done.state not in life.OPEN:
-        _with_merged(conn, before, action, now=now, staff_id=staff_id, note=note, until=until)
+        _with_merged(conn, before, action, now=now, staff_id=staff_id, note=note, until=until,
+                     department_id=department_id)  # fmt: skip
     if evidence is not None and action in life.NEEDS_EVIDENCE:
         calls.about(conn, evidence.linkedid, appeal_id, calls.Outcome.CONFIRMED, staff_id, now)
     return get(conn, appeal_id)
@@ -322,10 +326,12 @@ def _changes(conn: Connection, before: records.Standing, action: Action, now: dt
         case Action.ASSIGN:
             if department_id is None:
                 raise BadInput("appeal.needs_department")
-            if not conn.execute(_ACTIVE, {"id": department_id}).scalar():
-                raise NotFound("department.unknown")
-            if conn.execute(_AGAINST, {"id": before.id}).scalar() == department_id:
-                raise BadInput("appeal.against_itself")
+            _must_take(conn, before.id, department_id, outside=False)
+            return {"department_id": department_id, "acknowledged_at": None}
+        case Action.FORWARD:
+            if department_id is None:
+                raise BadInput("appeal.needs_outside")
+            _must_take(conn, before.id, department_id, outside=True)
             return {"department_id": department_id, "acknowledged_at": None}
         case Action.START | Action.ACKNOWLEDGE:
             return {"acknowledged_at": before.acknowledged_at or now}
@@ -354,6 +360,19 @@ def _changes(conn: Connection, before: records.Standing, action: Action, now: dt
             due_at = law.due(now, book.topic(before.subject_id).term_days, book.calendar, book.terms)
             return {"planned_for": None, "due_at": due_at, "acknowledged_at": None}
     return {}
+
+
+def _must_take(conn: Connection, appeal_id: int, department_id: int, *, outside: bool) -> None:
+    """NotFound for no department, or one that works no more; BadInput for one that is outside the city where it must
+    not be, or is not where it must, and for one that would judge itself."""
+    row = conn.execute(_TAKER, {"id": department_id}).first()
+    if row is None or not row.active:
+        raise NotFound("department.unknown")
+    if (row.kind == "outside") is not outside:
+        raise BadInput("appeal.needs_outside" if outside else "appeal.is_outside")
+    against_id = conn.execute(_AGAINST, {"id": appeal_id}).scalar()
+    if against_id is not None and routing.judges_itself(rulebook.current(conn).routing, department_id, against_id):
+        raise BadInput("appeal.against_itself")
 
 
 def _extended(conn: Connection, appeal_id: int, until: dt.datetime | None, now: dt.datetime) -> dt.datetime:
@@ -404,6 +423,7 @@ def responsible(conn: Connection, its: Appeal) -> int:
 
 
 _ACTIVE = select(department.c.active).where(department.c.id == bindparam("id"))
+_TAKER = select(department.c.kind, department.c.active).where(department.c.id == bindparam("id"))
 _AGAINST = select(appeal.c.against_id).where(appeal.c.id == bindparam("id"))
 _DUE = select(appeal.c.due_at).where(appeal.c.id == bindparam("id"))
 _BEGAN = (select(appeal_event.c.at).where(appeal_event.c.appeal_id == bindparam("id"),
@@ -461,7 +481,7 @@ _FOR_ALL = life.ANSWERS - {Action.REFUSE, Action.FIND_DEFECTIVE, Action.EXTEND}
 
 
 def _with_merged(conn: Connection, lead: records.Standing, action: Action, *, now: dt.datetime, staff_id: int | None,
-                 note: str, until: dt.datetime | None) -> None:  # fmt: skip
+                 note: str, until: dt.datetime | None, department_id: int | None) -> None:  # fmt: skip
     """What becomes of those merged with an appeal that nobody has to act on any more. An answer is theirs too, where
     a department has them, and after "executed" each applicant is asked for himself. Where only the lead's own
     applicant is done with (it was withdrawn, refused, defective), the oldest of them leads the others."""
@@ -470,7 +490,7 @@ def _with_merged(conn: Connection, lead: records.Standing, action: Action, *, no
     if action in _FOR_ALL:
         for before in merged:
             if before.state in life.TO_ACT:
-                changes = _changes(conn, before, action, now, None, until, None)
+                changes = _changes(conn, before, action, now, department_id, until, None)
                 done = records.move(conn, before, action, note=note, **said, **changes)
                 if done.state is State.EXECUTED:
                     questions.ask(conn, done, now)

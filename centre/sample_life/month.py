@@ -108,8 +108,10 @@ class Month:
             self._feedback = [self._hire(conn, f"feedback{n + 1}", Role.FEEDBACK) for n in range(self._callers())]
             self._control = self._hire(conn, "control", Role.CONTROL)
             self._official = self._hire(conn, "official", Role.OFFICIAL)
-            offices = conn.execute(select(department.c.id, department.c.kind).order_by(department.c.id)).all()
-            self._outside = {row.id for row in offices if row.kind == "outside"}
+            offices = conn.execute(select(department.c.id, department.c.kind, department.c.is_desk)
+                                   .order_by(department.c.id)).all()  # fmt: skip
+            self._outside = [row.id for row in offices if row.kind == "outside"]
+            self._desks = {row.id for row in offices if row.is_desk}  # what lies there is outside the city's competence
             self._executors = {row.id: self._hire(conn, f"executor{row.id}", Role.EXECUTOR, row.id) for row in offices}
             self._book = rulebook.current(conn)
         self._habits: dict[int, Habit] = {}
@@ -226,8 +228,9 @@ class Month:
         if first != case.id:
             repeats.link(conn, case.id, first, now=self.now, staff_id=staff_id)
         chance = self._random.random()
-        if made.department_id in self._outside:
-            self._at(self._later(40), self._act, case, Action.FORWARD, self._control, "forwarded")
+        if made.department_id in self._desks:
+            self._at(self._later(40), self._act, case, Action.FORWARD, self._control, "forwarded", None,
+                     self._random.choice(self._outside))  # fmt: skip
         elif what.channel in ("web", "email") and chance < DEFECTIVE:
             self._at(self._later(16), self._act, case, Action.FIND_DEFECTIVE, self._control, "defective")
             if chance < DEFECTIVE / 2:

@@ -113,7 +113,8 @@ def test_an_ending_that_is_not_a_solution_says_why(city: City, action: Action) -
         appeals.act(city.conn, made.id, Action.FIND_DEFECTIVE, now=city.now, note="Немає адреси")
     with pytest.raises(BadInput, match=r"appeal\.needs_note"):
         appeals.act(city.conn, made.id, action, now=city.now, note="  ", until=until)
-    ended = appeals.act(city.conn, made.id, action, now=city.now, note="Підстава", until=until)
+    ended = appeals.act(city.conn, made.id, action, now=city.now, note="Підстава", until=until,
+                        department_id=city.police if action is Action.FORWARD else None)  # fmt: skip
     assert ended.state not in life.SOLVED
     assert [line.note for line in appeals.history(city.conn, made.id) if line.action is action] == ["Підстава"]
 

@@ -271,9 +271,9 @@ def test_a_completed_one_begins_anew(city: City) -> None:
 def test_what_is_forwarded_late_is_forwarded_and_its_history_says_so(city: City) -> None:
     made, late = city.registered(), city.registered()
     city.now = law.forward_by(NOON, NO_DAYS_OFF)
-    act(city, made.id, Action.FORWARD)
+    act(city, made.id, Action.FORWARD, department_id=city.police)
     assert appeals.history(city.conn, made.id)[-1].evidence == {}
     city.later(days=2)
-    assert act(city, late.id, Action.FORWARD).state is State.FORWARDED
+    assert act(city, late.id, Action.FORWARD, department_id=city.police).state is State.FORWARDED
     assert appeals.history(city.conn, late.id)[-1].evidence == {
         "late_since": law.forward_by(NOON, NO_DAYS_OFF).isoformat()}  # fmt: skip

@@ -294,7 +294,8 @@ def test_a_split_appeal_is_its_own_again(city: City) -> None:
 def test_what_is_answered_to_the_lead_is_answered_to_all(city: City, action: Action) -> None:
     lead, other = city.registered(), city.registered(neighbour(city))
     repeats.merge(city.conn, other.id, lead.id, now=city.now)
-    appeals.act(city.conn, lead.id, action, now=city.now, note="Підстава", until=city.now + dt.timedelta(days=2))
+    appeals.act(city.conn, lead.id, action, now=city.now, note="Підстава", until=city.now + dt.timedelta(days=2),
+                department_id=city.police)  # fmt: skip
     assert city.get(other).state is city.get(lead).state is not State.ASSIGNED
     line = appeals.history(city.conn, other.id)[-1 if action is not Action.ANSWER else -2]
     assert (line.action, line.note, line.evidence) == (action, "Підстава", {"lead": lead.number})

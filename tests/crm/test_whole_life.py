@@ -64,7 +64,8 @@ class Centre(RuleBasedStateMachine):
             return
         self.calls += 1
         given: dict[str, Any] = {
-            "note": "Підстава" if note else "", "department_id": self.city.roads,
+            "note": "Підстава" if note else "",
+            "department_id": self.city.police if action is Action.FORWARD else self.city.roads,
             "until": self.city.now + dt.timedelta(days=2),
             "evidence": Evidence(f"17.{self.calls}", key="1") if evidence else None}  # fmt: skip
         with suppress(IllegalAction, BadInput):
