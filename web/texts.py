@@ -49,6 +49,14 @@ class Texts:
             log.error("no sentence for the error %s with %s", error.id, sorted(error.details))
             return self("error.error")
 
+    def either(self, uk: str, en: str) -> str:
+        """What is kept in both languages; in Ukrainian where nobody has translated it yet."""
+        return en if self.language == "en" and en else uk
+
+    def either(self, uk: str, en: str) -> str:
+        """What is kept in both languages; in Ukrainian where nobody has translated it yet."""
+        return en if self.language == "en" and en else uk
+
     def __contains__(self, key: str) -> bool:
         return key in self.sentences
 
