@@ -242,10 +242,9 @@ def _past(conn: Connection, ids: Sequence[int]) -> dict[int, _Past]:
 
 def _tell(conn: Connection, row: Any, alert: Alert, said: Collection[Rule], book: Rulebook, desk: Sequence[int],
           now: dt.datetime) -> None:  # fmt: skip
-    """A line of history, and a notice to each; who is told for two reasons is told once."""
+    """A line of history, and a notice to each; who is told for two reasons has one key, and so one notice."""
     tells = [rule for rule in said if (rule.event, rule.days) == (alert.event, alert.days)]
-    told = dict.fromkeys(one for rule in tells for one in _recipients(rule, row, book.routing.offices, desk))
-    for audience, recipient in told:
+    for audience, recipient in (one for rule in tells for one in _recipients(rule, row, book.routing.offices, desk)):
         whom = {"department_id": recipient} if audience is Audience.DEPARTMENT else {"staff_id": recipient}
         notices.tell(conn, key=f"{alert.event}:{row.id}:{alert.days}:{alert.of}:{audience[0]}{recipient}",
                      kind=_KIND[alert.event], audience=audience, now=now, appeal_id=row.id,

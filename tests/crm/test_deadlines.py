@@ -241,6 +241,30 @@ def test_what_lies_with_the_desk_must_be_sent_on(city: City, desk: dict[str, int
     assert [action for action, _ in lines(city, unrouted.id)] == [Action.WARN]
 
 
+def test_the_days_to_send_it_on_begin_anew_with_the_term(city: City, desk: dict[str, int]) -> None:
+    say(city, Event.UNROUTED, 2, Tell.CONTROL)
+    city.conn.execute(update(department).where(department.c.id == city.roads).values(is_desk=True))
+    made = city.registered(department_id=city.roads)
+    appeals.act(city.conn, made.id, Action.PLAN, now=city.now, note="У програмі",
+                until=city.now + dt.timedelta(days=20))  # fmt: skip
+    city.later(days=20)
+    appeals.resume_planned(city.conn, city.now)  # on Monday the 14th of December: to be sent on by the 21st
+    sweep(city)
+    assert told(city) == []
+    city.now = kyiv(2026, 12, 17, 8, 0)
+    sweep(city)
+    assert told(city) == [("warning", "staff", desk["v.bondar"])]
+
+
+def test_a_superior_that_is_no_more_is_not_told(city: City, desk: dict[str, int]) -> None:
+    city.conn.execute(update(department).where(department.c.id == city.roads).values(active=False))
+    say(city, Event.OVERDUE, 0, Tell.SUPERIOR)
+    made = city.registered()
+    city.now = made.due_at
+    sweep(city)
+    assert told(city) == [("overdue", "staff", desk["v.bondar"])]
+
+
 def test_who_is_told_for_two_reasons_is_told_once(city: City, desk: dict[str, int]) -> None:
     say(city, Event.OVERDUE, 0, Tell.CONTROL)
     say(city, Event.OVERDUE, 0, Tell.STAFF, desk["v.bondar"])
@@ -375,6 +399,24 @@ def test_more_than_a_batch_is_told_in_turns(city: City, monkeypatch: pytest.Monk
     city.now = made[0].due_at
     assert [sweep(city) for _ in range(4)] == [2, 2, 1, 0]
     assert len(told(city)) == 5
+
+
+def test_what_is_being_changed_is_left_to_the_next_time(postgres_url: str) -> None:
+    """On a server, where two write at once: what is executed meanwhile must not be called late after it."""
+    db = Database(postgres_url)
+    with db.write() as conn:
+        city = found_city(conn)
+        say(city, Event.OVERDUE, 0, Tell.DEPARTMENT)
+        executed, late = city.registered(), city.registered()
+    with db.write() as executing:
+        appeals.act(executing, executed.id, Action.EXECUTE, now=late.due_at)
+        with db.write() as conn:
+            assert deadlines.watch(conn, late.due_at) == 1
+    with db.write() as conn:
+        deadlines.watch(conn, late.due_at)
+        city.conn = conn
+        assert (len(lines(city, late.id)), lines(city, executed.id)) == (1, [])
+    db.close()
 
 
 KILLED = """

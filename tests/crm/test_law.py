@@ -177,6 +177,7 @@ def test_the_city_says_which_days_are_worked(city: City) -> None:
     assert book.calendar.next_working(friday) == dt.date(2026, 12, 28)
     assert book.calendar.is_working(saturday)
     calendar.say(city.conn, friday, True, "", now=city.now, staff_id=None)  # said anew, kept once
+    assert rulebook.current(city.conn).calendar.is_working(friday)
     calendar.unsay(city.conn, saturday, now=city.now, staff_id=None)
     assert calendar.days(city.conn, 2026) == [Day(friday, True, "")]
     assert not rulebook.current(city.conn).calendar.is_working(saturday)
