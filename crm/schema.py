@@ -339,6 +339,7 @@ appeal = Table(
     Column("ended_at", Instant, nullable=True),
     Column("code_failures", Integer, nullable=False, server_default="0"),
     Column("version", Integer, nullable=False, server_default="1"),
+    Column("old_number", String(40), nullable=True),  # in the system it was brought over from
     CheckConstraint("returns >= 0", name="returns"),
     Index(None, "citizen_id", "registered_at"),
     Index(None, "building_id", "registered_at"),
@@ -357,6 +358,8 @@ appeal = Table(
           postgresql_where=text("watch_at IS NOT NULL")),
     Index("ix_appeal_planned", "planned_for", sqlite_where=text("state = 'planned'"),
           postgresql_where=text("state = 'planned'")),
+    Index("uq_appeal_old_number", "old_number", unique=True, sqlite_where=text("old_number IS NOT NULL"),
+          postgresql_where=text("old_number IS NOT NULL")),
 )
 
 # The appeal's history. ``evidence`` of a closing: which call, which key or which operator.
@@ -532,6 +535,7 @@ notice = Table(
     Column("sent_at", Instant, nullable=True),
     Column("tries", Integer, nullable=False, server_default="0"),
     Column("error", String(200), nullable=False, server_default=""),
+    Column("mail", String(40), nullable=False, server_default=""),  # the letter that carries it, with others
     Index("ix_notice_due", "due_at", sqlite_where=text("state = 'due'"), postgresql_where=text("state = 'due'")),
     Index(None, "appeal_id"),
 )

@@ -299,6 +299,7 @@ def upgrade() -> None:
         sa.Column("sent_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("tries", sa.Integer(), server_default="0", nullable=False),
         sa.Column("error", sa.String(length=200), server_default="", nullable=False),
+        sa.Column("mail", sa.String(length=40), server_default="", nullable=False),
         sa.ForeignKeyConstraint(["appeal_id"], ["appeal.id"], name=op.f("fk_notice_appeal_id_appeal")),
         sa.ForeignKeyConstraint(["citizen_id"], ["citizen.id"], name=op.f("fk_notice_citizen_id_citizen")),
         sa.ForeignKeyConstraint(["department_id"], ["department.id"], name=op.f("fk_notice_department_id_department")),
@@ -324,6 +325,9 @@ def upgrade() -> None:
             f"ix_appeal_{name}", "appeal", [name], sqlite_where=sa.text(where), postgresql_where=sa.text(where)
         )
     op.create_index("ix_appeal_registered_at", "appeal", ["registered_at"])
+    known = sa.text("old_number IS NOT NULL")
+    op.create_index("uq_appeal_old_number", "appeal", ["old_number"], unique=True, sqlite_where=known,
+                    postgresql_where=known)  # fmt: skip
     op.create_index("ix_appeal_event_action_at", "appeal_event", ["action", "at"])
     _term_days("INTEGER", "CASE WHEN term_days_before >= 30 THEN NULL ELSE term_days_before END")
     op.execute("UPDATE appeal SET first_executed_at = executed_at")
@@ -339,6 +343,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     _drop_kept("appeal_event")
     op.drop_index("ix_appeal_event_action_at", "appeal_event")
+    op.drop_index("uq_appeal_old_number", "appeal")
     op.drop_index("ix_appeal_registered_at", "appeal")
     for name in PARTIAL:
         op.drop_index(f"ix_appeal_{name}", "appeal")
@@ -396,6 +401,7 @@ def _new_columns() -> dict[str, list[sa.Column[object]]]:
             flag("priority", False), ref("repeat_of", "appeal"), ref("lead_id", "appeal"),
             ref("incident_id", "incident"), ref("official_id", "staff"), ref("routed_by", "routing_version"),
             moment("acknowledged_at"), moment("extended_at"), moment("watch_at"), moment("first_executed_at"),
+            sa.Column("old_number", sa.String(length=40), nullable=True),
         ],
         "citizen": [text("email", 200), text("privilege", 20), moment("erased_at")],
         "department": [text("phone", 40), text("kind", 10, "city"), ref("superior_id", "department"),
@@ -428,12 +434,14 @@ def _term_days(declared: str, value: str) -> None:
 
 def _kept(table: str, erasable: str = "") -> None:
     """Triggers by which the database itself refuses to change or remove a line of history: all that may be done to it
-    is to empty ``erasable``, words that may name a person who asked to be forgotten."""
+    is to empty ``erasable``, words that may name a person who asked to be forgotten, and with it the evidence of a
+    correction: where he lives, as it stood before."""
     refuse = "SELECT RAISE(ABORT, 'history is only added to')"
     columns = [column["name"] for column in sa.inspect(op.get_bind()).get_columns(table)]
     if op.get_bind().dialect.name == "sqlite":
-        same = " AND ".join(f"NEW.{name} IS OLD.{name}" for name in columns if name != erasable)
-        allowed = f" WHEN NOT (NEW.{erasable} = '' AND {same})" if erasable else ""
+        same = " AND ".join(f"NEW.{name} IS OLD.{name}" for name in columns if name not in (erasable, "evidence"))
+        corrected = "(NEW.evidence IS OLD.evidence OR OLD.action = 'correct' AND NEW.evidence = '{}')"
+        allowed = f" WHEN NOT (NEW.{erasable} = '' AND {corrected} AND {same})" if erasable else ""
         op.execute(f"CREATE TRIGGER {table}_no_update BEFORE UPDATE ON {table}{allowed} BEGIN {refuse}; END")
         op.execute(f"CREATE TRIGGER {table}_no_delete BEFORE DELETE ON {table} BEGIN {refuse}; END")
         return
@@ -445,7 +453,9 @@ def _kept(table: str, erasable: str = "") -> None:
         return
     op.execute(
         "CREATE OR REPLACE FUNCTION history_only_erased() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
-        "IF to_jsonb(NEW) = to_jsonb(OLD) || jsonb_build_object(TG_ARGV[0], '') THEN RETURN NEW; END IF; "
+        "IF to_jsonb(NEW) = to_jsonb(OLD) || jsonb_build_object(TG_ARGV[0], '') OR OLD.action = 'correct' AND "
+        "to_jsonb(NEW) = to_jsonb(OLD) || jsonb_build_object(TG_ARGV[0], '', 'evidence', '{}'::jsonb) "
+        "THEN RETURN NEW; END IF; "
         "RAISE EXCEPTION 'history is only added to' USING ERRCODE = 'integrity_constraint_violation'; END $$"
     )
     op.execute(
