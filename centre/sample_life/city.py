@@ -108,6 +108,8 @@ class SampleCity:
             raise LookupError("none of the catalogue's branches is among the subjects")
         self._openings = {id: said["said"].get(names[id], [names[id]]) for id in self.branch_of}
         self._below = below
+        # What many suffer at once, by the names of the catalogue; of a city that has none of them, anything.
+        self.failures = [id for id in self.branch_of if names[id] in said["failures"]] or list(self.branch_of)
         self._general = said["general"]
         self._channels, self._channel_weights = list(said["channels"]), _cumulative(said["channels"].values())
         self._by_month = [self._weights(month) for month in range(12)]

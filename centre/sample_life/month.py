@@ -11,9 +11,10 @@ import heapq
 import itertools
 import math
 import tomllib
+from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
@@ -21,17 +22,31 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 
 from centre.sample_life.city import SampleAppeal, SampleCity, houses, phrases, residents
 from centre.sample_life.phone import Call, calls_of, moments, seats_for
-from crm import appeals, calls, citizens, clock, confirmations, deadlines, law, people, repeats, rulebook, seed
+from crm import (
+    appeals,
+    calls,
+    citizens,
+    clock,
+    confirmations,
+    deadlines,
+    incidents,
+    law,
+    people,
+    repeats,
+    rulebook,
+    seed,
+)
 from crm.confirmation_rules import Mode, Reached, Result, Rules
+from crm.edits import log_edit
 from crm.errors import BadInput, IllegalAction
 from crm.life import Action, State
 from crm.people import Role
-from crm.schema import building, call, citizen, department
-from crm.store import Database
+from crm.schema import building, call, citizen, department, network, network_building
+from crm.store import Database, insert_row
 
 CALLS_AN_APPEAL = 2.3  # Kyiv's: most residents only want an answer
 PEOPLE_AN_APPEAL = 0.6  # residents who could appeal, for each appeal of the month
-HOUSES = 1200
+HOUSES, NETWORK_HOUSES = 1200, 12
 RULES = Rules(hourly_cap=1500, lines=30, first_s=1800)
 TICK_S = 300  # between two looks at whom to call back; also how long a person's callback takes, with what he writes
 WATCH_H = (1, 9, 13, 17)  # when the deadlines are looked at
@@ -40,7 +55,7 @@ WORK_H = (8, 18)  # of a department, on the city's working days
 # How an attempt to call a resident ends, of a hundred.
 REACHED = {Reached.ANSWERED: 62, Reached.NO_ANSWER: 24, Reached.BUSY: 7, Reached.FAILED: 3, Reached.WRONG_NUMBER: 1.5,
            Reached.DO_NOT_CALL: 0.5, Reached.PERSON: 1, Reached.NO_KEY: 1}  # fmt: skip
-PARTLY, WITHDRAWS, DEFECTIVE, TAKES_CONTROL = 0.2, 0.006, 0.02, 0.002
+PARTLY, WITHDRAWS, DEFECTIVE, TAKES_CONTROL, INCIDENT_DONE = 0.2, 0.006, 0.02, 0.002, 0.93
 
 _DAY = dt.timedelta(days=1)
 _PRIVILEGED = update(citizen).where(citizen.c.id == bindparam("of"))
@@ -89,6 +104,7 @@ class Month:
         self._known: dict[int, int] = {}  # resident → citizen
         self._latest: dict[tuple[int, int], int] = {}  # (citizen, subject) → the first appeal on it
         self._linkedids = itertools.count(1)
+        self._incidents: set[int] = set()
         self._begin()
 
     def _begin(self) -> None:
@@ -99,9 +115,17 @@ class Month:
                  "district_id": each.district_id} for each in houses(conn, HOUSES)])  # fmt: skip
             self._city = SampleCity(conn, self._number)
             self._houses = list(conn.execute(select(building.c.id).order_by(building.c.id)).scalars())
+            self._networks = [self._houses[at : at + NETWORK_HOUSES] for at in range(0, HOUSES, NETWORK_HOUSES)]
+            for at, fed in enumerate(self._networks, 1):
+                network_id = insert_row(conn, network, {"kind": "heat", "name": f"{phrases()['network']} {at}"})
+                conn.execute(insert(network_building), [{"network_id": network_id, "building_id": id} for id in fed])
+            log_edit(conn, now=self.now, staff_id=None, what="network", key="", before=None, after=None)
             total = max(50, round(self._a_day * self.days * PEOPLE_AN_APPEAL))
             self._people = list(residents(self._number, total))
             self._home = self._random.choices(self._houses, k=total)
+            self._at_home: defaultdict[int, list[int]] = defaultdict(list)
+            for resident, house in enumerate(self._home):
+                self._at_home[house].append(resident)
             self._calls_a_day = round(self._a_day * 1.15 * CALLS_AN_APPEAL)
             self._seats = seats_for(self._calls_a_day)
             self._operators = [self._hire(conn, f"operator{n + 1}", Role.OPERATOR) for n in range(self._seats)]
@@ -178,6 +202,8 @@ class Month:
         conn.execute(insert(call), rows)
         for at, what in zip(moments(self._random, begins, len(written)), written, strict=True):
             self._at(at, self._appeal, self._somebody(), what, "", None)
+        for _ in range(self._random.choice((0, 1, 1, 2))):
+            self._burst(begins + dt.timedelta(hours=self._random.uniform(6, 20)))
         for seat in range(self._seats):
             calls.seat_event(conn, str(101 + seat), begins, "login", self._operators[seat])
             calls.seat_event(conn, str(101 + seat), begins + dt.timedelta(hours=23, minutes=59), "logout",
@@ -212,6 +238,30 @@ class Month:
         for appeal_id in appeals.resume_planned(conn, self.now):
             self._passed(self._cases[appeal_id])
 
+    # ── incidents ──
+    def _burst(self, at: dt.datetime) -> None:
+        """What a boiler house feeds goes cold, and those who live there write within the hour and a half."""
+        fed = self._random.choice(self._networks)
+        there = [resident for house in fed for resident in self._at_home[house]]
+        subject_id = self._random.choice(self._city.failures)
+        for resident in self._random.sample(there, min(len(there), self._random.randint(6, 30))):
+            what = self._city.appeal(at.month, subject_id)
+            self._at(at + dt.timedelta(minutes=self._random.uniform(0, 90)), self._appeal, resident,
+                     replace(what, channel=self._random.choice(("web", "mobile"))), "", None)  # fmt: skip
+
+    def _open_incident(self, conn: Connection, incident_id: int) -> None:
+        ends = self.now + dt.timedelta(hours=self._random.uniform(3, 14))
+        incidents.begin(conn, incident_id, cause=self._city.said("cause"), expected_at=ends, now=self.now,
+                        staff_id=self._control)  # fmt: skip
+        self._at(ends, self._close_incident, incident_id)
+
+    def _close_incident(self, conn: Connection, incident_id: int) -> None:
+        for line in incidents.appeals_of(conn, incident_id, limit=1000):
+            self._cases[line.id].done = self._random.random() < INCIDENT_DONE
+        incidents.close(conn, incident_id, result=self._city.said("repaired"), now=self.now, staff_id=self._control)
+        while incidents.carry_on(conn, self.now):
+            pass
+
     # ── residents ──
     def _somebody(self) -> int:
         """Some appeal more often than others."""
@@ -227,6 +277,10 @@ class Month:
         first = self._latest.setdefault((citizen_id, what.subject_id), case.id)
         if first != case.id:
             repeats.link(conn, case.id, first, now=self.now, staff_id=staff_id)
+        incident_id = incidents.registered(conn, case.id, now=self.now, staff_id=staff_id)
+        if incident_id is not None and incident_id not in self._incidents:
+            self._incidents.add(incident_id)
+            self._at(self.now + dt.timedelta(minutes=self._random.uniform(5, 25)), self._open_incident, incident_id)
         chance = self._random.random()
         if made.department_id in self._desks:
             self._at(self._later(40), self._act, case, Action.FORWARD, self._control, "forwarded", None,
