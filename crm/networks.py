@@ -39,12 +39,6 @@ def networks(conn: Connection) -> list[Network]:
     return [Network(*row) for row in rows]
 
 
-def networks(conn: Connection) -> list[Network]:
-    """All, by kind and name."""
-    rows = conn.execute(select(network.c.id, network.c.kind, network.c.name).order_by(network.c.kind, network.c.name))
-    return [Network(*row) for row in rows]
-
-
 def get(conn: Connection, network_id: int) -> Network:
     """NotFound if there is none."""
     row = conn.execute(select(network.c.id, network.c.kind, network.c.name).where(network.c.id == network_id)).first()

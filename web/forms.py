@@ -98,17 +98,6 @@ class Form(Mapping[str, str]):
             self.wrong(name, BadInput(f"form.no_{name}"))
             return None
 
-    def moment(self, name: str, *, required: bool = False) -> datetime | None:
-        """A moment as browsers send it, 2026-03-05T14:30, by Kyiv's clock."""
-        value = self[name]
-        if not value and not required:
-            return None
-        try:
-            return datetime.strptime(value[:16], "%Y-%m-%dT%H:%M").replace(tzinfo=KYIV)
-        except ValueError:
-            self.wrong(name, BadInput(f"form.no_{name}"))
-            return None
-
     def ticked(self, name: str) -> bool:
         return bool(self[name])
 

@@ -53,10 +53,6 @@ class Texts:
         """What is kept in both languages; in Ukrainian where nobody has translated it yet."""
         return en if self.language == "en" and en else uk
 
-    def either(self, uk: str, en: str) -> str:
-        """What is kept in both languages; in Ukrainian where nobody has translated it yet."""
-        return en if self.language == "en" and en else uk
-
     def __contains__(self, key: str) -> bool:
         return key in self.sentences
 
