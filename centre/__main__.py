@@ -73,6 +73,12 @@ def demo(args: argparse.Namespace) -> int:
     return asyncio.run(run(calls=args.calls, seats=args.seats, as_json=args.json, say=say))
 
 
+def month(args: argparse.Namespace) -> int:
+    from centre.sample_life.run import run
+
+    return run(days=args.days, a_day=args.a_day, number=args.seed, language=args.language, as_json=args.json, say=say)
+
+
 def test(args: argparse.Namespace) -> int:
     from centre import provision
 
@@ -190,6 +196,12 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("demo", demo, "the whole story with real calls on free ports and a database of its own")
     sub.add_argument("--calls", type=int, default=12, help="residents who call (at least 3 more than seats)")
     sub.add_argument("--seats", type=int, default=3, help="seats that answer (at least 2)")
+    sub.add_argument("--json", action="store_true")
+    sub = command("month", month, "a month of generated life in simulated time, and its report; nothing is kept")
+    sub.add_argument("--days", type=int, default=30)
+    sub.add_argument("--a-day", type=int, default=2500, help="appeals a day, on average")
+    sub.add_argument("--seed", type=int, default=1551, help="the same number gives the same figures")
+    sub.add_argument("--language", choices=("uk", "en"), default="uk")
     sub.add_argument("--json", action="store_true")
     command("test", test, "every test; what follows goes to pytest")
     sub = command("backup", backup, "database, recordings and settings into one file")

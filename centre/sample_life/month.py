@@ -91,8 +91,9 @@ class _Case:
 class Month:
     """``days`` days from ``first`` on, about ``a_day`` appeals on each: fewer at weekends."""
 
-    def __init__(self, db: Database, *, first: dt.date, days: int, a_day: int, number: int) -> None:
-        self._db, self._a_day = db, a_day
+    def __init__(self, db: Database, *, first: dt.date, days: int, a_day: int, number: int,
+                 progress: Callable[[dt.date, int], None] = lambda day, count: None) -> None:  # fmt: skip
+        self._db, self._a_day, self._progress = db, a_day, progress
         self.first, self.days = first, days
         self._random = Random(number)  # noqa: S311  # no secret
         self._number = number
@@ -184,6 +185,7 @@ class Month:
 
     def _day(self, conn: Connection, day: dt.date) -> None:
         """What comes by itself on this day: calls, letters, looks at the deadlines and at whom to call back."""
+        self._progress(day, len(self._cases))
         busy = 0.62 if day.weekday() >= 5 else 1.15
         drawn = [self._city.appeal(day.month) for _ in range(round(self._a_day * busy))]
         by_phone = [each for each in drawn if each.channel == "phone"]
