@@ -211,6 +211,12 @@ def seats(conn: Connection, period: Period, now: dt.datetime) -> dict[dt.date, S
             for day in period.each_day() if sat[day] or paused[day] or day in busy}  # fmt: skip
 
 
+def seats_together(each: Iterable[Seats]) -> Seats:
+    """Of several days."""
+    days = list(each)
+    return Seats(sum(day.staffed_s for day in days), sum(day.paused_s for day in days), sum(day.busy_s for day in days))
+
+
 def _by_day(spans: Iterable[Span], period: Period) -> defaultdict[dt.date, float]:
     """Seconds of each of the period's days."""
     days = period.each_day()

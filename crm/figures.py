@@ -109,6 +109,15 @@ def percentile(histogram: Mapping[int, int], percent: int) -> int | None:
     return None
 
 
+def together(tallies: Iterable[Tally]) -> Tally:
+    """Their sum."""
+    whole = Tally()
+    for tally in tallies:
+        whole.counts += tally.counts
+        whole.hours += tally.hours
+    return whole
+
+
 @dataclass(frozen=True, slots=True)
 class Cube:
     """The cohort, counted by all of DIMENSIONS at once: what any table or crossing of them is added up from."""
@@ -116,7 +125,7 @@ class Cube:
     cells: Mapping[tuple[Key, ...], tuple[int, ...]]  # in the order of COHORT
 
     def by(self, *dimensions: str, name: Callable[..., Any] = lambda *key: key) -> dict[Any, Tally]:
-        """The tallies of each key; ``name`` may lead several keys to one, or (with None) out of the table."""
+        """The tallies of each key, a tuple; ``name`` may lead several keys to one, or (with None) out of the table."""
         places = [DIMENSIONS.index(dimension) for dimension in dimensions]
         sums: dict[Any, list[int]] = {}
         for cell, counts in self.cells.items():

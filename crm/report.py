@@ -33,24 +33,27 @@ class Report:
 
     @property
     def cohort(self) -> Tally:
-        """All of it, with the hours."""
-        tally = self.cube.total()
-        tally.hours = sum(self.hours.values(), Counter())
-        return tally
+        return whole(self.cube, self.hours)
 
     @property
     def happened(self) -> Counter[str]:
+        """The flow of all days."""
         return sum(self.flow.values(), Counter())
 
     @property
-    def departments(self) -> dict[int, Tally]:
-        """The cohort by the department that it lies with, and those that have only what lies there."""
-        tallies = {key: tally for (key,), tally in self.cube.by("department").items()}
-        for key in self.lying:
-            tallies.setdefault(key, Tally())
-        for key, tally in tallies.items():
-            tally.hours = self.hours.get(key, Counter())
-        return tallies
+    def departments(self) -> dict[Key, Tally]:
+        return departments(self.cube, self.hours, self.lying)
+
+
+def whole(cube: Cube, hours: Mapping[Key, Counter[int]]) -> Tally:
+    """The whole cohort, with the hours of all."""
+    return Tally(cube.total().counts, sum(hours.values(), Counter()))
+
+
+def departments(cube: Cube, hours: Mapping[Key, Counter[int]], lying: Mapping[int, Counter[str]]) -> dict[Key, Tally]:
+    """The cohort by the department that it lies with; those too that have only older ones lying there."""
+    tallies = {key: Tally(tally.counts, hours.get(key, Counter())) for (key,), tally in cube.by("department").items()}
+    return {key: Tally() for key in lying} | tallies
 
 
 def report(conn: Connection, period: Period, now: dt.datetime) -> Report:
