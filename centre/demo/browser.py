@@ -6,10 +6,12 @@ error, so a demo that passes has really used the forms.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
+from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
 import httpx
@@ -25,6 +27,7 @@ class Form:
 
     path: str  # where it goes
     method: str
+    files: list[str] = field(default_factory=list)  # the fields that take a file: only then it goes in parts
     fields: dict[str, str] = field(default_factory=dict)
     names: set[str] = field(default_factory=set)
     fixed: set[str] = field(default_factory=set)  # hidden: nobody can type there
@@ -69,7 +72,9 @@ class _Reader(HTMLParser):
                 self._form.options.setdefault(name, {})[value] = value
                 if "checked" in a:
                     self._form.fields[name] = value
-            elif kind not in ("submit", "file"):
+            elif kind == "file":
+                self._form.files.append(name)
+            elif kind != "submit":
                 self._form.fields[name] = a.get("value", "")
                 if kind == "hidden":
                     self._form.fixed.add(name)
@@ -153,19 +158,25 @@ class Browser:
     async def open(self, path: str) -> Page:
         return self._page(await self._client.get(path))
 
-    async def submit(self, page: Page, path: str, **answers: str) -> Page:
+    async def submit(self, page: Page, path: str, /, **answers: str | Path) -> Page:
         """Fills in the form that goes to ``path``, by its fields' names, and sends it.
 
-        A choice may be given by its label. PageError when the page has no such form, or when the
-        answer is an error page.
+        A choice may be given by its label, a file by where it lies. PageError when the page has no such form, or when
+        the answer is an error page.
         """
-        form = page.form(path, answers)
+        said = {name: answer for name, answer in answers.items() if isinstance(answer, str)}
+        chosen = {name: answer for name, answer in answers.items() if isinstance(answer, Path)}
+        form = page.form(path, said | dict.fromkeys(chosen, ""))
         values = dict(form.fields)
-        for name, answer in answers.items():
+        for name, answer in said.items():
             values[name] = form.options.get(name, {}).get(answer, answer)
         url = urljoin(page.url, path)
         if form.method == "post":
-            return self._page(await self._client.post(url, data=values, headers={"Origin": self._base}))
+            parts = dict.fromkeys(form.files, ("", b""))  # a field with no file chosen is sent too
+            for name, file in chosen.items():
+                parts[name] = file.name, await asyncio.to_thread(file.read_bytes)
+            origin = {"Origin": self._base}
+            return self._page(await self._client.post(url, data=values, files=parts or None, headers=origin))
         return self._page(await self._client.get(url, params=values))
 
     async def events(self, path: str) -> AsyncIterator[tuple[str, dict[str, str]]]:

@@ -3,9 +3,11 @@
 1. Residents call: by landline and mobile, some with no key or a wrong one; the first as many as there
    are seats are answered, one more waits, is seen waiting, and hangs up; the others are served.
 2. Meanwhile one asks for the state of an appeal by keys, from another telephone.
-3. Departments report execution, and the centre calls every resident back: a machine by consent, a
-   person otherwise. One says "not solved": the appeal goes back, is executed again, and he is called again.
-4. What is on record is held against what was done.
+3. The control desk merges two neighbours' appeals, gives one more time, an official takes one under personal control.
+4. Departments acknowledge and report execution with a photo, and the centre calls every resident back, each of the
+   merged ones too: a machine by consent, a person otherwise. One says "not solved": the appeal goes back, is executed
+   again, and he is called again.
+5. What is on record is held against what was done.
 """
 
 from __future__ import annotations
@@ -17,7 +19,9 @@ import statistics
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine
+from datetime import datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, func, select
@@ -28,6 +32,7 @@ from centre.demo.people import (
     Operator,
     Resident,
     Watcher,
+    Worker,
     ask_state,
     call_in,
     cast,
@@ -37,12 +42,18 @@ from centre.demo.people import (
 from centre.demo.stage import Stage
 from centre.phones import Exchange, SeatPhone
 from crm import appeals, departments, schema
+from crm.clock import KYIV
 from crm.confirmation_rules import Reached, Result
 from crm.life import State
 from crm.people import Role
 
 LONGEST_ACT = 240.0  # seconds
 GIVES_UP, ASKS_STATE = "+380631112299", "+380671112298"
+PROOF = Path(__file__).parent / "proof.png"
+# What the control desk makes of the residents' appeals, by name.
+NEIGHBOURS = (("Олена Шевчук", "Ірина Ткаченко"),)
+TAKES_LONGER = ("Людмила Савченко",)
+WATCHED = ("Ганна Коваленко",)
 
 
 class StoryError(AssertionError):
@@ -115,6 +126,7 @@ class _Story:
                 acts.create_task(self._act("state by keys", self._state_by_keys()))
             await operators[-1].leave()
             await feedback.sit(numbers[-1])
+            await self._act("control", self._watch_over())
             async with _background(self._answer_callbacks(exchange)):
                 await self._act("callbacks", self._execute_and_confirm(feedback, at_seats[-1]))
 
@@ -152,6 +164,32 @@ class _Story:
         await ask_state(self.stage, ASKS_STATE, number, code, "state-assigned")
         self.say(f"A resident asked for the state of {number} by keys and heard it, with no operator.")
 
+    async def _watch_over(self) -> None:
+        """What the control desk and an official do with the appeals, where the residents of those are in the cast."""
+        desk = Worker(self.stage, self.stage.hire("control", Role.CONTROL, "Відділ контролю"))
+        official = Worker(self.stage, self.stage.hire("official", Role.OFFICIAL, "Заступник голови"))
+        numbers = {who.name: who.told.result()[0] for who in self.residents}
+        try:
+            for worker in (desk, official):
+                await worker.sign_in()
+            for first, second in NEIGHBOURS:
+                if first in numbers and second in numbers:
+                    await desk.act(numbers[second], "merge", number=numbers[first])
+                    self.say(f"The appeals of {first} and {second} are one matter: merged, both will be called back.")
+            for name in TAKES_LONGER:
+                if name in numbers:
+                    until = datetime.now(KYIV).date() + timedelta(days=40)
+                    await desk.act(numbers[name], "extend", until=until.isoformat(),
+                                   note="Потрібно замовити матеріали для ремонту.")  # fmt: skip
+                    self.say(f"{name}'s appeal takes longer, with a reason; that will be told.")
+            for name in WATCHED:
+                if name in numbers:
+                    await official.act(numbers[name], "take_control")
+                    self.say(f"An official has taken {name}'s appeal under his personal control.")
+        finally:
+            for worker in (desk, official):
+                await worker.browser.close()
+
     async def _answer_callbacks(self, exchange: Exchange) -> None:
         async with asyncio.TaskGroup() as homes:
             async for dialled, media in exchange.calls():
@@ -171,7 +209,7 @@ class _Story:
         try:
             for executor in executors:
                 await executor.sign_in()
-            executed = [n for executor in executors for n in await executor.execute_all()]
+            executed = [n for executor in executors for n in await executor.execute_all(PROOF)]
             self.say(f"Departments report {len(executed)} appeals as executed; the centre calls the residents back.")
             live = [who for who in self.residents if not who.consents]
             machine = len(self.residents) - len(live)
@@ -181,7 +219,7 @@ class _Story:
                 self.say(f"{who.name} was called by a person and said: solved.")
             await self._until(lambda: self._answered_by_key() >= machine)
             # «Not solved» has gone back to its department, which reports again; then he is called again.
-            again = [n for executor in executors for n in await executor.execute_all()]
+            again = [n for executor in executors for n in await executor.execute_all(PROOF)]
             if again != [self.not_solved.told.result()[0]]:
                 raise StoryError(f"{self.not_solved.name} said «not solved», but the departments had {again} to do")
             self.say(f"{self.not_solved.name} said «not solved»: back to the department, executed, called again.")
