@@ -30,6 +30,7 @@ from call_queue.room import LATELY, WaitingRoom
 from call_queue.seats import Seats
 from call_queue.tracker import Tracker
 from centre.bus import Message, Publisher
+from centre.mailer import Mailer
 from centre.settings import Secrets, Settings
 from crm import appeals, calls, deadlines, incidents
 from crm.calls import Queue
@@ -48,6 +49,7 @@ PLANNED_S = 60.0
 INCIDENTS_S = 5.0
 BETWEEN_S = 0.2  # while an incident's appeals are executed: others write too
 WATCH_S = 60.0
+MAIL_S = 30.0
 LATELY_H = 3  # of the calls by which the first waits after a start are judged
 
 log = logging.getLogger(__name__)
@@ -118,6 +120,7 @@ class Line:
         self.agi = FastAgi(Steps(db, writer, settings, self._room, _now).by_name(), settings.agi_timeout)
         self._spool = Spool(settings.spool, writer, settings.callback_rules, announced, _now)
         self._queue_log = Reader(settings.asterisk / "log", db, writer)
+        self._mailer = Mailer(settings, db)
         self._keeper = Keeper(db, settings.recordings, settings.recording_days, self._live_calls)
 
     async def __aenter__(self) -> Line:
@@ -144,7 +147,7 @@ class Line:
             for part in (self.follower.run(), self._dialler.run(), self._keeper.run(),
                          self._spool.keep_taking(SPOOL_S), _every(QUEUE_LOG_S, self._read_queue_log),
                          _every(PLANNED_S, self._resume_planned), _every(INCIDENTS_S, self._execute_incidents),
-                         _every(WATCH_S, self._watch_deadlines)):  # fmt: skip
+                         _every(WATCH_S, self._watch_deadlines), _every(MAIL_S, self._send_mail)):  # fmt: skip
                 parts.create_task(part)
 
     # ── what Asterisk tells ──
@@ -246,6 +249,9 @@ class Line:
     # ── now and then ──
     async def _read_queue_log(self) -> None:
         await asyncio.to_thread(self._queue_log.catch_up, _now())
+
+    async def _send_mail(self) -> None:
+        await asyncio.to_thread(self._mailer.run, _now())
 
     async def _resume_planned(self) -> None:
         await asyncio.wrap_future(self._writer.submit(lambda conn: appeals.resume_planned(conn, _now())))

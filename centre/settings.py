@@ -15,7 +15,7 @@ from ipaddress import IPv4Address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from crm.clock import minutes
@@ -97,6 +97,15 @@ class Settings(BaseSettings):
     callback_inbound_wait: int = Field(default=60, ge=0)  # no callbacks while somebody waits longer
     callback_lines: int = Field(default=4, ge=1)  # automatic ones at a time
 
+    # ── mail: notices to departments, officials and applicants; with no host nothing is sent ──
+    smtp_host: Annotated[str, Field(pattern=r"^[A-Za-z0-9.:\-]*$")] = ""
+    smtp_port: Port = 587
+    smtp_security: Literal["starttls", "tls", "none"] = "starttls"
+    smtp_user: str = ""
+    smtp_password: SecretStr = SecretStr("")
+    mail_from: Annotated[str, Field(pattern=r"^([\w.+\-]+@[A-Za-z0-9.\-]+)?$")] = ""
+    mail_digest: int = Field(default=900, ge=0, le=86400)  # what a department is told is gathered for so long
+
     # ── web and records ──
     web_bind: IPv4Address = IPv4Address("127.0.0.1")
     web_port: Port = 1551
@@ -112,6 +121,10 @@ class Settings(BaseSettings):
             raise ValueError("sip_tls_port and srtp need tls_certificate and tls_key")
         if set(self.landline_from) & set(self.mobile_from):
             raise ValueError("landline_from and mobile_from share a network: a call could not be told apart")
+        if self.smtp_host and not self.mail_from:
+            raise ValueError("smtp_host needs mail_from: the address that letters come from")
+        if self.smtp_user and self.smtp_security == "none":
+            raise ValueError("smtp_user needs smtp_security: a password is not sent in the open")
         return self
 
     @classmethod
