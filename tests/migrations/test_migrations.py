@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError
 
 from crm import schema, store
 from crm.store import Database
-from tests.conftest import PostgresServer
+from tests.postgres import PostgresServer
 from tests.crm.conftest import found_city
 
 
