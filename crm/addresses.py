@@ -42,6 +42,18 @@ def fold(text: str) -> str:
     return " ".join([word for word in words if word not in _KINDS] or words)
 
 
+# The kinds of streets as they are written in full; what is not here (майдан, шосе) is written one way only.
+_IN_FULL = {"вул": "вулиця", "ул": "вулиця", "улица": "вулиця", "street": "вулиця", "просп": "проспект",
+            "avenue": "проспект", "бул": "бульвар", "бульв": "бульвар", "пров": "провулок", "пл": "площа",
+            "наб": "набережна", "туп": "тупик"}  # fmt: skip
+
+
+def kind_of(text: str) -> str:
+    """What kind of street a name says that it is, in full: "вулиця" of "вул. Хрещатик"; "" where it says nothing."""
+    kinds = [word for word in _words(text) if word in _KINDS]
+    return _IN_FULL.get(kinds[0], kinds[0]) if kinds else ""
+
+
 def _words(text: str) -> list[str]:
     plain = texts.line(text, _LONGEST).lower().translate(_APOSTROPHES)
     plain = re.sub(r"\b(пр-т|пр-кт|просп-т)\b", "проспект", plain)

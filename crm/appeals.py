@@ -245,7 +245,7 @@ def register(conn: Connection, *, now: dt.datetime, citizen_id: int | None, buil
         department_id = routing.decide(book.routing, subject_id, place_of, against_id).department_id
     due_at = law.due(now, topic.term_days, book.calendar, book.terms)
     code = f"{secrets.randbelow(10_000):04}"
-    number = _next_number(conn, now)
+    number = next_number(conn, now)
     appeal_id = insert_row(conn, appeal, {
         "number": number, "code": code, "citizen_id": citizen_id, "building_id": building_id,
         "flat": texts.line(flat, 20), "place": texts.line(place, 200), "subject_id": subject_id, "text": text,
@@ -262,7 +262,7 @@ def register(conn: Connection, *, now: dt.datetime, citizen_id: int | None, buil
     return Registered(appeal_id, number, code, due_at, department_id)
 
 
-def _next_number(conn: Connection, now: dt.datetime) -> int:
+def next_number(conn: Connection, now: dt.datetime) -> int:
     """Two digits of Kyiv's year, then six (or, in a very busy year, seven) of the order in it.
 
     The counter's row is locked until the transaction ends: two registrations take turns.

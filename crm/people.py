@@ -7,6 +7,7 @@ import functools
 import hashlib
 import re
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -16,7 +17,8 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import Connection, Select, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from crm import life, texts
+from crm import departments, life, texts
+from crm.edits import log_edit
 from crm.errors import BadInput, NotAllowed, NotFound
 from crm.life import Action, State
 from crm.schema import access_log, department, sign_in_failure
@@ -128,6 +130,15 @@ class Staff:
     department_id: int | None
     language: str
     active: bool
+    email: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """Who changes an account, and when. ``staff_id``: None at the command line."""
+
+    now: dt.datetime
+    staff_id: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,8 +211,9 @@ def _nobodys() -> str:
 
 
 def add_staff(conn: Connection, *, login: str, name: str, password_hash: str, role: Role,
-              department_id: int | None = None, language: str = "uk") -> int:
-    """The new account's id.
+              department_id: int | None = None, language: str = "uk", email: str = "",
+              by: Edit | None = None) -> int:
+    """The new account's id. ``by``: who adds it, for the log; None for the centre itself.
 
     BadInput for a login that is taken or is not letters a–z, digits and . _ -, for an executor
     without a department, and for anybody else with one.
@@ -211,22 +223,75 @@ def add_staff(conn: Connection, *, login: str, name: str, password_hash: str, ro
         raise BadInput("staff.login")
     if by_login(conn, login) is not None:
         raise BadInput("staff.login_taken")
-    if (role is Role.EXECUTOR) != (department_id is not None):
+    values = _checked(conn, {"name": name, "role": role.value, "department_id": department_id, "language": language,
+                             "email": email})
+    staff_id = insert_row(conn, accounts, {"login": login, "password_hash": password_hash, **values})
+    if by is not None:
+        _log(conn, by, staff_id, None, {"login": login, **values})
+    return staff_id
+
+
+def change(conn: Connection, staff_id: int, values: Mapping[str, Any], by: Edit) -> bool:
+    """Changes any of name, role, department_id, email, language and active; whether anything differed.
+
+    Whoever may do something else from now on, or nothing, is signed out. BadInput as ``add_staff``, and for the last
+    administrator that works: somebody must be able to let people in. NotFound for no such account.
+    """
+    row = conn.execute(select(*(accounts.c[name] for name in _CHANGES))
+                       .where(accounts.c.id == staff_id).with_for_update()).one_or_none()  # fmt: skip
+    if row is None:
+        raise NotFound("staff.unknown")
+    was = row._asdict()
+    wanted = _checked(conn, {**was, **values})
+    after = {name: value for name, value in wanted.items() if value != was[name]}
+    if not after:
+        return False
+    administrator = (was["role"], was["active"]) == (Role.ADMINISTRATOR.value, True)
+    if administrator and (wanted["role"], wanted["active"]) != (Role.ADMINISTRATOR.value, True):
+        working = select(accounts.c.id).where(accounts.c.role == Role.ADMINISTRATOR.value, accounts.c.active)
+        if set(conn.scalars(working.with_for_update())) <= {staff_id}:
+            raise BadInput("staff.last_administrator")
+    _change(conn, staff_id, **after)
+    if after.keys() & {"role", "department_id", "active"}:
+        conn.execute(delete(sessions).where(sessions.c.staff_id == staff_id))
+    _log(conn, by, staff_id, {name: was[name] for name in after}, after)
+    return True
+
+
+_CHANGES = ("name", "role", "department_id", "email", "language", "active")
+
+
+def _checked(conn: Connection, values: Mapping[str, Any]) -> dict[str, Any]:
+    """An account's fields as they are kept; BadInput for what does not go together."""
+    name, email = texts.line(values["name"], 200), texts.line(values["email"], 200)
+    department_id = values["department_id"]
+    if (values["role"] == Role.EXECUTOR.value) != (department_id is not None):
         raise BadInput("staff.department")
     their = select(1).where(department.c.id == department_id)
     if department_id is not None and conn.execute(their).first() is None:
         raise NotFound("department.unknown")
-    name = texts.line(name, 200)
     if not name:
         raise BadInput("staff.name")
-    return insert_row(conn, accounts, {"login": login, "name": name, "password_hash": password_hash,
-                                       "role": role.value, "department_id": department_id, "language": language})
+    if email and not departments.is_email(email):
+        raise BadInput("staff.email")
+    return {**values, "name": name, "email": email}
 
 
-def set_password(conn: Connection, staff_id: int, password_hash: str) -> None:
-    """Ends the person's sessions too."""
+def _log(conn: Connection, by: Edit, staff_id: int, before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> None:
+    log_edit(conn, now=by.now, staff_id=by.staff_id, what="staff", key=staff_id, before=before, after=after)
+
+
+def set_password(conn: Connection, staff_id: int, password_hash: str, by: Edit | None = None) -> None:
+    """Ends the person's sessions too. ``by``: who gave him a new one, for the log; None for himself."""
     _change(conn, staff_id, password_hash=password_hash)
     conn.execute(delete(sessions).where(sessions.c.staff_id == staff_id))
+    if by is not None:
+        _log(conn, by, staff_id, None, {"password": "new"})
+
+
+def one_time_password() -> str:
+    """A new one, to be told once and changed at the first sign-in."""
+    return secrets.token_urlsafe(12)
 
 
 def set_active(conn: Connection, staff_id: int, active: bool) -> None:
@@ -242,7 +307,7 @@ def _change(conn: Connection, staff_id: int, **values: Any) -> None:
 
 
 _STAFF: Select[Any] = select(*(accounts.c[name] for name in ("id", "login", "name", "role", "department_id",
-                                                             "language", "active")))  # fmt: skip
+                                                             "language", "active", "email")))  # fmt: skip
 
 
 def staff(conn: Connection) -> list[Staff]:
@@ -265,7 +330,7 @@ def by_login(conn: Connection, login: str) -> Staff | None:
 
 
 def _staff(row: Any) -> Staff:
-    return Staff(row.id, row.login, row.name, Role(row.role), row.department_id, row.language, row.active)
+    return Staff(row.id, row.login, row.name, Role(row.role), row.department_id, row.language, row.active, row.email)
 
 
 def sign_in(db: Database, login: str, password: str, *, now: dt.datetime, source: str = "",
