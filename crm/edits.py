@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Table, insert, select, text, update
@@ -51,3 +52,23 @@ def save(conn: Connection, table: Table, record_id: int | None, version: int | N
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
     """As JSON takes it."""
     return {name: value.isoformat() if isinstance(value, dt.date) else value for name, value in values.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One change. ``before`` is None for what was added, ``after`` for what was taken away."""
+
+    at: dt.datetime
+    staff_id: int | None
+    what: str
+    key: str
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+
+
+def recent(conn: Connection, what: Collection[str], limit: int) -> list[Edit]:
+    """The latest changes of these, newest first."""
+    e = edit_log.c
+    rows = conn.execute(select(e.at, e.staff_id, e.what, e.record_key, e.before, e.after).where(e.what.in_(what))
+                        .order_by(e.id.desc()).limit(limit))  # fmt: skip
+    return [Edit(*row) for row in rows]

@@ -24,7 +24,20 @@ from crm.people import Permission
 from crm.store import Database
 from web import health, visit
 from web.live import Hub, Line, Viewer
-from web.pages import account, appeals, calls, confirmations, line, recordings
+from web.pages import (
+    account,
+    answers,
+    appeals,
+    calls,
+    confirmations,
+    incidents,
+    knowledge,
+    line,
+    programmes,
+    recordings,
+    reports,
+    rules,
+)
 from web.render import Renderer
 from web.security import Headers
 from web.texts import texts
@@ -33,6 +46,7 @@ from web.visit import Page, Parts
 
 P = Permission
 SIT = (P.TAKE_CALLS, P.CALL_BACK)
+EDIT = (P.EDIT_KNOWLEDGE, P.EDIT_RULES)
 
 # Every page: who may open it is decided here and nowhere else. What a person sees of it (his
 # department's appeals only, the actions of his role) is the page's own.
@@ -54,19 +68,67 @@ PAGES = (
     Page("GET", "/calls/unsettled", calls.unsettled, (P.SETTLE_CALLS,)),
     Page("GET", "/calls/{linkedid}", calls.show, (P.TAKE_CALLS, P.SETTLE_CALLS, P.LISTEN)),
     Page("POST", "/calls/{linkedid}/appeals", calls.register, (P.REGISTER,)),
+    Page("POST", "/calls/{linkedid}/already", calls.already, (P.REGISTER,)),
     Page("POST", "/calls/{linkedid}/outcome", calls.settle, (P.SETTLE_CALLS,)),
     Page("POST", "/calls/{linkedid}/answer", calls.answer, (P.TAKE_WORD,)),
-    Page("GET", "/addresses", calls.suggest, (P.REGISTER,)),
+    Page("POST", "/calls/{linkedid}/given", calls.given, (P.REGISTER,)),
+    Page("GET", "/addresses", calls.suggest, (P.REGISTER, P.EDIT_RULES)),
     Page("GET", "/addresses/history", calls.building, (P.REGISTER,)),
     Page("GET", "/appeals", appeals.search, (P.SEE_APPEALS,)),
     Page("GET", "/appeals/{number}", appeals.show, (P.SEE_APPEALS,)),
     Page("POST", "/appeals/{number}", appeals.act, (P.ASSIGN, P.EXECUTE, P.DECIDE, P.TAKE_WORD, P.TAKE_CONTROL,
                                                     P.REGISTER, P.MANAGE_INCIDENTS), files=True),
+    Page("POST", "/appeals/{number}/programme", programmes.answer, (P.REGISTER,)),
     Page("GET", "/attachments/{id}", appeals.attachment, (P.SEE_APPEALS,)),
+    Page("GET", "/incidents", incidents.listed, (P.SEE_APPEALS,)),
+    Page("POST", "/incidents", incidents.declare, (P.MANAGE_INCIDENTS,)),
+    Page("GET", "/incidents/{id}", incidents.show, (P.SEE_APPEALS,)),
+    Page("POST", "/incidents/{id}", incidents.act, (P.MANAGE_INCIDENTS,)),
     Page("GET", "/confirmations", confirmations.due, (P.CALL_BACK,)),
     Page("POST", "/confirmations/{callback_id}/call", confirmations.call, (P.CALL_BACK,)),
     Page("GET", "/confirmations/attempts/{attempt_id}", confirmations.attempt, (P.CALL_BACK,)),
     Page("POST", "/confirmations/attempts/{attempt_id}", confirmations.result, (P.CALL_BACK,)),
+    Page("GET", "/knowledge", knowledge.show, (P.SEE_KNOWLEDGE,)),
+    Page("GET", "/knowledge/found", knowledge.found, (P.SEE_KNOWLEDGE,)),
+    Page("GET", "/knowledge/answers", answers.part, (P.REGISTER,)),
+    Page("GET", "/knowledge/addresses", calls.suggest, EDIT),
+    Page("GET", "/knowledge/{kind}/{id}", knowledge.edit, (P.EDIT_KNOWLEDGE,)),
+    Page("POST", "/knowledge/{kind}/{id}", knowledge.save, (P.EDIT_KNOWLEDGE,)),
+    Page("GET", "/programmes", programmes.listed, (P.SEE_KNOWLEDGE,)),
+    Page("GET", "/programmes/{id}", programmes.show, (P.SEE_KNOWLEDGE,)),
+    Page("POST", "/programmes/{id}", programmes.save, EDIT),
+    Page("POST", "/programmes/{id}/buildings", programmes.buildings, EDIT),
+    Page("GET", "/rules", rules.overview, (P.EDIT_RULES,)),
+    Page("GET", "/rules/subjects", rules.subjects, (P.EDIT_RULES,)),
+    Page("POST", "/rules/subjects", rules.add_subject, (P.EDIT_RULES,)),
+    Page("GET", "/rules/subjects/new", rules.new_subject, (P.EDIT_RULES,)),
+    Page("GET", "/rules/subjects/{id}", rules.subject, (P.EDIT_RULES,)),
+    Page("POST", "/rules/subjects/{id}", rules.change_subject, (P.EDIT_RULES,)),
+    Page("GET", "/rules/departments", rules.all_departments, (P.EDIT_RULES,)),
+    Page("POST", "/rules/departments", rules.add_department, (P.EDIT_RULES,)),
+    Page("GET", "/rules/departments/new", rules.new_department, (P.EDIT_RULES,)),
+    Page("GET", "/rules/departments/{id}", rules.department, (P.EDIT_RULES,)),
+    Page("POST", "/rules/departments/{id}", rules.change_department, (P.EDIT_RULES,)),
+    Page("GET", "/rules/routing", rules.live, (P.EDIT_RULES,)),
+    Page("POST", "/rules/routing", rules.make_draft, (P.EDIT_RULES,)),
+    Page("GET", "/rules/routing/{id}", rules.edition, (P.EDIT_RULES,)),
+    Page("POST", "/rules/routing/{id}", rules.change_edition, (P.EDIT_RULES,)),
+    Page("GET", "/rules/calendar", rules.days, (P.EDIT_RULES,)),
+    Page("POST", "/rules/calendar", rules.change_days, (P.EDIT_RULES,)),
+    Page("GET", "/rules/law", rules.terms, (P.EDIT_RULES,)),
+    Page("POST", "/rules/law", rules.change_terms, (P.EDIT_RULES,)),
+    Page("GET", "/rules/escalation", rules.escalation, (P.EDIT_RULES,)),
+    Page("POST", "/rules/escalation", rules.change_escalation, (P.EDIT_RULES,)),
+    Page("GET", "/reports", reports.overview, (P.SEE_REPORTS,)),
+    Page("GET", "/reports/scorecard", reports.scorecard, (P.SEE_REPORTS,)),
+    Page("GET", "/reports/by/{dimension}", reports.by, (P.SEE_REPORTS,)),
+    Page("GET", "/reports/crossed/{across}", reports.crossed, (P.SEE_REPORTS,)),
+    Page("GET", "/reports/calls", reports.calls, (P.SEE_REPORTS,)),
+    Page("GET", "/reports/callbacks", reports.callbacks, (P.SEE_REPORTS,)),
+    Page("GET", "/reports/repeats", reports.repeats, (P.SEE_REPORTS,)),
+    Page("GET", "/reports/public", reports.public, (P.SEE_REPORTS,)),
+    Page("GET", "/reports/formulas", reports.formulas, (P.SEE_REPORTS,)),
+    Page("GET", "/reports/appeals", reports.behind, (P.SEE_REPORTS,)),
     Page("GET", "/recordings/{id}", recordings.ask, (P.LISTEN,)),
     Page("POST", "/recordings/{id}", recordings.listen, (P.LISTEN,)),
     Page("GET", "/recordings/audio/{ticket}", recordings.audio, (P.LISTEN,)),

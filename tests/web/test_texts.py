@@ -11,15 +11,17 @@ import pytest
 from babel import Locale
 
 from call_queue.tracker import SeatState, TrunkState
-from crm import appeals, calls
+from crm import appeals, calls, departments
 from crm.calls import EndCause, Outcome, Queue
 from crm.confirmation_rules import Reached, Result
+from crm.deadlines import Event, Tell
 from crm.errors import BadInput
-from crm.law import Kind
+from crm.law import ALLOWED, Kind
 from crm.life import Action, State
 from crm.people import FOR_ACTION, Role
+from crm.routing import Lost, Reason, Unable
 from recordings.files import State as RecordingState
-from web.pages import line
+from web.pages import line, rules
 from web.texts import LANGUAGES, Texts, texts
 
 ROOT = Path(__file__).parents[2]
@@ -30,10 +32,15 @@ TRUNKS = ("landline", "mobile")
 BUILT: dict[str, tuple[str, ...]] = {
     "role.": tuple(Role), "channel.": appeals.CHANNELS, "state.": tuple(State), "event.": tuple(Action),
     "action.": tuple(a for a in FOR_ACTION if a not in (Action.REGISTER, Action.CONFIRM, Action.NOT_SOLVED)),
-    "law.kind.": tuple(Kind), "result.": tuple(Result), "reached.": tuple(Reached), "outcome.": tuple(Outcome), "end_cause.": tuple(EndCause),
+    "law.kind.": tuple(Kind), "result.": tuple(Result), "reached.": tuple(Reached), "outcome.": tuple(Outcome),
+    "end_cause.": tuple(EndCause),
     "origin.": (*calls.ORIGINS, calls.UNKNOWN_ORIGIN), "recording_state.": tuple(RecordingState),
     "seat_state.": tuple(SeatState), "pause.": line.PAUSES, "queue.": Queue, "trunk.": TRUNKS,
     "trunk_state.": tuple(TrunkState), "live.alarm_": ("line", "asterisk"),
+    "department_kind.": departments.KINDS, "edition_state.": ("draft", "live", "retired", "dropped"),
+    "edit_what.": rules.EDITED, "routing_reason.": tuple(Reason), "routing_lost.": tuple(Lost),
+    "routing_unable.": tuple(Unable), "law.terms.": tuple(ALLOWED), "escalation.event.": tuple(Event),
+    "escalation.days.": tuple(Event), "escalation.tell.": tuple(Tell),
 }  # fmt: skip
 # Shown only where the catalogue has them: an action without a hint has none.
 OPTIONAL = {"hint.": tuple(Action), "note.": tuple(Action), "seat_hint.": tuple(SeatState), "done.": None}
@@ -43,7 +50,8 @@ ELSEWHERE = ("agi.", "ami.", "backup.", "restore.", "ivr.", "spool.", "clock.")
 PACKAGES = ("crm", "web", "call_queue", "centre", "recordings", "ivr")
 ERRORS = {"BadInput", "NotFound", "Stale", "IllegalAction", "NotAllowed", "CentreError"}
 # Ids of which a part is filled in, and what with.
-FILLED = {"recording.{}": ("open", "expired"), "{}.unknown": ("citizen", "building", "department")}
+FILLED = {"recording.{}": ("open", "expired"), "{}.circle": ("subject", "department"),
+          "{}.unknown": ("citizen", "building", "department", "subject", "district", "network")}  # fmt: skip
 
 
 def placeholders(sentence: str | Mapping[str, str]) -> set[str]:
