@@ -16,7 +16,7 @@ from crm.calls import EndCause, Outcome, Queue
 from crm.confirmation_rules import Reached, Result
 from crm.deadlines import Event, Tell
 from crm.errors import BadInput
-from crm.law import ALLOWED, Kind
+from crm.law import ALLOWED, Kind, Privilege
 from crm.life import Action, State
 from crm.people import FOR_ACTION, Role
 from crm.routing import Lost, Reason, Unable
@@ -32,7 +32,8 @@ TRUNKS = ("landline", "mobile")
 BUILT: dict[str, tuple[str, ...]] = {
     "role.": tuple(Role), "channel.": appeals.CHANNELS, "state.": tuple(State), "event.": tuple(Action),
     "action.": tuple(a for a in FOR_ACTION if a not in (Action.REGISTER, Action.CONFIRM, Action.NOT_SOLVED)),
-    "law.kind.": tuple(Kind), "result.": tuple(Result), "reached.": tuple(Reached), "outcome.": tuple(Outcome),
+    "law.kind.": tuple(Kind), "law.privilege.": ("none", *Privilege),
+    "result.": tuple(Result), "reached.": tuple(Reached), "outcome.": tuple(Outcome),
     "end_cause.": tuple(EndCause),
     "origin.": (*calls.ORIGINS, calls.UNKNOWN_ORIGIN), "recording_state.": tuple(RecordingState),
     "seat_state.": tuple(SeatState), "pause.": line.PAUSES, "queue.": Queue, "trunk.": TRUNKS,
