@@ -13,6 +13,7 @@ from sqlalchemy import update as change
 
 from crm import texts
 from crm.errors import BadInput, NotFound
+from crm.law import Privilege
 from crm.schema import building, citizen, citizen_phone
 from crm.store import Lookup, insert_or_ignore, insert_row
 
@@ -42,13 +43,14 @@ class Citizen:
     do_not_call: bool
     call_from: int | None
     call_to: int | None
+    privilege: str  # crm.law.Privilege, "" for none
     phones: tuple[Phone, ...]  # last used first
 
 
 _theirs = citizen_phone.alias("theirs")
 _CITIZEN: Select[Any] = (
     select(citizen.c.id, citizen.c.name, citizen.c.building_id, citizen.c.flat, citizen.c.language,
-           citizen.c.auto_confirm, citizen.c.do_not_call, citizen.c.call_from, citizen.c.call_to,
+           citizen.c.auto_confirm, citizen.c.do_not_call, citizen.c.call_from, citizen.c.call_to, citizen.c.privilege,
            citizen_phone.c.e164, citizen_phone.c.wrong, citizen_phone.c.do_not_call.label("barred"))
     .join_from(citizen, citizen_phone, isouter=True)
 )  # fmt: skip
@@ -89,7 +91,8 @@ def _gather(rows: Sequence[Row[Any]]) -> list[Citizen]:
         if row.e164 is not None:
             numbers.append(Phone(row.e164, row.wrong, row.barred))
     return [Citizen(row.id, row.name, row.building_id, row.flat, row.language, row.auto_confirm, row.do_not_call,
-                    row.call_from, row.call_to, tuple(phones[id])) for id, row in people.items()]  # fmt: skip
+                    row.call_from, row.call_to, row.privilege, tuple(phones[id]))
+            for id, row in people.items()]  # fmt: skip
 
 
 def language_of(conn: Connection, e164: str) -> str:
@@ -98,9 +101,9 @@ def language_of(conn: Connection, e164: str) -> str:
 
 
 def add(conn: Connection, *, now: dt.datetime, name: str, phones: Sequence[str] = (), building_id: int | None = None,
-        flat: str = "", language: str = "uk", auto_confirm: bool = False) -> int:
+        flat: str = "", language: str = "uk", auto_confirm: bool = False, privilege: str = "") -> int:
     """The new citizen's id. ``phones``: E.164, as parse_phone gives them. BadInput as ``update``."""
-    values = _checked(conn, name=name, building_id=building_id, flat=flat, language=language)
+    values = _checked(conn, name=name, building_id=building_id, flat=flat, language=language, privilege=privilege)
     citizen_id = insert_row(conn, citizen, {**values, "auto_confirm": auto_confirm, "created_at": now})
     for e164 in phones:
         add_phone(conn, citizen_id, e164, now)
@@ -108,9 +111,10 @@ def add(conn: Connection, *, now: dt.datetime, name: str, phones: Sequence[str] 
 
 
 def update(conn: Connection, citizen_id: int, *, name: str | None = None, building_id: int | None = None,
-           flat: str | None = None, language: str | None = None) -> None:
-    """Changes what is not None. BadInput for a language we do not speak, NotFound for no such building."""
-    given = {"name": name, "building_id": building_id, "flat": flat, "language": language}
+           flat: str | None = None, language: str | None = None, privilege: str | None = None) -> None:
+    """Changes what is not None. BadInput for a language we do not speak or a privilege that the law does not know,
+    NotFound for no such building."""
+    given = {"name": name, "building_id": building_id, "flat": flat, "language": language, "privilege": privilege}
     values = _checked(conn, **{key: value for key, value in given.items() if value is not None})
     if values:
         _change(conn, citizen_id, **values)
@@ -159,6 +163,8 @@ def _checked(conn: Connection, **given: Any) -> dict[str, Any]:
         values["flat"] = texts.line(given["flat"], 20)
     if given.get("language", "uk") not in LANGUAGES:
         raise BadInput("citizen.language")
+    if given.get("privilege") and given["privilege"] not in set(Privilege):
+        raise BadInput("citizen.privilege")
     building_id = given.get("building_id")
     if building_id is not None and conn.execute(select(1).where(building.c.id == building_id)).first() is None:
         raise NotFound("building.unknown")

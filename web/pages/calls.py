@@ -1,4 +1,4 @@
-"""A call at the desk: who calls, what was said before, the appeals it brings, and what the call was."""
+"""A call at the desk: who calls, what is already known, the appeals it brings, and what the call was."""
 
 from __future__ import annotations
 
@@ -7,7 +7,18 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection
 from starlette.responses import JSONResponse, Response
 
-from crm import addresses, appeals, calls, citizens, confirmations, departments, phones
+from crm import (
+    addresses,
+    appeals,
+    calls,
+    citizens,
+    confirmations,
+    departments,
+    incidents,
+    phones,
+    programmes,
+    repeats,
+)
 from crm.addresses import BuildingLine
 from crm.appeals import Appeal, AppealLine
 from crm.calls import Call, Outcome
@@ -15,9 +26,13 @@ from crm.citizens import Citizen
 from crm.confirmation_rules import Result
 from crm.confirmations import Pending
 from crm.errors import BadInput, CentreError, NotFound
+from crm.incidents import Incident
+from crm.law import Kind, Privilege
 from crm.people import Permission
+from crm.repeats import Known, Reason
 from web import forms, reads
 from web.forms import Form
+from web.pages import answers
 from web.places import ADDRESS_MOST, SUGGESTIONS, building_of
 from web.render import line_of
 from web.visit import Visit
@@ -39,6 +54,16 @@ def unsettled(visit: Visit) -> Response:
     with visit.db.read() as conn:
         found = calls.unsettled(conn)
     return visit.page("calls.html", calls=found, unsettled=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Already:
+    """What bears upon the appeal that is being written. ``incidents``: of its place, each with whether it joins that
+    one by itself. ``asked``: there was something to look for."""
+
+    incidents: list[tuple[Incident, bool]] = field(default_factory=list)
+    known: list[Known] = field(default_factory=list)
+    asked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +94,26 @@ def show(visit: Visit) -> Response:
 
 
 def register(visit: Visit) -> Response:
-    """A new appeal. The same showing of the form makes one, however often it is sent."""
+    """A new appeal, or the report of an emergency by somebody who gives no name. The same showing of the form makes
+    one, however often it is sent."""
     form = visit.form
     if form["do"] == "find":
         card = _card(visit)
         return _page(visit, card, {**form, **({"address": line_of(card.building)} if card.building else {})})
-    name = " ".join(form.text("name", NAME_MOST, required=True).split())
+    unnamed = form["do"] == "report"
+    name = "" if unnamed else " ".join(form.text("name", NAME_MOST, required=True).split())
     phone = phones.parse_phone(form["phone"])
-    if form["phone"] and not phone:
+    if form["phone"] and not phone and not unnamed:
         form.wrong("phone", BadInput("phone.malformed"))
     subject = form.number("subject", required=True)
     text = form.text("text", TEXT_MOST, required=True)
     flat, place = form.text("flat", FLAT_MOST), form.text("place", PLACE_MOST)
+    kind = form.choice("kind", frozenset(Kind))
+    form.choice("privilege", frozenset(Privilege))
+    against, district = form.number("against"), form.number("district")
+    if against is not None and (kind or Kind.COMPLAINT) != Kind.COMPLAINT:
+        form.wrong("against", BadInput("form.against_no_complaint"))
+    repeat_of, incident, programme = form.number("repeat_of"), form.number("incident"), form.number("programme")
     mark = form.text("once", 40, required=True)
     with visit.db.read() as conn:
         building, _ = building_of(conn, form)
@@ -88,23 +121,51 @@ def register(visit: Visit) -> Response:
         form.wrong("address", BadInput("form.no_address"))
     if form.problems or subject is None:
         return _page(visit, _card(visit), dict(form), again=True)
-    linkedid = visit.path("linkedid")
+    linkedid, here = visit.path("linkedid"), building.id if building else None
     try:
         with visit.db.write() as conn:
             if not calls.taken_once(conn, "form", f"{visit.person.id}:{mark}", visit.now):
                 return visit.go(f"/calls/{linkedid}?done=already#here")
             call = _on_record(conn, visit, linkedid)
+            if unnamed:
+                incidents.report(conn, subject_id=subject, text=text, building_id=here, place=place, now=visit.now,
+                                 staff_id=visit.person.id, linkedid=linkedid)  # fmt: skip
+                return visit.go(f"/calls/{linkedid}?done=reported")
             citizen_id = _applicant(conn, visit, name, phone, building, flat, call)
             made = appeals.register(
-                conn, now=visit.now, citizen_id=citizen_id, building_id=building.id if building else None, flat=flat,
-                place=place, subject_id=subject, text=text, channel="phone", staff_id=visit.person.id,
-                linkedid=linkedid,
+                conn, now=visit.now, citizen_id=citizen_id, building_id=here, flat=flat, place=place,
+                subject_id=subject, text=text, channel="phone", staff_id=visit.person.id, linkedid=linkedid,
+                district_id=district, against_id=against,
+                kind=Kind(kind) if kind else Kind.COMPLAINT if against is not None else None,
             )  # fmt: skip
             calls.set_citizen(conn, linkedid, citizen_id)
+            if repeat_of is not None:
+                repeats.link(conn, made.id, repeat_of, now=visit.now, staff_id=visit.person.id)
+            if incident is not None:
+                incidents.join(conn, incident, made.id, now=visit.now, staff_id=visit.person.id)
+            else:
+                incidents.registered(conn, made.id, now=visit.now, staff_id=visit.person.id,
+                                     apart=form.ticked("apart"))  # fmt: skip
+            if programme is not None:
+                programmes.answer(conn, made.id, programme, answers.told_for_record, staff_id=visit.person.id,
+                                  now=visit.now)  # fmt: skip
     except CentreError as error:
         return _page(visit, _card(visit), dict(form), problem=error, again=True)
-    visit.poke_line("appeals")
+    visit.poke_line("callbacks" if programme else "appeals")
     return visit.go(f"/calls/{linkedid}?saved={made.number}#here")
+
+
+def given(visit: Visit) -> Response:
+    """Something was told in this call, which is counted once: the card with what is typed, or for the page's script
+    only the mark."""
+    linkedid = visit.path("linkedid")
+    with visit.db.write() as conn:
+        _on_record(conn, visit, linkedid)
+        answers.give(conn, linkedid, visit.form["given"], visit)
+    if visit.form["part"]:
+        return visit.page("call/given.html")
+    card = _card(visit)
+    return _page(visit, card, {**_filled(card), **visit.form})
 
 
 def settle(visit: Visit) -> Response:
@@ -170,6 +231,37 @@ def building(visit: Visit) -> Response:
     return visit.page("call/building.html", building=found, of_building=lines, own=own)
 
 
+def already(visit: Visit) -> Response:
+    """What is already known of what has been typed so far, as a part of the page, for its script."""
+    linkedid = visit.path("linkedid")
+    with visit.db.read() as conn:
+        call = calls.get(conn, linkedid)
+        caller = call.caller if call else visit.parts.hub.call_at_a_seat(linkedid) or ""
+        place, _ = building_of(conn, visit.form)
+    return visit.page("call/already.html", already=_already(visit, visit.form, linkedid, caller, call, place),
+                      filled=visit.form)  # fmt: skip
+
+
+def _already(visit: Visit, typed: Form, linkedid: str, caller: str, call: Call | None,
+             place: BuildingLine | None) -> Already:  # fmt: skip
+    """Looked for by what is typed; looks at others' appeals than the caller's and the building's, which the card has
+    shown already, are logged."""
+    subject, text = typed.number("subject"), typed["text"][:TEXT_MOST]
+    e164 = phones.parse_phone(typed["phone"]) or caller
+    asked = subject is not None or bool(text)
+    with visit.db.read() as conn:
+        here = incidents.at(conn, place.id) if place else []
+        joins = [(found, incidents.fits(conn, found, subject)) for found in here]
+        known = repeats.known(conn, citizen_id=call.citizen_id if call else None, e164=e164, subject_id=subject,
+                              building_id=place.id if place else None, text=text, now=visit.now,
+                              ) if asked else []  # fmt: skip
+    shown = {Reason.BUILDING, *([Reason.CITIZEN] if e164 == caller else [])}
+    others = [("appeal", each.line.id) for each in known if not shown & set(each.reasons)]
+    if others:
+        visit.looked_at(*others, why=linkedid)
+    return Already(joins, known, asked)
+
+
 def _card(visit: Visit) -> Card:
     """What is on record, and what the line tells of a call that is not on record yet; the look at it is logged."""
     linkedid = visit.path("linkedid")
@@ -228,7 +320,8 @@ def _applicant(conn: Connection, visit: Visit, name: str, phone: str, building: 
     candidates = citizens.by_phone(conn, phone) if phone else []
     if call.citizen_id is not None:
         candidates.append(citizens.get(conn, call.citizen_id))
-    consents, home = visit.form.ticked("consent"), building.id if building else None
+    consents, privilege = visit.form.ticked("consent"), visit.form["privilege"]
+    home = building.id if building else None
     for citizen in candidates:
         if citizen.name.casefold() == name.casefold():
             if citizen.building_id is None and home is not None:
@@ -237,9 +330,11 @@ def _applicant(conn: Connection, visit: Visit, name: str, phone: str, building: 
                 citizens.add_phone(conn, citizen.id, phone, visit.now)
             if citizen.auto_confirm != consents:
                 citizens.set_consent(conn, citizen.id, consents)
+            if citizen.privilege != privilege:
+                citizens.update(conn, citizen.id, privilege=privilege)
             return citizen.id
     return citizens.add(conn, now=visit.now, name=name, phones=[phone] if phone else [], building_id=home, flat=flat,
-                        language=call.language, auto_confirm=consents)  # fmt: skip
+                        language=call.language, auto_confirm=consents, privilege=privilege)  # fmt: skip
 
 
 def _filled(card: Card) -> dict[str, str]:
@@ -251,18 +346,26 @@ def _filled(card: Card) -> dict[str, str]:
         "address": line_of(card.building) if card.building else "",
         "flat": first.flat if first else "",
         "consent": "on" if first and first.auto_confirm else "",
+        "privilege": first.privilege if first else "",
         "once": forms.once(),
     }
 
 
 def _page(visit: Visit, card: Card, filled: dict[str, str], *, problem: CentreError | None = None,
           again: bool = False) -> Response:  # fmt: skip
+    may, typed = visit.can(Permission.REGISTER), Form(filled)
     with visit.db.read() as conn:
-        subjects = departments.subjects(conn) if visit.can(Permission.REGISTER) else []
+        subjects = departments.subjects(conn) if may else []
+        offices = [office for office in departments.departments(conn) if office.active] if may else []
+        districts = addresses.districts(conn) if may else []
         choices = building_of(conn, Form(filled))[1] if filled.get("address") else []
+        at_hand = answers.gather(conn, card.linkedid, card.building, typed, visit.now) if may else None
+    known = _already(visit, typed, card.linkedid, card.caller, card.call, card.building) if may else Already()
     saved = visit.query.number("saved")
     show = visit.again if again else visit.page
     return show("call.html", card=card, filled=Form(filled), subjects=subjects, choices=choices, problem=problem,
+                offices=offices, districts=districts, kinds=tuple(Kind), privileges=tuple(Privilege), already=known,
+                answers=at_hand,
                 said=SAID, results=tuple(Result), saved=saved)  # fmt: skip
 
 

@@ -209,3 +209,24 @@ for (const field of document.querySelectorAll("input[data-suggest]")) {
   field.addEventListener("blur", () => show([]));
   field.addEventListener("change", () => history());
 }
+
+// ── what is already known, while the appeal is being typed ──
+for (const form of document.querySelectorAll("form[data-known]")) {
+  const place = document.getElementById("known");
+  let waiting = null;
+  let turn = 0;
+
+  function look() {
+    clearTimeout(waiting);
+    waiting = setTimeout(async () => {
+      const mine = ++turn;
+      const answer = await fetch(form.dataset.known, { method: "POST", body: new URLSearchParams(new FormData(form)) });
+      if (answer.ok && mine === turn) place.innerHTML = await answer.text();
+    }, 400);
+  }
+
+  form.addEventListener("place", look);
+  form.addEventListener("input", (event) => ["subject", "text", "place", "phone"].includes(event.target.name) && look());
+  place.addEventListener("input", () => keep(form)); // its ticks belong to the form, which they are not within
+  if (!form.dataset.keep && sessionStorage.getItem(keyOf(form))) look();
+}
