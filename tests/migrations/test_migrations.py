@@ -20,8 +20,8 @@ from sqlalchemy.exc import DBAPIError
 
 from crm import schema, store
 from crm.store import Database
-from tests.postgres import PostgresServer
 from tests.crm.conftest import found_city
+from tests.postgres import PostgresServer
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
