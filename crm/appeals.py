@@ -340,7 +340,7 @@ def _changes(conn: Connection, before: records.Standing, action: Action, now: dt
         case Action.NOT_SOLVED:
             return {"acknowledged_at": None}
         case Action.EXTEND:
-            return {"extended_at": now, "due_at": _extended(conn, before.id, until, now)}
+            return {"extended_at": now, "due_at": _extended(conn, before, until, now)}
         case Action.TAKE_CONTROL:
             if official_id is None or conn.execute(select(1).where(staff.c.id == official_id)).first() is None:
                 raise BadInput("appeal.needs_official")
@@ -375,15 +375,15 @@ def _must_take(conn: Connection, appeal_id: int, department_id: int, *, outside:
         raise BadInput("appeal.against_itself")
 
 
-def _extended(conn: Connection, appeal_id: int, until: dt.datetime | None, now: dt.datetime) -> dt.datetime:
-    """The new deadline: later than the old one, which has not passed yet, and no later than the law's end.
-    BadInput otherwise."""
-    book, due_at = rulebook.current(conn), conn.execute(_DUE, {"id": appeal_id}).scalar_one()
+def _extended(conn: Connection, before: records.Standing, until: dt.datetime | None, now: dt.datetime) -> dt.datetime:
+    """The new deadline: later than the old one, and no later than the law's end. What has passed is not extended,
+    unless it was answered and the resident says that it is not solved. BadInput otherwise."""
+    book, due_at = rulebook.current(conn), conn.execute(_DUE, {"id": before.id}).scalar_one()
     if until is None or until <= due_at:
         raise BadInput("appeal.needs_later_date")
-    if until > law.latest(term_began(conn, appeal_id), book.calendar, book.terms):
+    if until > law.latest(term_began(conn, before.id), book.calendar, book.terms):
         raise BadInput("appeal.too_late")
-    if now > due_at and not book.terms.extend_late:
+    if now > due_at and not before.returns and not book.terms.extend_late:
         raise BadInput("appeal.extended_late")
     return until
 

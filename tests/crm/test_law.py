@@ -16,7 +16,7 @@ from crm.calendar import Calendar, Day
 from crm.clock import KYIV
 from crm.errors import BadInput, NotFound
 from crm.law import ALLOWED, Privilege, Terms
-from crm.life import Action, State
+from crm.life import Action, Evidence, State
 from crm.schema import citizen
 from tests.crm.conftest import NOON, City
 
@@ -234,6 +234,15 @@ def test_what_has_passed_is_not_extended_unless_the_city_says_so(city: City) -> 
         act(city, made.id, Action.EXTEND, until=until)
     law_settings.say(city.conn, "extend_late", 1, now=city.now, staff_id=None)
     assert act(city, made.id, Action.EXTEND, until=until).due_at == until
+
+
+def test_what_was_answered_and_is_not_solved_may_have_more_time_after_its_deadline(city: City) -> None:
+    done = city.executed()
+    city.now = done.due_at + dt.timedelta(days=1)
+    appeals.act(city.conn, done.id, Action.NOT_SOLVED, now=city.now, evidence=Evidence("1764000000.1", staff_id=1))
+    assert city.get(done).due_at == done.due_at  # an answer that solved nothing has not ended the term
+    until = law.latest(NOON, NO_DAYS_OFF)
+    assert act(city, done.id, Action.EXTEND, until=until).due_at == until
 
 
 def test_a_planned_one_has_all_its_days_again_and_may_be_extended(city: City) -> None:
