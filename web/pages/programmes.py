@@ -7,8 +7,9 @@ from typing import Any
 
 from starlette.responses import Response
 
-from crm import appeals, departments, programmes
+from crm import appeals, departments, people, programmes
 from crm.errors import CentreError, NotFound
+from crm.life import Action
 from crm.people import Permission
 from web.forms import Form
 from web.pages.answers import told_for_record
@@ -83,6 +84,7 @@ def answer(visit: Visit) -> Response:
         appeal = appeals.by_number(conn, visit.number("number"))
     if appeal is None:
         raise NotFound("appeal.unknown")
+    people.require_action(visit.person, Action.ANSWER, appeal.state, appeal.department_id)
     if programme is None or version is None:
         raise next(iter(form.problems.values()))
     with visit.db.write() as conn:
