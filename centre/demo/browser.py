@@ -44,6 +44,7 @@ class _Reader(HTMLParser):
         super().__init__()
         self._url = url
         self.forms: list[Form] = []
+        self._by_id: dict[str, Form] = {}
         self.links: list[tuple[str, str]] = []  # (address, label)
         self.text: list[str] = []
         self._form: Form | None = None
@@ -61,23 +62,12 @@ class _Reader(HTMLParser):
         elif tag == "form":
             self._form = Form(urlsplit(urljoin(self._url, a.get("action", ""))).path, a.get("method", "get").lower())
             self.forms.append(self._form)
-        if self._form is None:
-            return
+            self._by_id[a.get("id", "")] = self._form
         name = a.get("name", "")
         if tag == "input" and name:
-            self._form.names.add(name)
-            kind = a.get("type", "text")
-            if kind in ("checkbox", "radio"):
-                value = a.get("value", "on")
-                self._form.options.setdefault(name, {})[value] = value
-                if "checked" in a:
-                    self._form.fields[name] = value
-            elif kind == "file":
-                self._form.files.append(name)
-            elif kind != "submit":
-                self._form.fields[name] = a.get("value", "")
-                if kind == "hidden":
-                    self._form.fixed.add(name)
+            self._input(name, a)
+        elif self._form is None:
+            return
         elif tag == "button" and name:
             self._form.names.add(name)
             self._form.options.setdefault(name, {})[a.get("value", "")] = a.get("value", "")
@@ -93,6 +83,24 @@ class _Reader(HTMLParser):
             self._area = name
             self._form.names.add(name)
             self._form.fields[name] = ""
+
+    def _input(self, name: str, a: dict[str, str]) -> None:
+        form = self._by_id.get(a["form"]) if "form" in a else self._form  # it may stand elsewhere on the page
+        if form is None:
+            return
+        form.names.add(name)
+        kind = a.get("type", "text")
+        if kind in ("checkbox", "radio"):
+            value = a.get("value", "on")
+            form.options.setdefault(name, {})[value] = value
+            if "checked" in a:
+                form.fields[name] = value
+        elif kind == "file":
+            form.files.append(name)
+        elif kind != "submit":
+            form.fields[name] = a.get("value", "")
+            if kind == "hidden":
+                form.fixed.add(name)
 
     def handle_endtag(self, tag: str) -> None:
         if tag in ("script", "style"):
