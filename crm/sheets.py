@@ -12,7 +12,8 @@ import datetime as dt
 import io
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from typing import Any, BinaryIO
 
 from openpyxl import load_workbook
@@ -36,7 +37,7 @@ _SHEET = re.compile(r"xl/worksheets/[^/]+\.xml")
 Row = tuple[int, list[str]]
 
 
-def rows(file: BinaryIO, largest: int = LARGEST) -> Iterator[Row]:
+def rows(file: BinaryIO, largest: int = LARGEST) -> Generator[Row, None, None]:
     """(its number in the file, its cells, trimmed on the right) of each row that is not blank; the first has number 1.
 
     ``file``: seekable. BadInput ``sheet.…`` for what is not a table, or is too much of one; it may come after rows that
@@ -50,21 +51,21 @@ def rows(file: BinaryIO, largest: int = LARGEST) -> Iterator[Row]:
         raise BadInput("sheet.empty")
     head = file.read(4)
     file.seek(0)
-    found = _workbook(file) if head == b"PK\x03\x04" else _csv(file)
-    for number, cells in enumerate(found, 1):
-        if number > MOST_ROWS:
-            raise BadInput("sheet.too_many_rows", most=MOST_ROWS)
-        while cells and not cells[-1]:
-            cells.pop()
-        if len(cells) > MOST_COLUMNS:
-            raise BadInput("sheet.too_many_columns", row=number, most=MOST_COLUMNS)
-        if any(len(cell) > LONGEST_CELL for cell in cells):
-            raise BadInput("sheet.cell_too_long", row=number, most=LONGEST_CELL)
-        if cells:
-            yield number, cells
+    with closing(_workbook(file) if head == b"PK\x03\x04" else _csv(file)) as found:
+        for number, cells in enumerate(found, 1):
+            if number > MOST_ROWS:
+                raise BadInput("sheet.too_many_rows", most=MOST_ROWS)
+            while cells and not cells[-1]:
+                cells.pop()
+            if len(cells) > MOST_COLUMNS:
+                raise BadInput("sheet.too_many_columns", row=number, most=MOST_COLUMNS)
+            if any(len(cell) > LONGEST_CELL for cell in cells):
+                raise BadInput("sheet.cell_too_long", row=number, most=LONGEST_CELL)
+            if cells:
+                yield number, cells
 
 
-def _csv(file: BinaryIO) -> Iterator[list[str]]:
+def _csv(file: BinaryIO) -> Generator[list[str], None, None]:
     encoding = _encoding(file)
     file.seek(0)
     text = io.TextIOWrapper(file, encoding, newline="")
@@ -122,7 +123,7 @@ def _delimiter(line: str) -> str:
     return max(_DELIMITERS, key=plain.count)
 
 
-def _workbook(file: BinaryIO) -> Iterator[list[str]]:
+def _workbook(file: BinaryIO) -> Generator[list[str], None, None]:
     """The first sheet's rows. The parser of others' making is not trusted to name what is wrong."""
     _must_unpack_small(file)
     book: Any = None
