@@ -348,7 +348,10 @@ def gather(conn: Connection, incident_id: int, *, now: dt.datetime, staff_id: in
 
 def outside(conn: Connection, incident_id: int) -> list[AppealLine]:
     """What ``gather`` would join, the latest first."""
-    ids = _outside(conn, _held(conn, incident_id)).order_by(appeal.c.id.desc()).limit(GATHERED_AT_ONCE)
+    found = conn.execute(select(incident).where(incident.c.id == incident_id)).one_or_none()
+    if found is None:
+        raise NotFound("incident.unknown")
+    ids = _outside(conn, found).order_by(appeal.c.id.desc()).limit(GATHERED_AT_ONCE)
     return appeals.lines(conn, conn.execute(ids).scalars().all())
 
 

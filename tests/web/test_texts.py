@@ -11,7 +11,7 @@ import pytest
 from babel import Locale
 
 from call_queue.tracker import SeatState, TrunkState
-from crm import appeals, calls, departments
+from crm import appeals, calls, departments, incidents, networks, repeats
 from crm.calls import EndCause, Outcome, Queue
 from crm.confirmation_rules import Reached, Result
 from crm.deadlines import Event, Tell
@@ -35,6 +35,8 @@ BUILT: dict[str, tuple[str, ...]] = {
     "law.kind.": tuple(Kind), "law.privilege.": ("none", *Privilege),
     "result.": tuple(Result), "reached.": tuple(Reached), "outcome.": tuple(Outcome),
     "end_cause.": tuple(EndCause),
+    "reason.": tuple(repeats.Reason), "incident_state.": tuple(incidents.State), "network.": networks.KINDS,
+    "incidents.": ("open", "amend", "close", "dismiss"),
     "origin.": (*calls.ORIGINS, calls.UNKNOWN_ORIGIN), "recording_state.": tuple(RecordingState),
     "seat_state.": tuple(SeatState), "pause.": line.PAUSES, "queue.": Queue, "trunk.": TRUNKS,
     "trunk_state.": tuple(TrunkState), "live.alarm_": ("line", "asterisk"),
