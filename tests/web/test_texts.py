@@ -11,11 +11,13 @@ import pytest
 from babel import Locale
 
 from call_queue.tracker import SeatState, TrunkState
-from crm import appeals, calls, departments, incidents, networks, repeats
+from crm import appeals, calls, departments, incidents, networks, notices, repeats
 from crm.calls import EndCause, Outcome, Queue
 from crm.confirmation_rules import Reached, Result
+from crm.control import Watched
 from crm.deadlines import Event, Tell
 from crm.errors import BadInput
+from crm.knowledge import ContactKind
 from crm.law import ALLOWED, Kind, Privilege
 from crm.life import Action, State
 from crm.people import FOR_ACTION, Role
@@ -32,7 +34,9 @@ TRUNKS = ("landline", "mobile")
 BUILT: dict[str, tuple[str, ...]] = {
     "role.": tuple(Role), "channel.": appeals.CHANNELS, "state.": tuple(State), "event.": tuple(Action),
     "action.": tuple(a for a in FOR_ACTION if a not in (Action.REGISTER, Action.CONFIRM, Action.NOT_SOLVED)),
-    "law.kind.": tuple(Kind), "law.privilege.": ("none", *Privilege),
+    "law.kind.": tuple(Kind), "control.list.": tuple(Watched),
+    "notice.kind.": tuple(notices.Kind), "notice.state.": ("due", "sent", "told", "void"),
+    "appeals.near_": ("citizen", "building"), "law.privilege.": ("none", *Privilege),
     "result.": tuple(Result), "reached.": tuple(Reached), "outcome.": tuple(Outcome),
     "end_cause.": tuple(EndCause),
     "reason.": tuple(repeats.Reason), "incident_state.": tuple(incidents.State), "network.": networks.KINDS,
@@ -44,6 +48,8 @@ BUILT: dict[str, tuple[str, ...]] = {
     "edit_what.": rules.EDITED, "routing_reason.": tuple(Reason), "routing_lost.": tuple(Lost),
     "routing_unable.": tuple(Unable), "law.terms.": tuple(ALLOWED), "escalation.event.": tuple(Event),
     "escalation.days.": tuple(Event), "escalation.tell.": tuple(Tell),
+    **{f"knowledge.{each}.": ("articles", "bulletins", "contacts") for each in ("add", "form")},
+    "knowledge.kind.": tuple(ContactKind),
 }  # fmt: skip
 # Shown only where the catalogue has them: an action without a hint has none.
 OPTIONAL = {"hint.": tuple(Action), "note.": tuple(Action), "seat_hint.": tuple(SeatState), "done.": None}
@@ -178,7 +184,7 @@ def fields_asked() -> Iterator[tuple[str, str]]:
     for path in sorted((ROOT / "web" / "pages").glob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
-                needed = node.func.attr in ("number", "choice", "day")
+                needed = node.func.attr in ("number", "choice", "day", "moment")
                 needed |= node.func.attr == "text" and any(k.arg == "required" for k in node.keywords)
                 name = literal(node.args[0])
                 if needed and name and ast.unparse(node.func.value) != "visit":
