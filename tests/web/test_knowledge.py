@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from centre.demo.browser import Page
 from crm import appeals, calls, knowledge, programmes
 from crm.knowledge import ContactKind
 from crm.life import Action, State
 from crm.people import Role
 from crm.schema import consultation, edit_log
-from tests.web.conftest import LINKEDID, Site
+from tests.web.conftest import LINKEDID, Desk, Site
 
 CARD = f"/calls/{LINKEDID}"
 YEAR = datetime.now(UTC).year + 1
@@ -31,8 +32,9 @@ def bulletin(site: Site, text: str, hours: float = 1, **where: int) -> int:
     now = datetime.now(UTC)
     place: dict[str, int | None] = {"building_id": None, "network_id": None, "district_id": None, **where}
     with site.db.write() as conn:
-        return knowledge.save_bulletin(conn, None, None, text_uk=text, text_en="", starts_at=now - timedelta(hours=1),
-                                       ends_at=now + timedelta(hours=hours), staff_id=None, now=now, **place)  # fmt: skip
+        return knowledge.save_bulletin(
+            conn, None, None, text_uk=text, text_en="", starts_at=now - timedelta(hours=1),
+            ends_at=now + timedelta(hours=hours), staff_id=None, now=now, **place)  # fmt: skip
 
 
 def contact(site: Site, name: str, phone: str) -> int:
@@ -62,6 +64,16 @@ def outcome(site: Site) -> str:
 def given(site: Site) -> list[tuple[str, int]]:
     with site.db.read() as conn:
         return [(row.kind, row.record_id) for row in conn.execute(select(consultation))]
+
+
+async def answer_by(desk: Desk, programme_id: int, page: Page, **typed: str) -> Page:
+    """Presses the programme's button beside the form of the call, which sends that form."""
+    path = f"{CARD}/appeals"
+    assert f'name="programme" value="{programme_id}"' in page.html
+    fields = page.form(path, typed).fields
+    answer = await desk.post(path, **{**fields, **typed, "programme": str(programme_id)})
+    assert answer.status_code == 303
+    return await desk.open(answer.headers["location"])
 
 
 # ── in a call ──
@@ -131,8 +143,7 @@ async def test_the_caller_is_answered_in_his_language_and_the_record_in_ukrainia
     desk = await site.person(Role.OPERATOR)
     page = await desk.open(CARD)
     assert f"in the programme “Hot water”, to be done in {YEAR}. The pipes will be replaced." in page.text
-    await desk.submit(page, f"{CARD}/appeals", subject="Опалення", text="No hot water", address="Бандери 10",
-                      programme=str(id), name="Олена Шевчук")  # fmt: skip
+    await answer_by(desk, id, page, subject=str(site.city.subjects["Опалення"]), text="No hot water")
     with site.db.read() as conn:
         made = appeals.by_number(conn, 26000002)
         assert made is not None
@@ -145,8 +156,10 @@ async def test_one_button_registers_and_answers_and_the_resident_is_still_asked(
     site.calling()
     desk = await site.person(Role.OPERATOR)
     page = await desk.open(CARD)
-    values = {"name": "Олена Шевчук", "address": "Бандери 10", "subject": "Опалення", "text": "Немає гарячої води"}
-    page = await desk.submit(page, f"{CARD}/appeals", programme=str(id), **values)
+    typed = {"name": "Олена Шевчук", "address": "Бандери 10", "text": "Немає гарячої води",
+             "subject": str(site.city.subjects["Опалення"])}  # fmt: skip
+    page = await desk.submit(page, f"{CARD}/appeals", do="find", **typed)
+    page = await answer_by(desk, id, page, **typed)
     assert "чекає підтвердження" in page.text
     with site.db.read() as conn:
         made = appeals.by_number(conn, 26000001)
@@ -292,7 +305,7 @@ async def test_a_programme_is_made_and_its_list_kept(site: Site) -> None:
     page = await desk.submit(page, lists, address="Бандери 10", year="2027", note="дах")
     assert "проспект Степана Бандери, 10" in page.text
     for wrong, sentence in (({"address": "Бандери 10", "year": "1900"}, "Вкажіть рік від 2000 до 2100"),
-                            ({"address": "", "year": "2027"}, "Вкажіть адресу"),
+                            ({"address": "", "year": "2027"}, "Оберіть адресу зі списку"),
                             ({"address": "Немає такої 5", "year": "2027"}, "адрес")):  # fmt: skip
         answer = await desk.post(lists, **wrong)
         assert answer.status_code == 422, wrong

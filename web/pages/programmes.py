@@ -8,7 +8,7 @@ from typing import Any
 from starlette.responses import Response
 
 from crm import appeals, departments, people, programmes
-from crm.errors import CentreError, NotFound
+from crm.errors import BadInput, CentreError, NotFound
 from crm.life import Action
 from crm.people import Permission
 from web.forms import Form
@@ -63,6 +63,8 @@ def buildings(visit: Visit) -> Response:
             programmes.take_building(conn, id, taken, staff_id=visit.person.id, now=visit.now)
             return visit.go(f"/programmes/{id}?done=saved")
         building, choices = building_of(conn, form)
+        if not form["address"]:
+            form.wrong("address", BadInput("form.no_building"))
     problem: CentreError | None = None
     if building is not None and year is not None and not form.problems:
         try:
