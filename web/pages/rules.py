@@ -46,8 +46,10 @@ def overview(visit: Visit) -> Response:
     """What was changed lately, by whom."""
     with visit.db.read() as conn:
         recent = edits.recent(conn, EDITED, RECENT)
-        names = {person.id: person.name for person in people.staff(conn)}
-    return visit.page("rules/overview.html", recent=recent, names=names)
+        staff = {person.id: person.name for person in people.staff(conn)}
+        names, tree = _names(conn), departments.subjects(conn)
+    return visit.page("rules/overview.html", recent=recent, staff=staff, names=names,
+                      subject_names=_subject_names(visit, tree))  # fmt: skip
 
 
 # ── subjects ──
