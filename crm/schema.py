@@ -601,7 +601,7 @@ recording = Table(
     Column("linkedid", String(64), nullable=False, index=True),
     Column("path", String(200), nullable=False, unique=True),  # relative to the recordings' folder
     Column("started_at", Instant, nullable=False),
-    Column("state", String(8), nullable=False),  # open, ok, damaged, missing, expired
+    Column("state", String(8), nullable=False),  # open, ok, damaged, missing, erasing, expired
     Column("duration_s", Float, nullable=True),
     Column("bytes", Integer, nullable=True),
     Column("sha256", String(64), nullable=True),
@@ -638,6 +638,7 @@ access_log = Table(
     Column("what", String(40), nullable=False),  # appeal, caller, building, recording…
     Column("subject_key", String(64), nullable=False),  # whose: the record's id
     Column("why", String(200), nullable=False, server_default=""),
+    Index(None, "what", "subject_key"),
 )
 
 # Who changed which rule, text or account of the centre, and from what to what.

@@ -32,7 +32,8 @@ class State(StrEnum):
     OK = "ok"
     DAMAGED = "damaged"  # no sound in it, cut short, or not what was indexed
     MISSING = "missing"  # announced and not there
-    EXPIRED = "expired"  # removed after its time
+    ERASING = "erasing"  # to be removed: of somebody who asked to be forgotten
+    EXPIRED = "expired"  # removed after its time, or since somebody asked to be forgotten
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, insert, select, update
 
 from crm import texts
 from crm.errors import BadInput, NotFound
@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 UNTOUCHED = timedelta(hours=1)  # a file that nobody announced and nobody wrote to for so long is an orphan
 LONGEST_REASON = 200
+_LEFT = (State.ERASING, State.EXPIRED)  # nobody is to hear or to measure these
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ def sweep(db: Database, folder: Path, now: datetime, live: Collection[str]) -> R
     if orphans:
         _adopt(db, orphans)
     with db.read() as conn:
-        rows = conn.execute(select(recording).where(recording.c.state != State.EXPIRED)).all()
+        rows = conn.execute(select(recording).where(recording.c.state.not_in(_LEFT))).all()
     suspect = [row for row in rows if row.linkedid not in live and not _as_recorded(row, found)]
     looked_at = _examine(db, folder, suspect, now)
     changed = [one for one in looked_at if one.found.state is not one.was]
@@ -125,14 +126,24 @@ def sweep(db: Database, folder: Path, now: datetime, live: Collection[str]) -> R
 
 
 def retention(db: Database, folder: Path, now: datetime, days: int) -> list[str]:
-    """Removes every recording older than ``days``, then marks it expired; the paths. Blocking.
+    """Removes every recording older than ``days`` and every one to be erased, then marks it expired; the paths.
+    Blocking.
 
     After a crash between the two the file is gone and the row is not marked: the next run marks it.
     Run it before `sweep`, which would take such a file for a missing one.
     """
+    old = (recording.c.started_at < now - timedelta(days=days)) & (recording.c.state != State.EXPIRED)
+    return _remove(db, folder, old | (recording.c.state == State.ERASING))
+
+
+def erase(db: Database, folder: Path) -> list[str]:
+    """Removes those of people who asked to be forgotten (``crm.privacy`` marks them) at once; the paths. Blocking."""
+    return _remove(db, folder, recording.c.state == State.ERASING)
+
+
+def _remove(db: Database, folder: Path, which: ColumnElement[bool]) -> list[str]:
     with db.read() as conn:
-        old = conn.execute(select(recording.c.id, recording.c.path).where(
-            recording.c.started_at < now - timedelta(days=days), recording.c.state != State.EXPIRED)).all()  # fmt: skip
+        old = conn.execute(select(recording.c.id, recording.c.path).where(which)).all()
     gone = []
     for row in old:
         try:
@@ -162,8 +173,10 @@ def open_for_listening(conn: Connection, folder: Path, recording_id: int, staff_
     row = conn.execute(select(recording.c.path, recording.c.state).where(recording.c.id == recording_id)).one_or_none()
     if row is None:
         raise NotFound("recording.unknown")
-    if row.state in (State.OPEN, State.EXPIRED):
-        raise NotFound(f"recording.{row.state}")
+    if row.state == State.OPEN:
+        raise NotFound("recording.open")
+    if row.state in _LEFT:
+        raise NotFound("recording.expired")
     if not files.present(folder, row.path):
         raise NotFound("recording.missing")
     conn.execute(insert(listening).values(recording_id=recording_id, staff_id=staff_id, at=now, reason=reason))
@@ -204,7 +217,7 @@ def _examine(db: Database, folder: Path, rows: Iterable[Row[Any]], now: datetime
     if results:
         with db.write() as conn:
             for one in results:
-                conn.execute(update(recording).where(recording.c.id == one.id, recording.c.state != State.EXPIRED)
+                conn.execute(update(recording).where(recording.c.id == one.id, recording.c.state.not_in(_LEFT))
                              .values(**_columns(one.found)))  # fmt: skip
     return results
 

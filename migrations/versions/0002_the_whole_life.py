@@ -329,6 +329,7 @@ def upgrade() -> None:
     op.create_index("uq_appeal_old_number", "appeal", ["old_number"], unique=True, sqlite_where=known,
                     postgresql_where=known)  # fmt: skip
     op.create_index("ix_appeal_event_action_at", "appeal_event", ["action", "at"])
+    op.create_index("ix_access_log_what_subject_key", "access_log", ["what", "subject_key"])
     _term_days("INTEGER", "CASE WHEN term_days_before >= 30 THEN NULL ELSE term_days_before END")
     op.execute("UPDATE appeal SET first_executed_at = executed_at")
     op.execute("UPDATE appeal SET watch_at = registered_at WHERE ended_at IS NULL")
@@ -342,6 +343,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     _drop_kept("appeal_event")
+    op.drop_index("ix_access_log_what_subject_key", "access_log")
     op.drop_index("ix_appeal_event_action_at", "appeal_event")
     op.drop_index("uq_appeal_old_number", "appeal")
     op.drop_index("ix_appeal_registered_at", "appeal")
