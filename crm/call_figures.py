@@ -171,7 +171,7 @@ def staffed(events: Iterable[tuple[str, dt.datetime, str]], start: dt.datetime,
             end: dt.datetime) -> tuple[list[Span], list[Span]]:
     """When seats were staffed and when on a pause, within start and end, of (seat, when, kind) in order of time. Pure.
 
-    A pause lasts until it is ended or the seat is left.
+    A pause lasts until it is ended, the seat is left, or somebody logs in.
     """
     spans: dict[str, list[Span]] = {"in": [], "paused": []}
     at: dict[str, tuple[str, dt.datetime]] = {}
@@ -184,8 +184,6 @@ def staffed(events: Iterable[tuple[str, dt.datetime, str]], start: dt.datetime,
 
     for seat, when, kind in events:
         was_in = seat in at
-        if kind == "login" and was_in:  # told again
-            continue
         close(seat, when)
         if kind == "login" or (kind in ("pause", "unpause") and was_in):
             at[seat] = ("paused" if kind == "pause" else "in", when)

@@ -172,7 +172,7 @@ def _levels(asked: Asked, rows: Sequence[Row], under: int | None) -> list[tuple[
 
 def calls(visit: Visit) -> Response:
     """Waits, service level, abandonment, the seats: by day, by the hour or half hour of the day."""
-    span = visit.query.choice("by", frozenset(SPANS)) or "day"
+    span = visit.query.choice("span", frozenset(SPANS)) or "day"
     seconds = visit.query.number("seconds") or SERVICE[1]
     with visit.db.read() as conn:
         asked = Asked.read(visit, conn)
