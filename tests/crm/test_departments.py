@@ -87,13 +87,13 @@ def test_a_subject_is_never_under_itself(tree: Tree) -> None:
 
 def test_a_subject_that_cannot_be_is_refused_and_nothing_changes(tree: Tree) -> None:
     before = departments.subjects(tree.conn)
-    for given, problem in (
+    for wrong, problem in (
         ({"name_uk": "  "}, "no_name"), ({"name_en": ""}, "no_name"), ({"name_uk": "Дороги"}, "name_taken"),
         ({"term_days": 0}, "term"), ({"term_days": 31}, "term"), ({"kind": "petition"}, "kind"),
         ({"name_uk": "н" * 121}, "too_long"),
     ):  # fmt: skip
         with pytest.raises(BadInput, match=problem):
-            change(tree.conn, tree.housing, **given)
+            change(tree.conn, tree.housing, **wrong)
     assert departments.subjects(tree.conn) == before
 
 
@@ -150,13 +150,13 @@ def test_whatever_is_moved_where_every_subject_stays_in_the_tree_once(db: Databa
 
 # ── departments ──
 def test_a_department_that_cannot_be_is_refused(city: City) -> None:
-    for given, problem in (
+    for wrong, problem in (
         ({"name": " "}, "no_name"), ({"name": "Київавтодор"}, "name_taken"), ({"email": "без собаки"}, "email"),
         ({"email": "a@b.ua, c@d.ua"}, "email"), ({"kind": "ministry"}, "kind"),
         ({"kind": "outside", "is_desk": True}, "outside_desk"),
     ):  # fmt: skip
         with pytest.raises(BadInput, match=rf"department\.{problem}"):
-            change_department(city.conn, city.heating, **given)
+            change_department(city.conn, city.heating, **wrong)
 
 
 def test_no_department_is_above_itself(city: City) -> None:
@@ -169,9 +169,9 @@ def test_no_department_is_above_itself(city: City) -> None:
 
 def test_there_is_always_a_desk(city: City) -> None:
     change_department(city.conn, city.roads, is_desk=True)
-    for given in ({"active": False}, {"is_desk": False}, {"is_desk": False, "kind": "outside"}):
+    for wrong in ({"active": False}, {"is_desk": False}, {"is_desk": False, "kind": "outside"}):
         with pytest.raises(BadInput, match=r"department\.last_desk"):
-            change_department(city.conn, city.roads, **given)
+            change_department(city.conn, city.roads, **wrong)
     change_department(city.conn, city.heating, is_desk=True)
     change_department(city.conn, city.roads, active=False)
 
