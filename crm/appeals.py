@@ -572,25 +572,54 @@ def lines(conn: Connection, ids: Sequence[int]) -> list[AppealLine]:
 
 def search(conn: Connection, *, states: Collection[State] = (), department_id: int | None = None,
            subject_id: int | None = None, citizen_id: int | None = None, building_id: int | None = None,
-           overdue_at: dt.datetime | None = None, number: int | None = None, limit: int = 50,
-           before_id: int | None = None) -> list[AppealLine]:
+           overdue_at: dt.datetime | None = None, number: int | None = None, channel: str | None = None,
+           district_id: int | None = None, kind: Kind | None = None, priority: bool | None = None, limit: int = 50,
+           before_id: int | None = None) -> list[AppealLine]:  # fmt: skip
     """Appeals that match all that is given, newest first; ``before_id`` continues a list.
 
-    ``overdue_at``: still open with the deadline before it.
+    ``subject_id``: the subject with all below it. ``overdue_at``: still open with the deadline before it.
     """
-    query = _LINES
-    exact = {"department_id": department_id, "subject_id": subject_id, "citizen_id": citizen_id,
-             "building_id": building_id, "number": number}  # fmt: skip
+    query = select(appeal.c.id)
+    exact = {"department_id": department_id, "citizen_id": citizen_id, "building_id": building_id, "number": number,
+             "channel": channel, "district_id": district_id, "kind": kind, "priority": priority}  # fmt: skip
     for column, value in exact.items():
         if value is not None:
             query = query.where(appeal.c[column] == value)
+    if subject_id is not None:
+        chains = rulebook.current(conn, subject_id).routing.chains
+        query = query.where(appeal.c.subject_id.in_([id for id, chain in chains.items() if subject_id in chain]))
     if states:
         query = query.where(appeal.c.state.in_([state.value for state in states]))
     if overdue_at is not None:
         query = query.where(appeal.c.due_at < overdue_at, appeal.c.state.in_([state.value for state in life.OPEN]))
     if before_id is not None:
         query = query.where(appeal.c.id < before_id)
-    return _lines(conn.execute(query.order_by(appeal.c.id.desc()).limit(limit)))
+    return lines(conn, conn.execute(query.order_by(appeal.c.id.desc()).limit(limit)).scalars().all())
+
+
+SEARCHED, SEARCHED_AT_ONCE = 4_000, 500  # appeals whose words are looked through
+
+
+def search_text(conn: Connection, text: str, *, limit: int = 50, before_id: int | None = None,
+                **wanted: Any) -> tuple[list[AppealLine], bool]:  # fmt: skip
+    """``search`` with words that the text, the place or the applicant's name must have, however they are written:
+    among the latest SEARCHED that match the rest. Whether there are more that were not looked through."""
+    words = text.casefold().split()
+    if not words:
+        return search(conn, limit=limit, before_id=before_id, **wanted), False
+    found: list[AppealLine] = []
+    for _ in range(0, SEARCHED, SEARCHED_AT_ONCE):
+        part = search(conn, limit=SEARCHED_AT_ONCE, before_id=before_id, **wanted)
+        for line in part:
+            said = f"{line.text} {line.place} {line.citizen}".casefold()
+            if all(word in said for word in words):
+                found.append(line)
+                if len(found) == limit:
+                    return found, False
+        if len(part) < SEARCHED_AT_ONCE:
+            return found, False
+        before_id = part[-1].id
+    return found, True
 
 
 def for_department(conn: Connection, department_id: int, limit: int = 50) -> list[AppealLine]:
