@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from sqlalchemy import select
 
-from crm import appeals, citizens, confirmations, life
+from crm import appeals, citizens, confirmations, deadlines, law, life, rulebook
+from crm.clock import KYIV
 from crm.confirmation_rules import Mode, Reached, Result, Rules
+from crm.deadlines import Event, Tell
 from crm.errors import BadInput, CentreError, IllegalAction
 from crm.life import Action, Evidence, State
 from crm.schema import appeal, attempt, callback, callback_appeal
@@ -34,6 +36,8 @@ class Centre(RuleBasedStateMachine):
         self.city.rules = Rules(tries=tries, call_from=0, call_to=1440)
         citizens.add_phone(self.city.conn, self.city.citizen, SECOND_PHONE, self.city.now - dt.timedelta(days=1))
         citizens.set_consent(self.city.conn, self.city.citizen, auto)
+        for event in Event:
+            deadlines.add_rule(self.city.conn, event, 1, Tell.DEPARTMENT, now=self.city.now, staff_id=None)
         self.calls = 0
         self.attempts: list[str] = []
 
@@ -108,6 +112,23 @@ class Centre(RuleBasedStateMachine):
     def wait(self, hours: int) -> None:
         self.city.later(hours=hours)
         appeals.resume_planned(self.city.conn, self.city.now)
+        self.watch()
+
+    @rule(days=st.integers(-20, 20))
+    def the_clock_jumps(self, days: int) -> None:
+        self.city.later(days=days)
+        self.watch()
+
+    def watch(self) -> None:
+        """What is late for a working day is called so, each deadline once."""
+        deadlines.watch(self.city.conn, self.city.now)
+        calendar = rulebook.current(self.city.conn).calendar
+        for row in self.city.conn.execute(select(appeal)):
+            due = row.due_at.astimezone(KYIV).date()
+            told = [line.evidence for line in appeals.history(self.city.conn, row.id) if "event" in line.evidence]
+            assert len({(each["event"], each["of"]) for each in told}) == len(told)
+            if row.state in life.OPEN and row.lead_id is None and self.city.now >= law.end_of(calendar.shift(due, 1)):
+                assert any(each["event"] == "overdue" and each["of"] == due.isoformat() for each in told)
 
     @rule()
     def unreachable(self) -> None:
@@ -127,7 +148,7 @@ class Centre(RuleBasedStateMachine):
             lines = appeals.history(conn, row.id)
             assert life.replay([line.action for line in lines]) == (State(row.state), row.returns)
             assert [line.from_state for line in lines[1:]] == [line.to_state for line in lines[:-1]]
-            assert row.version == len(lines)
+            assert row.version == sum("event" not in line.evidence for line in lines)  # being watched is no change
             assert (row.ended_at is not None) == (row.state in life.ENDED)
             if row.state == State.CLOSED:
                 word = next(line for line in reversed(lines) if line.to_state is not line.from_state)
