@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
-from babel.dates import format_skeleton
+from babel.dates import format_date
 from sqlalchemy import Connection
 
 from crm import addresses, departments
@@ -121,8 +121,7 @@ class Asked:
     def words(self) -> str:
         """листопад 2026 року, or its days."""
         if self.period.is_month:
-            month = format_skeleton("yMMMM", self.period.first, locale=self.t.language)
-            return self.t("reports.month", month=month.removesuffix(" р."))
+            return self.t("reports.month", month=format_date(self.period.first, "LLLL y", locale=self.t.language))
         first, last = self.t.day(self.period.first), self.t.day(self.period.last)
         return first if first == last else self.t("reports.range", first=first, last=last)
 

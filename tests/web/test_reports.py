@@ -28,6 +28,12 @@ from web.texts import texts
 SUBJECTS = ("Опалення", "Холодна вода")
 
 
+@pytest.fixture
+def database_url(sqlite_url: str) -> str:
+    """How figures are shown does not depend on the database; what they are is tried on both in tests/crm."""
+    return sqlite_url
+
+
 def fill(site: Site) -> dict[str, str]:
     """A few days of this month's appeals: closed, returned, late, open; the days as an address says them."""
     now = datetime.now(UTC)
@@ -70,21 +76,20 @@ def opening(page: Page) -> Iterator[tuple[str, str]]:
             yield link, text.strip()
 
 
-@pytest.mark.parametrize("view", ["overview", "scorecard", "by_subject", "by_district", "by_department", "by_channel",
-                                  "by_operator", "crossed_channel", "crossed_district", "callbacks",
-                                  "repeats"])  # fmt: skip
-async def test_each_figure_opens_to_as_many_appeals_as_it_says(site: Site, view: str) -> None:
+async def test_each_figure_opens_to_as_many_appeals_as_it_says(site: Site) -> None:
     days, desk = fill(site), await site.person(Role.CONTROL)
-    page = await desk.open(VIEWS[view] + query(days))
-    assert page.status == 200
-    links = dict(opening(page))
-    assert view == "callbacks" or len(links) > 3
-    for link, figure in links.items():
-        behind = await desk.open(link)
-        assert behind.status == 200, (link, behind.text)
-        assert f'<b id="count">{figure} ' in behind.text, (link, figure)
-        rows = behind.text.count("<tr>") - 1
-        assert rows == int(figure), link
+    seen: set[tuple[str, str]] = set()
+    for view in VIEWS.keys() - {"calls", "public"}:
+        page = await desk.open(VIEWS[view] + query(days))
+        links = set(opening(page))
+        assert view == "callbacks" or links, view
+        for link, figure in links - seen:
+            behind = await desk.http.get(link)
+            assert behind.status_code == 200, link
+            assert re.search(f'<b id="count">{figure} ', behind.text), (view, link, figure)
+            assert behind.text.count("<tr>") - 1 == int(figure), link
+        seen |= links
+    assert len(seen) > 60
 
 
 async def test_each_level_of_the_subjects_adds_up(site: Site) -> None:
@@ -92,7 +97,7 @@ async def test_each_level_of_the_subjects_adds_up(site: Site) -> None:
     group = next(iter(site.city.subjects.values())) - 1
     top = await desk.open("/reports/by/subject" + query(days))
     assert "Житло" in top.text
-    assert "Опалення" not in top.text.split("<table")[1]
+    assert "Опалення" not in top.text
     below = await desk.open("/reports/by/subject" + query(days, under=str(group)))
     numbers = {name: [int(figure) for link, figure in opening(page) if "figure=registered" in link]
                for name, page in (("top", top), ("below", below))}  # fmt: skip
@@ -105,7 +110,7 @@ async def test_what_stands_behind_a_figure_names_nobody(site: Site) -> None:
     assert Permission.SEE_APPEALS not in PERMISSIONS[Role.ANALYST]
     address = "/reports/appeals" + query(days, figure="registered")
     for role, opens in ((Role.ANALYST, False), (Role.CONTROL, True)):
-        page = await (await site.person(role)).open(address)
+        page = await (await site.person(role)).http.get(address)
         assert "26000001" in page.text
         assert ('href="/appeals/26000001"' in page.text) is opens
         for personal in ("Шевчук", "Немає води", "Бандери", "380"):
@@ -118,8 +123,8 @@ async def test_a_long_list_goes_on_to_its_end(site: Site, monkeypatch: pytest.Mo
     for more in ({"figure": "registered"}, {"figure": "registered", "view": "flow"}):
         page, seen = await desk.open("/reports/appeals" + query(days, **more)), set()
         while True:
-            assert '<b id="count">24 ' in page.text
-            seen |= set(re.findall(r'href="/appeals/(\d+)"', page.text))
+            assert " 24 рядки " in page.text
+            seen |= {link for link, _ in page.links if link.startswith("/appeals/")}
             onward = [link for link, _ in page.links if "before=" in link]
             if not onward:
                 break
@@ -189,7 +194,7 @@ async def test_a_hostile_name_of_a_department_stays_a_name(site: Site) -> None:
     days, desk = fill(site), await site.person(Role.CONTROL)
     lines = (await desk.http.get("/reports/by/department" + query(days, file="csv"))).text
     assert "\r\n'=cmd" in lines
-    page = await desk.open("/reports" + query(days))
+    page = await desk.http.get("/reports" + query(days))
     assert "<script>alert" not in page.text
     assert "&lt;script&gt;alert" in page.text
 
