@@ -1,0 +1,290 @@
+"""One person's data: all of it given out, or erased so that nobody finds him and every figure stays as it was.
+
+Erasing takes who he is, how he is reached, where in the house he lives, and every word of his or about him: the texts
+of his appeals, the notes in their histories, what was corrected. His recordings and the files of his appeals are marked
+in the same transaction and removed after it; a run that was killed in between leaves the marks, and ``remove_files``
+and ``recordings.erase`` go on from them. What happened when, in which state, subject, district and building an appeal
+stands, that a call came and how long it waited, stays: it is nobody's any more, and reports must not change.
+
+Others are not erased with him: who shares his telephone, and who complained of the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Select, and_, delete, exists, or_, select, union, update
+from sqlalchemy import false as never
+
+from crm import appeals, attachments, citizens, people, phones, texts
+from crm.edits import log_edit
+from crm.errors import BadInput, NotFound
+from crm.life import OPEN, Action, State
+from crm.schema import (
+    access_log,
+    appeal,
+    appeal_call,
+    appeal_event,
+    attachment,
+    attempt,
+    building,
+    call,
+    callback,
+    citizen,
+    citizen_phone,
+    department,
+    incident_report,
+    listening,
+    notice,
+    recording,
+    staff,
+    street,
+    subject,
+)
+from crm.store import Database
+
+ERASED = "erasing"  # a recording's state until its file is gone (recordings.files.State)
+MOST_LOOKS = 200
+# The law bids the city answer these (art. 14, 15, 18): while it does, it must know whom.
+UNDER_WAY = OPEN | {State.EXECUTED, State.AWAITING, State.PLANNED}
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A line of the access log. ``what``: appeal, citizen, call…; ``key``: the record's id."""
+
+    at: dt.datetime
+    staff_id: int
+    staff: str
+    role: str
+    what: str
+    key: str
+    why: str
+
+
+# ── whose ────────────────────────────────────────────────────────────────────────────────────
+def find(conn: Connection, said: str) -> list[citizens.Citizen]:
+    """Whoever is known by a telephone number, a number of an appeal, or the number of his own card."""
+    if e164 := phones.parse_phone(said):
+        found = citizens.by_phone(conn, e164)
+        if found:
+            return found
+    digits = "".join(said.split())
+    if not digits.isascii() or not digits.isdigit() or len(digits) > 9:
+        return []
+    his = appeals.by_number(conn, int(digits))
+    ids = {id for id in (his.citizen_id if his else None, int(digits)) if id}
+    known = conn.scalars(select(citizen.c.id).where(citizen.c.id.in_(ids)).order_by(citizen.c.id)).all()
+    return [citizens.get(conn, id) for id in known]
+
+
+def _appeals_of(citizen_id: int) -> Select[Any]:
+    return select(appeal.c.id).where(appeal.c.citizen_id == citizen_id)
+
+
+def _own_phones(citizen_id: int) -> Select[Any]:
+    """His numbers that nobody else is known at."""
+    other = citizen_phone.alias()
+    shared = exists().where(other.c.e164 == citizen_phone.c.e164, other.c.citizen_id != citizen_id)
+    return select(citizen_phone.c.e164).where(citizen_phone.c.citizen_id == citizen_id, ~shared)
+
+
+def _calls_of(citizen_id: int) -> Select[Any]:
+    """The linkedids of his calls: said to be his; from his own telephone or about his appeals, and about nobody
+    else's; and those that the centre made to him."""
+    theirs, other = appeal_call.alias(), appeal.alias()
+    nobodys = and_(call.c.citizen_id.is_(None), ~exists().where(
+        theirs.c.linkedid == call.c.linkedid, other.c.id == theirs.c.appeal_id, other.c.citizen_id != citizen_id))
+    about_his = select(appeal_call.c.linkedid).where(appeal_call.c.appeal_id.in_(_appeals_of(citizen_id)))
+    return select(union(
+        select(call.c.linkedid).where(call.c.citizen_id == citizen_id),
+        select(call.c.linkedid).where(call.c.linkedid.in_(about_his), nobodys),
+        select(call.c.linkedid).where(call.c.caller.in_(_own_phones(citizen_id)), nobodys),
+        select(attempt.c.linkedid).where(attempt.c.citizen_id == citizen_id, attempt.c.linkedid != ""),
+        select(attempt.c.id).where(attempt.c.citizen_id == citizen_id),
+    ).subquery().c[0])  # fmt: skip
+
+
+# ── given out ────────────────────────────────────────────────────────────────────────────────
+def everything(conn: Connection, citizen_id: int) -> dict[str, Any]:
+    """All that is kept of a person, as JSON takes it: times ISO 8601 in UTC. NotFound for nobody."""
+    c, a, e = citizen.c, appeal.c, appeal_event.c
+    his_appeals, his_calls = _appeals_of(citizen_id), list(conn.scalars(_calls_of(citizen_id)))
+    of_calls = recording.c.linkedid.in_(his_calls)
+    person = _rows(conn, select(
+        *(c[name] for name in ("id", "name", "flat", "language", "auto_confirm", "do_not_call", "call_from", "call_to",
+                               "created_at", "email", "privilege", "erased_at")),
+        street.c.name.label("street"), building.c.number.label("building"))
+        .select_from(citizen).join(building, c.building_id == building.c.id, isouter=True)
+        .join(street, building.c.street_id == street.c.id, isouter=True).where(c.id == citizen_id))  # fmt: skip
+    if not person:
+        raise NotFound("citizen.unknown")
+    found = _rows(conn, select(
+        a.id, a.number, a.old_number, a.registered_at, a.state, subject.c.name_uk.label("subject"),
+        subject.c.name_en.label("subject_en"), a.text, a.channel, a.kind, department.c.name.label("department"),
+        street.c.name.label("street"), building.c.number.label("building"), a.flat, a.place, a.due_at, a.executed_at,
+        a.ended_at, a.returns)
+        .select_from(appeal).join(subject, a.subject_id == subject.c.id)
+        .join(department, a.department_id == department.c.id)
+        .join(building, a.building_id == building.c.id, isouter=True)
+        .join(street, building.c.street_id == street.c.id, isouter=True)
+        .where(a.citizen_id == citizen_id).order_by(a.id))  # fmt: skip
+    history = _rows(conn, select(e.appeal_id, e.at, e.action, e.from_state, e.to_state, staff.c.name.label("staff"),
+                                 e.note, e.evidence)
+                    .select_from(appeal_event).join(staff, e.staff_id == staff.c.id, isouter=True)
+                    .where(e.appeal_id.in_(his_appeals)).order_by(e.id))  # fmt: skip
+    for each in found:
+        each["history"] = [line for line in history if line["appeal_id"] == each["id"]]
+    return {
+        "person": person[0],
+        "phones": _rows(conn, select(*(citizen_phone.c[name] for name in ("e164", "wrong", "do_not_call",
+                                                                          "last_used_at")))
+                        .where(citizen_phone.c.citizen_id == citizen_id).order_by(citizen_phone.c.id)),
+        "appeals": found,
+        "attachments": _rows(conn, select(appeal.c.number.label("appeal"), *(attachment.c[name] for name in (
+            "name", "media_type", "bytes", "at"))).join(appeal).where(a.citizen_id == citizen_id)
+            .order_by(attachment.c.id)),
+        "calls": _rows(conn, select(*(call.c[name] for name in (
+            "linkedid", "direction", "origin", "caller", "language", "arrived_at", "answered_at", "ended_at", "wait_s",
+            "talk_s", "outcome"))).where(call.c.linkedid.in_(his_calls)).order_by(call.c.arrived_at)),
+        "callbacks": _rows(conn, select(*(attempt.c[name] for name in (
+            "id", "e164", "mode", "placed_at", "answered_at", "ended_at", "outcome")))
+            .where(attempt.c.citizen_id == citizen_id).order_by(attempt.c.placed_at)),
+        "recordings": _rows(conn, select(recording.c.id, recording.c.linkedid, recording.c.started_at,
+                                         recording.c.duration_s, recording.c.state)
+                            .where(of_calls).order_by(recording.c.started_at)),
+        "notices": _rows(conn, select(notice.c.kind, notice.c.state, notice.c.created_at, notice.c.sent_at)
+                         .where(notice.c.citizen_id == citizen_id).order_by(notice.c.id)),
+        "looks": [{"at": each.at.isoformat(), "staff": each.staff, "what": each.what, "key": each.key, "why": each.why}
+                  for each in looks_at(conn, citizen_id)],
+        "listened": _rows(conn, select(listening.c.at, staff.c.name.label("staff"), listening.c.recording_id,
+                                       listening.c.reason)
+                          .select_from(listening).join(staff, listening.c.staff_id == staff.c.id)
+                          .join(recording, listening.c.recording_id == recording.c.id)
+                          .where(of_calls).order_by(listening.c.id)),
+    }  # fmt: skip
+
+
+def _rows(conn: Connection, query: Select[Any]) -> list[dict[str, Any]]:
+    return [{name: value.isoformat() if isinstance(value, dt.datetime) else value for name, value in row.items()}
+            for row in conn.execute(query).mappings()]  # fmt: skip
+
+
+# ── who looked ───────────────────────────────────────────────────────────────────────────────
+_l = access_log.c
+_LOOKS: Select[Any] = (
+    select(_l.at, _l.staff_id, staff.c.name, staff.c.role, _l.what, _l.subject_key, _l.why)
+    .select_from(access_log).join(staff, _l.staff_id == staff.c.id).order_by(_l.id.desc())
+)  # fmt: skip
+
+
+def looks_at(conn: Connection, citizen_id: int) -> list[Look]:
+    """Every look at his card, his appeals, his calls and their files, the newest first."""
+    keys: dict[str, Iterable[object]] = {
+        "citizen": [citizen_id], "appeal": conn.scalars(_appeals_of(citizen_id)),
+        "call": conn.scalars(_calls_of(citizen_id)),
+        "attachment": conn.scalars(select(attachment.c.id).where(attachment.c.appeal_id.in_(_appeals_of(citizen_id)))),
+    }  # fmt: skip
+    his = [and_(_l.what == what, _l.subject_key.in_([str(key) for key in found])) for what, found in keys.items()]
+    return [Look(*row) for row in conn.execute(_LOOKS.where(or_(never(), *his)))]
+
+
+def looks(conn: Connection, *, appeal_id: int | None = None, staff_id: int | None = None,
+          limit: int = MOST_LOOKS) -> list[Look]:  # fmt: skip
+    """The newest looks at an appeal, or of one person of the centre, or all."""
+    query = _LOOKS
+    if appeal_id is not None:
+        query = query.where(_l.what == "appeal", _l.subject_key == str(appeal_id))
+    if staff_id is not None:
+        query = query.where(_l.staff_id == staff_id)
+    return [Look(*row) for row in conn.execute(query.limit(limit))]
+
+
+# ── erased ───────────────────────────────────────────────────────────────────────────────────
+def erase(conn: Connection, citizen_id: int, *, reason: str, now: dt.datetime, staff_id: int | None) -> bool:
+    """Erases all that names him; False if it was done before. Commit, then ``remove_files`` and ``recordings.erase``.
+
+    BadInput without a reason (his request's date and number), while an appeal of his is dealt with, and while he is on
+    the telephone; NotFound for nobody.
+    """
+    reason = texts.line(reason, 200)
+    if not reason:
+        raise BadInput("privacy.no_reason")
+    row = conn.execute(select(citizen.c.erased_at).where(citizen.c.id == citizen_id).with_for_update()).one_or_none()
+    if row is None:
+        raise NotFound("citizen.unknown")
+    if row.erased_at is not None:
+        return False
+    his_appeals, his_calls = list(conn.scalars(_appeals_of(citizen_id))), list(conn.scalars(_calls_of(citizen_id)))
+    _must_be_over(conn, citizen_id, his_calls)
+    own_phones = list(conn.scalars(_own_phones(citizen_id)))
+    _forget_words(conn, his_appeals, his_calls)
+    mine = or_(call.c.linkedid.in_(his_calls), call.c.caller.in_(own_phones))
+    conn.execute(update(call).where(mine, call.c.caller != "").values(caller=""))
+    conn.execute(update(attempt).where(attempt.c.citizen_id == citizen_id).values(e164=""))
+    conn.execute(update(recording).where(recording.c.linkedid.in_(his_calls), recording.c.state != "expired")
+                 .values(state=ERASED))  # fmt: skip
+    conn.execute(update(callback).where(callback.c.citizen_id == citizen_id, callback.c.ended_at.is_(None))
+                 .values(state="given_up", ended_at=now))  # fmt: skip
+    conn.execute(update(notice).where(notice.c.citizen_id == citizen_id, notice.c.state == "due").values(state="void"))
+    conn.execute(update(notice).where(notice.c.citizen_id == citizen_id).values(data={}, error=""))
+    conn.execute(delete(citizen_phone).where(citizen_phone.c.citizen_id == citizen_id))
+    conn.execute(update(citizen).where(citizen.c.id == citizen_id).values(
+        name="", building_id=None, flat="", language="uk", auto_confirm=False, do_not_call=True, call_from=None,
+        call_to=None, email="", privilege="", erased_at=now))  # fmt: skip
+    log_edit(conn, now=now, staff_id=staff_id, what="citizen", key=citizen_id, before=None, after={"erased": reason})
+    if staff_id is not None:
+        people.log_access(conn, staff_id=staff_id, what="citizen", subject_key=str(citizen_id), now=now, why=reason)
+    return True
+
+
+def _must_be_over(conn: Connection, citizen_id: int, his_calls: Sequence[str]) -> None:
+    numbers = conn.scalars(select(appeal.c.number).where(
+        appeal.c.citizen_id == citizen_id, appeal.c.state.in_([state.value for state in UNDER_WAY]))
+        .order_by(appeal.c.number)).all()  # fmt: skip
+    if numbers:
+        raise BadInput("privacy.open_appeals", numbers=", ".join(map(str, numbers)))
+    speaking = select(1).where(call.c.linkedid.in_(his_calls), call.c.ended_at.is_(None))
+    called = select(1).where(attempt.c.citizen_id == citizen_id, attempt.c.ended_at.is_(None))
+    if conn.execute(speaking).first() or conn.execute(called).first():
+        raise BadInput("privacy.calling")
+
+
+def _forget_words(conn: Connection, his_appeals: Sequence[int], his_calls: Sequence[str]) -> None:
+    """What he said and what was said of him. The machine does not tell his appeals' state any more either."""
+    conn.execute(update(appeal).where(appeal.c.id.in_(his_appeals)).values(
+        text="", flat="", place="", code_failures=appeals.CODE_TRIES, version=appeal.c.version + 1))  # fmt: skip
+    of_his = appeal_event.c.appeal_id.in_(his_appeals)
+    conn.execute(update(appeal_event).where(of_his, appeal_event.c.note != "").values(note=""))
+    conn.execute(update(appeal_event).where(of_his, appeal_event.c.action == Action.CORRECT.value)
+                 .values(note="", evidence={}))  # fmt: skip
+    conn.execute(update(attachment).where(attachment.c.appeal_id.in_(his_appeals)).values(name=""))
+    conn.execute(update(incident_report).where(incident_report.c.linkedid.in_(his_calls)).values(text=""))
+
+
+def remove_files(db: Database, folder: Path) -> int:
+    """Removes the files of appeals whose applicant was erased, then their rows; how many. One that another appeal has
+    too stays for that. Blocking; what a crash left is removed by the next run."""
+    a = attachment.c
+    others = attachment.alias()
+    owner = appeal.alias()
+    kept = exists().where(others.c.sha256 == a.sha256, owner.c.id == others.c.appeal_id, ~exists().where(
+        citizen.c.id == owner.c.citizen_id, citizen.c.erased_at.is_not(None)))  # fmt: skip
+    due = (select(a.id, a.sha256, kept.label("kept")).join(appeal, appeal.c.id == a.appeal_id)
+           .join(citizen, citizen.c.id == appeal.c.citizen_id).where(citizen.c.erased_at.is_not(None)))  # fmt: skip
+    with db.read() as conn:
+        rows = conn.execute(due).all()
+    for row in rows:
+        if not row.kept:
+            with contextlib.suppress(FileNotFoundError):
+                attachments.place(folder, row.sha256).unlink()
+    with db.write() as conn:
+        for row in rows:
+            conn.execute(delete(attachment).where(a.id == row.id))
+    return len(rows)
+

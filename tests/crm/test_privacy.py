@@ -1,0 +1,277 @@
+"""What is kept of one person is given out whole, and erased so that nobody finds him and no figure changes."""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, func, insert, select
+
+import recordings
+from crm import appeals, attachments, calls, citizens, people, privacy, schema
+from crm.appeals import Correction
+from crm.calls import EndCause
+from crm.confirmation_rules import Reached, Result
+from crm.errors import BadInput, NotFound
+from crm.law import Kind
+from crm.life import Action
+from crm.store import Database
+from tests.crm.conftest import NOON, PHONE, SECOND_PHONE, City, found_city
+
+NAME, SISTER = "Марія Іваненко", "Софія Іваненко"
+SECRETS = (NAME, PHONE, PHONE[1:], "maria@example.org", "кв. сорок сім", "У Марії холодно", "Марія просила", "марія-акт.jpg")
+JPEG = b"\xff\xd8\xff" + b"1" * 50
+
+
+@dataclass
+class Life:
+    """A person with all that the centre can keep of her, and her sister at one of her telephones."""
+
+    db: Database
+    folder: Path
+    maria: int = 0
+    sister: int = 0
+    appeal: int = 0
+    sisters: int = 0
+    operator: int = 0
+
+    @property
+    def recordings(self) -> Path:
+        return self.folder / "recordings"
+
+    @property
+    def attachments(self) -> Path:
+        return self.folder / "attachments"
+
+    def files(self) -> set[str]:
+        return {path.name for path in self.folder.rglob("*") if path.is_file()}
+
+    def finish(self) -> None:
+        privacy.remove_files(self.db, self.attachments)
+        recordings.erase(self.db, self.recordings)
+
+
+def recorded(conn: Connection, life: Life, linkedid: str, mark: str) -> None:
+    path = f"{mark * 2}/{mark * 32}.wav"
+    (life.recordings / path).parent.mkdir(parents=True, exist_ok=True)
+    (life.recordings / path).write_bytes(b"RIFF" + mark.encode())
+    conn.execute(insert(schema.recording), {"linkedid": linkedid, "path": path, "started_at": NOON, "state": "ok"})
+
+
+def called(conn: Connection, linkedid: str, caller: str) -> None:
+    calls.arrived(conn, linkedid, at=NOON, origin="mobile", caller=caller)
+    calls.queued(conn, linkedid, NOON, "city", 1, None)
+    calls.answered(conn, linkedid, "101", NOON + dt.timedelta(seconds=30), None)
+
+
+def over(conn: Connection, linkedid: str) -> None:
+    calls.ended(conn, linkedid, NOON + dt.timedelta(minutes=3), EndCause.COMPLETED, talk_s=150.0)
+
+
+@pytest.fixture
+def life(db: Database, tmp_path: Path) -> Iterator[Life]:
+    its = Life(db, tmp_path / "kept")
+    stored = [attachments.store(its.attachments, name, file) for name, file in (
+        ("марія-акт.jpg", io.BytesIO(JPEG)), ("спільний.jpg", io.BytesIO(JPEG + b"2")))]  # fmt: skip
+    with db.write() as conn:
+        city = found_city(conn)
+        its.maria, its.operator = city.citizen, city.operator
+        citizens.update(conn, its.maria, name=NAME, flat="47")
+        conn.execute(schema.citizen.update().where(schema.citizen.c.id == its.maria).values(
+            email="maria@example.org", privilege="veteran"))
+        citizens.add_phone(conn, its.maria, SECOND_PHONE, NOON)
+        its.sister = citizens.add(conn, now=NOON, name=SISTER, phones=[SECOND_PHONE], building_id=city.building)
+        for linkedid, caller in (("1.1", PHONE), ("1.2", SECOND_PHONE), ("1.3", SECOND_PHONE), ("1.4", PHONE)):
+            called(conn, linkedid, caller)
+        hers = city.registered(linkedid="1.1", text="У Марії холодно", flat="кв. сорок сім")
+        city.registered(linkedid="1.2", text="У Марії холодно знову").id
+        theirs = city.registered(its.sister, linkedid="1.3", text="У Софії теж холодно")
+        its.appeal, its.sisters = hers.id, theirs.id
+        for linkedid in ("1.1", "1.2", "1.3", "1.4"):
+            over(conn, linkedid)
+        for mark, linkedid in zip("abcd", ("1.1", "1.2", "1.3", "1.4"), strict=True):
+            recorded(conn, its, linkedid, mark)
+        attachments.add(conn, hers.id, stored[0], now=NOON, action="register", staff_id=None)
+        for appeal_id in (hers.id, theirs.id):
+            attachments.add(conn, appeal_id, stored[1], now=NOON, action="register", staff_id=None)
+        appeals.act(conn, hers.id, Action.CORRECT, now=NOON, note="Марія просила", staff_id=city.operator,
+                    correction=Correction(city.no_heating, Kind.APPLICATION, city.building, "47"))
+        city.execute(hers.id)
+        attempt = city.claim()
+        answered = city.get(hers)
+        city.say(answered, Result.SOLVED, attempt, note="Марія просила подякувати")
+        city.finish(attempt, Reached.ANSWERED)
+        people.log_access(conn, staff_id=city.operator, what="appeal", subject_key=str(hers.id), now=NOON)
+        people.log_access(conn, staff_id=city.operator, what="citizen", subject_key=str(its.maria), now=NOON)
+    yield its
+
+
+def withdraw(life: Life) -> None:
+    """What is still dealt with."""
+    with life.db.write() as conn:
+        for line in appeals.search(conn, citizen_id=life.maria):
+            if line.state in privacy.UNDER_WAY:
+                appeals.act(conn, line.id, Action.WITHDRAW, now=NOON, note="Марія просила", staff_id=life.operator)
+
+
+def erase(life: Life) -> bool:
+    with life.db.write() as conn:
+        return privacy.erase(conn, life.maria, reason="Заява № 7 від 24.11.2026", now=NOON, staff_id=life.operator)
+
+
+def everything_in(db: Database) -> str:
+    """Every value of every table."""
+    with db.read() as conn:
+        return "\n".join(str(list(row)) for table in schema.metadata.sorted_tables for row in conn.execute(select(table)))
+
+
+def figures(db: Database) -> dict[str, list[tuple[object, ...]]]:
+    """Counts of all that a report can ask."""
+    a, c, e, t, r = schema.appeal.c, schema.call.c, schema.appeal_event.c, schema.attempt.c, schema.recording.c
+    groups = {
+        "appeals": (a.state, a.subject_id, a.district_id, a.building_id, a.department_id, a.channel, a.kind, a.priority,
+                    a.returns, a.registered_at, a.due_at, a.executed_at, a.ended_at, a.repeat_of),
+        "history": (e.appeal_id, e.action, e.from_state, e.to_state, e.at, e.staff_id),
+        "calls": (c.direction, c.origin, c.arrived_at, c.queued_at, c.answered_at, c.ended_at, c.wait_s, c.talk_s,
+                  c.end_cause, c.outcome, c.staff_id),
+        "attempts": (t.mode, t.placed_at, t.outcome), "recorded": (r.started_at, r.linkedid),
+    }  # fmt: skip
+    with db.read() as conn:
+        found = {name: sorted((tuple(row) for row in conn.execute(select(*columns, func.count()).group_by(*columns))),
+                              key=str) for name, columns in groups.items()}  # fmt: skip
+        for table in (schema.citizen, schema.appeal, schema.call, schema.call_event, schema.callback_appeal):
+            found[table.name] = [(conn.execute(select(func.count()).select_from(table)).scalar_one(),)]
+        return found
+
+
+# ── given out ────────────────────────────────────────────────────────────────────────────────
+def test_all_that_is_kept_is_given_out_and_nothing_of_others(life: Life) -> None:
+    with life.db.read() as conn:
+        data = privacy.everything(conn, life.maria)
+    text = json.dumps(data, ensure_ascii=False)
+    for secret in (NAME, PHONE, SECOND_PHONE, "maria@example.org", "У Марії холодно", "Марія просила", "марія-акт.jpg"):
+        assert secret in text, secret
+    assert "Софі" not in text
+    assert [each["number"] for each in data["appeals"]] == [26000001, 26000002]
+    assert [line["action"] for line in data["appeals"][0]["history"]][:2] == ["register", "assign"]
+    assert {each["linkedid"] for each in data["calls"]} == {"1.1", "1.2", "1.4"}
+    assert {each["linkedid"] for each in data["recordings"]} == {"1.1", "1.2", "1.4"}
+    assert [each["what"] for each in data["looks"]] == ["citizen", "appeal"]
+    assert len(data["callbacks"]) == 1
+
+
+def test_a_person_is_found_by_telephone_appeal_and_card(life: Life) -> None:
+    with life.db.read() as conn:
+        for said in ("044 123-45-67", "26000001", str(life.maria)):
+            assert [each.id for each in privacy.find(conn, said)] == [life.maria], said
+        assert {each.id for each in privacy.find(conn, SECOND_PHONE)} == {life.maria, life.sister}
+        for said in ("", "Марія", "0" * 50, "\0", "999999999", "²"):
+            assert privacy.find(conn, said) == [], said
+
+
+# ── erased ───────────────────────────────────────────────────────────────────────────────────
+def test_nothing_names_her_afterwards_and_no_figure_has_changed(life: Life) -> None:
+    withdraw(life)
+    before = figures(life.db)
+    assert all(secret in everything_in(life.db) for secret in SECRETS)
+    assert erase(life)
+    life.finish()
+    left = everything_in(life.db)
+    assert [secret for secret in SECRETS if secret in left] == []
+    assert figures(life.db) == before
+    with life.db.write() as conn:
+        assert privacy.find(conn, PHONE) == []
+        assert citizens.get(conn, life.maria).name == ""
+        assert appeals.by_number_and_code(conn, "26000001", appeals.get(conn, life.appeal).code, NOON) is None
+
+
+def test_her_sister_keeps_what_is_hers(life: Life) -> None:
+    withdraw(life)
+    erase(life)
+    life.finish()
+    with life.db.read() as conn:
+        sister = citizens.get(conn, life.sister)
+        assert (sister.name, [phone.e164 for phone in sister.phones]) == (SISTER, [SECOND_PHONE])
+        assert appeals.get(conn, life.sisters).text == "У Софії теж холодно"
+        callers = {row.linkedid: row.caller for row in conn.execute(select(schema.call.c.linkedid, schema.call.c.caller))}
+        assert {linkedid: callers[linkedid] for linkedid in ("1.1", "1.2", "1.3", "1.4")} == {
+            "1.1": "", "1.2": "", "1.3": SECOND_PHONE, "1.4": ""}  # fmt: skip
+        states = {row.linkedid: row.state for row in conn.execute(select(schema.recording))}
+        assert states == {"1.1": "expired", "1.2": "expired", "1.3": "ok", "1.4": "expired"}
+        [kept] = attachments.of_appeal(conn, life.sisters)
+    assert life.files() == {"c" * 32 + ".wav", kept.sha256}
+
+
+def test_what_is_still_dealt_with_is_not_erased(life: Life) -> None:
+    with pytest.raises(BadInput) as refused:
+        erase(life)
+    assert (refused.value.id, refused.value.details) == ("privacy.open_appeals", {"numbers": "26000002"})
+    assert all(secret in everything_in(life.db) for secret in SECRETS)
+
+
+def test_nobody_is_erased_while_on_the_telephone(life: Life) -> None:
+    withdraw(life)
+    with life.db.write() as conn:
+        called(conn, "1.9", PHONE)
+    with pytest.raises(BadInput) as refused:
+        erase(life)
+    assert refused.value.id == "privacy.calling"
+
+
+def test_erasing_needs_a_reason_and_somebody(life: Life) -> None:
+    for citizen_id, reason, error in ((life.maria, " \n", BadInput), (999_999, "Заява", NotFound)):
+        with life.db.write() as conn, pytest.raises(error):
+            privacy.erase(conn, citizen_id, reason=reason, now=NOON, staff_id=None)
+
+
+def test_it_is_done_once_and_a_killed_run_is_finished_by_the_next(life: Life) -> None:
+    withdraw(life)
+    assert erase(life)
+    everything = life.files()
+    assert len(everything) == 6  # the process died here: all files are there
+    recordings.sweep(life.db, life.recordings, NOON, ())  # and the hourly look does not take the marks away
+    assert not erase(life)
+    (life.recordings / f"aa/{'a' * 32}.wav").unlink()  # or it died between a file and its row
+    life.finish()
+    assert len(life.files()) == 2
+    life.finish()
+    assert len(life.files()) == 2
+    with life.db.read() as conn:
+        assert conn.execute(select(func.count()).where(schema.recording.c.state == "erasing")).scalar_one() == 0
+
+
+def test_retention_finishes_it_too(life: Life) -> None:
+    withdraw(life)
+    erase(life)
+    assert len(recordings.retention(life.db, life.recordings, NOON, 180)) == 3
+
+
+def test_a_marked_recording_is_not_heard(life: Life) -> None:
+    withdraw(life)
+    erase(life)
+    with life.db.write() as conn:
+        marked = conn.execute(select(schema.recording.c.id).where(schema.recording.c.linkedid == "1.1")).scalar_one()
+        with pytest.raises(NotFound):
+            recordings.open_for_listening(conn, life.recordings, marked, life.operator, "цікаво", NOON)
+
+
+def test_history_lets_go_of_words_only(life: Life) -> None:
+    """The database refuses any other change of a line of history, whoever asks."""
+    e = schema.appeal_event
+    for values in ({"note": "інше"}, {"action": "confirm"}, {"note": "", "evidence": {"x": 1}}):
+        with pytest.raises(Exception, match="history is only added to"), life.db.write() as conn:
+            conn.execute(e.update().where(e.c.appeal_id == life.appeal, e.c.action == "correct").values(values))
+    with pytest.raises(Exception, match="history is only added to"), life.db.write() as conn:
+        conn.execute(e.update().where(e.c.appeal_id == life.appeal, e.c.action == "confirm").values(note="", evidence={}))
+
+
+def test_looks_are_told_by_appeal_and_by_who_looked(life: Life) -> None:
+    with life.db.read() as conn:
+        assert [look.key for look in privacy.looks(conn, appeal_id=life.appeal)] == [str(life.appeal)]
+        assert len(privacy.looks(conn, staff_id=life.operator)) == 2
+        assert privacy.looks(conn, staff_id=life.operator + 99) == []
