@@ -10,56 +10,135 @@ from typing import Any
 from sqlalchemy import Connection
 from starlette.responses import FileResponse, Response
 
-from crm import addresses, appeals, attachments, citizens, departments, law, life, people, repeats, rulebook
+from crm import (
+    addresses,
+    appeals,
+    attachments,
+    citizens,
+    departments,
+    incidents,
+    law,
+    life,
+    notices,
+    people,
+    programmes,
+    repeats,
+    rulebook,
+)
 from crm.appeals import Appeal, Correction
 from crm.citizens import Citizen
 from crm.clock import KYIV
-from crm.errors import BadInput, CentreError, IllegalAction, NotFound
+from crm.errors import BadInput, CentreError, IllegalAction, NotFound, Stale
 from crm.law import Kind
 from crm.life import Action, State
 from crm.people import Permission, Role, Staff
 from web import forms, reads
+from web.pages.answers import Promise, told
+from web.places import building_of
 from web.visit import Visit, status_of
 
 PAGE = 50
 NOTE_MOST = 4000
-ADDRESS_MOST, PLACE_MOST, FLAT_MOST = 200, 200, 20
+PLACE_MOST, FLAT_MOST = 200, 20
 # The resident's own word: taken where it is heard, in a call, and so by no form on the appeal's page.
 WORD = frozenset({Action.CONFIRM, Action.NOT_SOLVED})
 # What each action's form asks for beside the note, in this order; and what asks for no note.
 FIELDS: Mapping[Action, tuple[str, ...]] = {
     Action.ASSIGN: ("department",), Action.FORWARD: ("department",), Action.PLAN: ("until",), Action.EXTEND: ("until",),
     Action.REPRIMAND: ("department",), Action.TAKE_CONTROL: ("official",), Action.LINK: ("number",),
-    Action.MERGE: ("number",), Action.CORRECT: ("subject", "kind", "against", "address", "flat", "place", "district"),
+    Action.MERGE: ("number",), Action.JOIN: ("incident",),
+    Action.CORRECT: ("subject", "kind", "against", "address", "flat", "place", "district"),
 }  # fmt: skip
-WORDLESS = frozenset({Action.START, Action.ACKNOWLEDGE, Action.LINK, Action.MERGE, Action.SPLIT})
+WORDLESS = frozenset({Action.START, Action.ACKNOWLEDGE, Action.LINK, Action.MERGE, Action.SPLIT, Action.JOIN})
 WITH_FILES = frozenset({Action.EXECUTE, Action.EXPLAIN, Action.PLAN, Action.COMPLETE})  # a photo, an act, a letter
-NOT_YET = frozenset({Action.ANSWER, Action.JOIN})
+ELSEWHERE = frozenset({Action.ANSWER})  # by a form of its own: from a programme
+TO_ACKNOWLEDGE = life.TRANSITIONS[Action.ACKNOWLEDGE][0]
+FILTERS = ("number", "state", "department", "subject", "overdue", "text", "channel", "kind", "district", "priority",
+           "near", "of")  # fmt: skip
+TEXT_MOST = 100
+PRINTED = 200
+TICK = "n-"  # and an appeal's number: a tick whose value is the version that was seen
 
 
 def search(visit: Visit) -> Response:
     """Appeals by what the address says; with nothing said, an executor's own work, nearest deadline first."""
     asked, scope = visit.query, visit.person.department_id
-    number, subject, before = asked.number("number"), asked.number("subject"), asked.number("before")
-    department = scope or asked.number("department")
-    state, overdue = asked.choice("state", frozenset(State)), asked.ticked("overdue")
-    filtered = any((number, subject, before, state, overdue))
+    number, before, near = asked.number("number"), asked.number("before"), asked.number("near")
+    text = asked.text("text", TEXT_MOST)
+    kept = {name: asked[name] for name in FILTERS if asked[name]}
+    searched = bool(kept or before) or scope is None
     with visit.db.read() as conn:
+        wanted: dict[str, Any] = {
+            "number": number, "department_id": scope or asked.number("department"),
+            "subject_id": asked.number("subject"), "district_id": asked.number("district"),
+            "states": [State(asked["state"])] if asked.choice("state", frozenset(State)) else (),
+            "channel": asked.choice("channel", frozenset(appeals.CHANNELS)) or None,
+            "kind": Kind(asked["kind"]) if asked.choice("kind", frozenset(Kind)) else None,
+            "priority": True if asked.ticked("priority") else None,
+            "overdue_at": visit.now if asked.ticked("overdue") else None,
+        }  # fmt: skip
+        if near is not None:
+            wanted |= _like(conn, visit, near, asked.choice("of", frozenset({"citizen", "building"}), required=True))
+        unread = False
         if asked.problems:  # what cannot be looked for finds nothing, rather than everything
             found = []
-        elif scope is not None and not filtered:
+        elif scope is not None and not searched:
             found = appeals.for_department(conn, scope, PAGE)
         else:
-            found = appeals.search(conn, states=[State(state)] if state else (), department_id=department,
-                                   subject_id=subject, overdue_at=visit.now if overdue else None, number=number,
-                                   limit=PAGE, before_id=before)  # fmt: skip
-        lists: dict[str, Any] = {"departments": departments.departments(conn), "subjects": departments.subjects(conn)}
-    kept = {name: asked[name] for name in ("number", "state", "department", "subject", "overdue") if asked[name]}
-    searched = filtered or scope is None
+            found, unread = appeals.search_text(conn, text, limit=PAGE, before_id=before, **wanted)
+        uk = visit.texts.language == "uk"
+        lists: dict[str, Any] = {
+            "departments": [(d.id, d.name) for d in departments.departments(conn)],
+            "subjects": departments.subjects(conn),
+            "districts": [(id, name_uk if uk else name_en) for id, name_uk, name_en in addresses.districts(conn)],
+        }  # fmt: skip
     more = {**kept, "before": str(found[-1].id)} if searched and len(found) == PAGE else {}
+    new = [a for a in found if a.state in TO_ACKNOWLEDGE and a.acknowledged_at is None] if scope is not None else []
     show = visit.again if asked.problems else visit.page
     return show("appeals.html", form=asked, found=found, asked=asked, states=tuple(State), open=life.OPEN, kept=kept,
-                more=more, **lists)  # fmt: skip
+                more=more, channels=appeals.CHANNELS, kinds=tuple(Kind), unread=unread, new=new, **lists)  # fmt: skip
+
+
+def _like(conn: Connection, visit: Visit, number: int, of: str) -> dict[str, Any]:
+    """The citizen or the building of the appeal with this number, which this person may see."""
+    its = appeals.by_number(conn, number)
+    if its is None or visit.person.department_id not in (None, its.department_id):
+        raise NotFound("appeal.unknown")
+    return {"citizen_id": its.citizen_id or 0} if of == "citizen" else {"building_id": its.building_id or 0}
+
+
+def print_list(visit: Visit) -> Response:
+    """A department's work on paper: an executor's own, or (for the centre's people) the one that is asked for."""
+    department = visit.person.department_id or visit.query.number("department", required=True)
+    if department is None:
+        raise next(iter(visit.query.problems.values()))
+    with visit.db.read() as conn:
+        name = next((d.name for d in departments.departments(conn) if d.id == department), None)
+        if name is None:
+            raise NotFound("department.unknown")
+        found = appeals.for_department(conn, department, PRINTED)
+        phones = {a.citizen_id: citizens.get(conn, a.citizen_id).phones for a in found if a.citizen_id is not None}
+    visit.looked_at(*(("appeal", a.id) for a in found), why="print")
+    return visit.page("print.html", department=name, found=found, phones=phones, cut=len(found) == PRINTED)
+
+
+def acknowledge(visit: Visit) -> Response:
+    """Those that the list showed as new: what has changed since is left to be looked at."""
+    with visit.db.write() as conn:
+        for number, version in chosen(visit.form).items():
+            its = appeals.by_number(conn, number)
+            if its is not None and its.version == version:
+                people.require_action(visit.person, Action.ACKNOWLEDGE, its.state, its.department_id)
+                appeals.act(conn, its.id, Action.ACKNOWLEDGE, now=visit.now, staff_id=visit.person.id, version=version)
+    visit.poke_line("appeals")
+    return visit.go("/appeals?done=acknowledged")
+
+
+def chosen(form: forms.Form) -> dict[int, int]:
+    """The appeals that a form's ticks name: number → the version that was seen."""
+    ticks = {forms.whole(name.removeprefix(TICK)): forms.whole(value)
+             for name, value in form.items() if name.startswith(TICK)}  # fmt: skip
+    return {number: version for number, version in ticks.items() if number is not None and version is not None}
 
 
 def show(visit: Visit) -> Response:
@@ -96,6 +175,7 @@ def _do(conn: Connection, visit: Visit, appeal: Appeal, action: Action) -> None:
     department = form.number("department", required=action is not Action.REPRIMAND) if "department" in asks else None
     until = form.day("until", required=True) if "until" in asks else None
     number = form.number("number", required=True) if "number" in asks else None
+    incident = form.number("incident", required=True) if "incident" in asks else None
     official = form.number("official") if "official" in asks and who.role is not Role.OFFICIAL else who.id
     correction = _correction(conn, visit) if action is Action.CORRECT else None
     if form.problems:
@@ -108,6 +188,10 @@ def _do(conn: Connection, visit: Visit, appeal: Appeal, action: Action) -> None:
             repeats.merge(conn, appeal.id, _other(conn, number), **common)
         case Action.SPLIT:
             repeats.split(conn, appeal.id, **common)
+        case Action.JOIN if incident is not None:
+            if appeals.get(conn, appeal.id).version != version:
+                raise Stale("appeal.stale")
+            incidents.join(conn, incident, appeal.id, now=visit.now, staff_id=who.id)
         case _:
             # A term ends with its day, a plan begins with it.
             at = None if until is None else law.end_of(until) if action is Action.EXTEND else _morning(until)
@@ -133,19 +217,13 @@ def _correction(conn: Connection, visit: Visit) -> Correction | None:
     subject, kind = form.number("subject", required=True), form.choice("kind", frozenset(Kind), required=True)
     against, district = form.number("against"), form.number("district")
     flat, place = form.text("flat", FLAT_MOST), form.text("place", PLACE_MOST)
-    text, building = form.text("address", ADDRESS_MOST), None
-    if text:
-        found = addresses.suggest(conn, text, 10)
-        exact = [b for b in found if addresses.fold_number(text).endswith(addresses.fold_number(b.number))]
-        if len(found) == 1 or len(exact) == 1:
-            building = (exact or found)[0].id
-        else:
-            form.wrong("address", BadInput("form.many_addresses" if found else "form.unknown_address"))
-    elif not place:
+    building, _ = building_of(conn, form)
+    if building is None and not place:
         form.wrong("address", BadInput("form.no_address"))
     if form.problems or subject is None:
         return None
-    return Correction(subject, Kind(kind), building, flat, place, None if building else district, against)
+    return Correction(subject, Kind(kind), building.id if building else None, flat, place,
+                      None if building else district, against)  # fmt: skip
 
 
 def attachment(visit: Visit) -> Response:
@@ -165,7 +243,7 @@ def attachment(visit: Visit) -> Response:
 
 def possible(person: Staff, appeal: Appeal) -> tuple[Action, ...]:
     """What this person may do to the appeal on its page."""
-    without = {*WORD, *NOT_YET, Action.TAKE_CONTROL if appeal.official_id else Action.LEAVE_CONTROL}
+    without = {*WORD, *ELSEWHERE, Action.TAKE_CONTROL if appeal.official_id else Action.LEAVE_CONTROL}
     if appeal.lead_id is None:
         without.add(Action.SPLIT)
     if appeal.acknowledged_at is not None:
@@ -180,6 +258,21 @@ def _appeal(visit: Visit) -> Appeal:
     if appeal is None or visit.person.department_id not in (None, appeal.department_id):
         raise NotFound("appeal.unknown")
     return appeal
+
+
+def _promises(conn: Connection, visit: Visit, appeal: Appeal) -> list[Promise]:
+    """The programmes that this person may answer the appeal from."""
+    may = people.actions_for(visit.person, appeal.state, appeal.department_id)
+    if appeal.building_id is None or Action.ANSWER not in may:
+        return []
+    entries = [entry for entry in programmes.of_building(conn, appeal.building_id) if entry.ahead(visit.now)]
+    return [Promise(entry, told(entry, visit.texts), True) for entry in entries]
+
+
+def _incident(visit: Visit, found: incidents.Incident) -> str:
+    """A short name of an incident: what, and where."""
+    where = found.network or (f"{found.street}, {found.building}" if found.building_id else found.place)
+    return f"{visit.texts.either(found.subject_uk, found.subject_en)} · {where}"
 
 
 def _page(visit: Visit, appeal: Appeal, typed: forms.Form, problem: CentreError | None = None) -> Response:
@@ -197,12 +290,15 @@ def _page(visit: Visit, appeal: Appeal, typed: forms.Form, problem: CentreError 
             "choices": {
                 "department": [(d.id, d.name) for d in known if d.active and d.kind != "outside"],
                 "outside": [(d.id, d.name) for d in known if d.active and d.kind == "outside"],
+                "incident": [(i.id, _incident(visit, i)) for i in incidents.listed(conn, [incidents.State.OPEN])],
                 "official": [(p.id, p.name) for p in staff if p.active and people.may(p.role, Permission.TAKE_CONTROL)],
                 "kind": [(kind, visit.texts(f"law.kind.{kind}")) for kind in Kind],
                 "district": [(id, uk if ukrainian else en) for id, uk, en in addresses.districts(conn)],
             },
             "responsible": appeals.responsible(conn, appeal), "latest": law.latest(began, book.calendar, book.terms),
-            "near": reads.around(conn, appeal),
+            "near": reads.around(conn, appeal), "told": notices.of_appeal(conn, appeal.id),
+            "incident": _incident(visit, incidents.get(conn, appeal.incident_id)) if appeal.incident_id else "",
+            "promises": _promises(conn, visit, appeal),
         }  # fmt: skip
         if appeal.state in life.TRANSITIONS[Action.FIND_DEFECTIVE][0]:
             values["defective_by"] = law.defective_by(began, book.calendar, book.terms)
