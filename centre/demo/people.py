@@ -156,6 +156,22 @@ class Operator(Worker):
         who.told.set_result((number[1], code[1]))
 
 
+class Desk(Worker):
+    """The control desk: what many suffer from one cause is one incident."""
+
+    async def open_incident(self, who: Resident, cause: str) -> Page:
+        """Declares it at a resident's building and gathers what has been written of it: its page."""
+        page = await self.browser.open("/incidents")
+        shown = await self.browser.submit(page, "/incidents", address=f"{who.street}, {who.building}",
+                                          subject=who.subject, scope="building", cause=cause)  # fmt: skip
+        return await self.browser.submit(shown, urlsplit(shown.url).path, do="gather")
+
+    async def close_incident(self, shown: Page, result: str) -> None:
+        """All its appeals are executed by that, and everybody will be asked."""
+        path = urlsplit(shown.url).path
+        await self.browser.submit(await self.browser.open(path), path, do="close", note=result)
+
+
 class Executor(Worker):
     """A department's: acknowledges each of its appeals, and reports it as executed, with a photo."""
 

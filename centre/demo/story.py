@@ -3,10 +3,11 @@
 1. Residents call: by landline and mobile, some with no key or a wrong one; the first as many as there
    are seats are answered, one more waits, is seen waiting, and hangs up; the others are served.
 2. Meanwhile one asks for the state of an appeal by keys, from another telephone.
-3. The control desk merges two neighbours' appeals, gives one more time, an official takes one under personal control.
-4. Departments acknowledge and report execution with a photo, and the centre calls every resident back, each of the
-   merged ones too: a machine by consent, a person otherwise. One says "not solved": the appeal goes back, is executed
-   again, and he is called again.
+3. The control desk merges two neighbours' appeals, gives one more time, opens an incident; an official takes one
+   appeal under his personal control.
+4. One appeal is answered from a city programme, the incident is closed, departments acknowledge and report execution
+   with a photo, and the centre calls every resident back, each of the merged ones too: a machine by consent, a person
+   otherwise. One says "not solved": the appeal goes back, is executed again, and he is called again.
 5. What is on record is held against what was done.
 """
 
@@ -26,7 +27,9 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
+from centre.demo.browser import Page
 from centre.demo.people import (
+    Desk,
     Executor,
     Feedback,
     Operator,
@@ -41,19 +44,20 @@ from centre.demo.people import (
 )
 from centre.demo.stage import Stage
 from centre.phones import Exchange, SeatPhone
-from crm import appeals, departments, schema
+from crm import appeals, departments, life, schema
 from crm.clock import KYIV
 from crm.confirmation_rules import Reached, Result
 from crm.life import State
 from crm.people import Role
 
 LONGEST_ACT = 240.0  # seconds
+WHOLE_CAST = 10  # residents: then all of the story is told
 GIVES_UP, ASKS_STATE = "+380631112299", "+380671112298"
 PROOF = Path(__file__).parent / "proof.png"
 # What the control desk makes of the residents' appeals, by name.
-NEIGHBOURS = (("Олена Шевчук", "Ірина Ткаченко"),)
-TAKES_LONGER = ("Людмила Савченко",)
-WATCHED = ("Ганна Коваленко",)
+NEIGHBOURS = ("Олена Шевчук", "Ірина Ткаченко")
+TAKES_LONGER, WATCHED, SUFFERS = "Петро Лисенко", "Ганна Коваленко", "Микола Бондаренко"
+PROMISED = "Людмила Савченко"  # the roof of her house is in a programme of the sample data
 
 
 class StoryError(AssertionError):
@@ -93,6 +97,7 @@ class _Story:
     def __init__(self, stage: Stage, residents: list[Resident], say: Callable[[str], None]) -> None:
         self.stage, self.residents, self.say = stage, residents, say
         self.by_number = {resident.number: resident for resident in residents}
+        self.incident: Page | None = None
         self.picked_up: asyncio.Queue[Resident] = asyncio.Queue()
         self.not_solved = next(r for r in residents if r.consents)
         self.not_solved.answers = ["2", "1"]
@@ -126,8 +131,14 @@ class _Story:
                 acts.create_task(self._act("state by keys", self._state_by_keys()))
             await operators[-1].leave()
             await feedback.sit(numbers[-1])
-            await self._act("control", self._watch_over())
+            desk = Desk(stage, stage.hire("control", Role.CONTROL, "Відділ контролю"))
+            official = Worker(stage, stage.hire("official", Role.OFFICIAL, "Заступник голови"))
+            for worker in (desk, official):
+                phones.push_async_callback(worker.browser.close)
+                await worker.sign_in()
+            await self._act("control", self._watch_over(desk, official))
             async with _background(self._answer_callbacks(exchange)):
+                await self._act("answers", self._answer_at_once(operators[0], desk))
                 await self._act("callbacks", self._execute_and_confirm(feedback, at_seats[-1]))
 
     async def _act(self, name: str, act: Coroutine[Any, Any, None]) -> None:
@@ -164,31 +175,49 @@ class _Story:
         await ask_state(self.stage, ASKS_STATE, number, code, "state-assigned")
         self.say(f"A resident asked for the state of {number} by keys and heard it, with no operator.")
 
-    async def _watch_over(self) -> None:
+    async def _watch_over(self, desk: Desk, official: Worker) -> None:
         """What the control desk and an official do with the appeals, where the residents of those are in the cast."""
-        desk = Worker(self.stage, self.stage.hire("control", Role.CONTROL, "Відділ контролю"))
-        official = Worker(self.stage, self.stage.hire("official", Role.OFFICIAL, "Заступник голови"))
-        numbers = {who.name: who.told.result()[0] for who in self.residents}
-        try:
-            for worker in (desk, official):
-                await worker.sign_in()
-            for first, second in NEIGHBOURS:
-                if first in numbers and second in numbers:
-                    await desk.act(numbers[second], "merge", number=numbers[first])
-                    self.say(f"The appeals of {first} and {second} are one matter: merged, both will be called back.")
-            for name in TAKES_LONGER:
-                if name in numbers:
-                    until = datetime.now(KYIV).date() + timedelta(days=40)
-                    await desk.act(numbers[name], "extend", until=until.isoformat(),
-                                   note="Потрібно замовити матеріали для ремонту.")  # fmt: skip
-                    self.say(f"{name}'s appeal takes longer, with a reason; that will be told.")
-            for name in WATCHED:
-                if name in numbers:
-                    await official.act(numbers[name], "take_control")
-                    self.say(f"An official has taken {name}'s appeal under his personal control.")
-        finally:
-            for worker in (desk, official):
-                await worker.browser.close()
+        if self._plays(*NEIGHBOURS):
+            first, second = (self._number(name) for name in NEIGHBOURS)
+            await desk.act(second, "merge", number=first)
+            self.say(f"The appeals of {' and '.join(NEIGHBOURS)} are one matter: merged, both will be called back.")
+        if self._plays(TAKES_LONGER):
+            until = datetime.now(KYIV).date() + timedelta(days=40)
+            await desk.act(self._number(TAKES_LONGER), "extend", until=until.isoformat(),
+                           note="Потрібне рішення суду про демонтаж.")  # fmt: skip
+            self.say(f"{TAKES_LONGER}'s appeal takes longer, with a reason; that will be told.")
+        if self._plays(WATCHED):
+            await official.act(self._number(WATCHED), "take_control")
+            self.say(f"An official has taken {WATCHED}'s appeal under his personal control.")
+        if self._plays(SUFFERS):
+            who = next(who for who in self.residents if who.name == SUFFERS)
+            self.incident = await desk.open_incident(who, "Пошкоджено тепломережу.")
+            self.say(f"{SUFFERS}'s house is without heating for a broken pipe: an incident is opened.")
+
+    async def _answer_at_once(self, operator: Operator, desk: Desk) -> None:
+        """What no department has to report: a programme answers, an incident is over."""
+        if self._plays(PROMISED):
+            number = self._number(PROMISED)
+            page = await operator.browser.open(f"/appeals/{number}")
+            await operator.browser.submit(page, f"/appeals/{number}/programme")
+            self.say(f"{PROMISED}'s house is in a city programme: answered from it, with the ground.")
+        if self.incident is not None:
+            await desk.close_incident(self.incident, "Трубу замінено, тепло подано.")
+            self.say("The incident is closed: its appeals are executed by that, and everybody will be asked.")
+            await self._until(lambda: self._state_of(SUFFERS) not in life.OPEN)
+
+    def _plays(self, *names: str) -> bool:
+        """Whether all these residents are in the cast."""
+        return set(names) <= {who.name for who in self.residents}
+
+    def _number(self, name: str) -> str:
+        return next(who.told.result()[0] for who in self.residents if who.name == name)
+
+    def _state_of(self, name: str) -> State:
+        with self.stage.db.read() as conn:
+            found = appeals.by_number(conn, int(self._number(name)))
+        assert found is not None
+        return found.state
 
     async def _answer_callbacks(self, exchange: Exchange) -> None:
         async with asyncio.TaskGroup() as homes:
@@ -277,13 +306,16 @@ def _report(stage: Stage, duration: float) -> dict[str, Any]:
             "wait_s": {"mean": round(statistics.fmean(waits), 2), "p50": round(statistics.median(waits), 2),
                        "p95": round(waits[min(len(waits) - 1, int(0.95 * len(waits)))], 2),
                        "max": round(waits[-1], 2)} if waits else {},
-            "appeals": {"registered": _count(conn, appeal), "executed": events["execute"],
+            "appeals": {"registered": _count(conn, appeal), "executed": events["execute"] + events["answer"],
                         "confirmed": events["confirm"], "returned": events["not_solved"],
                         "unconfirmed": states[State.UNCONFIRMED],
                         "closed": states[State.CLOSED]},
             "callbacks": {"placed": len(attempts), "answered": sum(row["answered_at"] is not None for row in attempts),
                           "confirmed": results[Result.SOLVED], "not_solved": results[Result.NOT_SOLVED],
                           "unreached": sum(row["outcome"] in ("busy", "no_answer", "failed") for row in attempts)},
+            "desk": {"merged": events["merge"], "extended": events["extend"], "controlled": events["take_control"],
+                     "incident": events["join"], "programme": events["answer"],
+                     "proofs": _count(conn, schema.attachment), "notices": _count(conn, schema.notice)},
             "recordings": recordings,
             "duration_s": round(duration, 1),
         }  # fmt: skip
@@ -308,6 +340,8 @@ def _check(report: dict[str, Any], calls: int) -> None:
         part, key = name.split(".")
         if report[part][key] != value:
             wrong.append(f"{name} is {report[part][key]}, the story has {value}")
+    if made >= WHOLE_CAST:
+        wrong += [f"desk.{name} never happened" for name, value in report["desk"].items() if not value]
     if report["recordings"] < made:
         wrong.append(f"{report['recordings']} recordings of {made} conversations")
     if wrong:
