@@ -172,7 +172,7 @@ for (const field of document.querySelectorAll("input[data-suggest]")) {
   }
 
   async function history() {
-    field.form.dispatchEvent(new Event("address"));
+    field.form.dispatchEvent(new Event("place"));
     if (!field.dataset.history) return;
     const sent = new FormData(field.form);
     const asking = new URLSearchParams(["address", "building", "building_for"].map((name) => [name, sent.get(name) ?? ""]));

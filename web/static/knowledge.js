@@ -39,7 +39,7 @@ if (ask && form) {
     const names = ["ask", "address", "building", "building_for", "subject"];
     return `${place.dataset.from}&${new URLSearchParams(names.map((name) => [name, sent.get(name) ?? ""]))}`;
   });
-  form.addEventListener("address", find); // another one is chosen
+  form.addEventListener("place", find); // another address is chosen
   form.elements.subject?.addEventListener("change", find);
 
   const steps = () => [...place.querySelectorAll("summary, button")].filter((step) => step.checkVisibility());
@@ -48,7 +48,6 @@ if (ask && form) {
     if (event.key !== "Enter" && event.key !== "ArrowDown") return;
     event.preventDefault();
     if (event.key === "Enter") await find();
-    // What was looked for stands below what holds at the address.
     const first = place.querySelector(".known-item button, details button");
     if (event.key === "Enter" && first) first.focus();
     else go(1, -1);
