@@ -11,7 +11,7 @@ on its networks and the latest of the city are each a bounded walk along an inde
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -60,7 +60,8 @@ class Known:
 
 # ── what is already known ──
 _SCORED = (appeal.c.id, appeal.c.subject_id, appeal.c.building_id, appeal.c.state, appeal.c.registered_at,
-           func.substr(appeal.c.text, 1, similar.LONGEST).label("text"), appeal.c.place)  # fmt: skip
+           appeal.c.incident_id, appeal.c.place,
+           func.substr(appeal.c.text, 1, similar.LONGEST).label("text"))  # fmt: skip
 _NEWEST = (appeal.c.registered_at.desc(), appeal.c.id.desc())
 _OWN = select(*_SCORED).where(appeal.c.id.in_(union(
     select(appeal.c.id).where(appeal.c.citizen_id == bindparam("citizen")),
@@ -90,12 +91,14 @@ _REPEATS = (select(appeal.c.repeat_of, func.count()).group_by(appeal.c.repeat_of
 
 
 def known(conn: Connection, *, citizen_id: int | None = None, e164: str = "", building_id: int | None = None,
-          subject_id: int | None = None, text: str = "", now: dt.datetime, limit: int = 8) -> list[Known]:
+          subject_id: int | None = None, text: str = "", now: dt.datetime, shown: Collection[int] = (),
+          limit: int = 8) -> list[Known]:  # fmt: skip
     """What bears upon an appeal that is being written, open ones first, then the nearest.
 
     Of the person and the building: what has the subject (or its branch) or is near in meaning; while neither subject
     nor text is there, all. Of the networks and the rest of the district only with one of them. ``e164``: where he
-    calls from, "" if hidden. An unknown subject is as none.
+    calls from, "" if hidden. ``shown``: incidents that are shown, whose appeals say nothing more unless they are his
+    own. An unknown subject is as none.
     """
     chains = rulebook.current(conn, subject_id).routing.chains
     branch_id = branch(chains[subject_id]) if subject_id is not None and subject_id in chains else None
@@ -120,7 +123,7 @@ def known(conn: Connection, *, citizen_id: int | None = None, e164: str = "", bu
         of_branch = branch_id is not None and branch_id in chains.get(row.subject_id, ())
         why = [r for r in reasons[row.id] if (near >= ALIKE if r is Reason.SIMILAR else
                                               not asked or of_branch or near >= NEAR)]  # fmt: skip
-        if why:
+        if why and (row.incident_id not in shown or Reason.CITIZEN in why):
             score = (near + _WEIGHT[why[0]] + (_SAME_SUBJECT if row.subject_id == subject_id else
                                                _SAME_BRANCH if of_branch else 0.0))  # fmt: skip
             scored.append((row.state in life.ENDED, -score, -row.registered_at.timestamp(), -row.id, tuple(why), near))

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import event, select
 
-from crm import addresses, appeals, calls, citizens, networks, repeats
+from crm import addresses, appeals, calls, citizens, incidents, networks, repeats
 from crm.confirmation_rules import Result
 from crm.errors import BadInput, IllegalAction, NotFound, Stale
 from crm.life import Action, Evidence, State
@@ -115,6 +115,15 @@ def test_what_is_near_in_meaning_is_found_in_the_district_and_no_further(city: C
     assert set(numbers(found)) == {here.number, in_words.number}
     assert {known.reasons for known in found} == {(Reason.SIMILAR,)}
     assert set(numbers(find(city, text=asked))) == {here.number, there.number, in_words.number}, "no place said yet"
+
+
+def test_what_joined_an_incident_that_is_shown_says_nothing_more_but_to_whose_it_is(city: City) -> None:
+    his, theirs = city.registered(), city.registered(neighbour(city))
+    broken = incidents.declare(city.conn, subject_id=city.no_heating, building_id=city.building, cause="Аварія",
+                               now=city.now, staff_id=None)  # fmt: skip
+    asked = {"e164": PHONE, "building_id": city.building, "subject_id": city.no_heating}
+    assert numbers(find(city, **asked)) == [his.number, theirs.number]
+    assert numbers(find(city, **asked, shown={broken})) == [his.number]
 
 
 def test_how_often_it_was_repeated_is_told(city: City) -> None:

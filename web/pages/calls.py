@@ -254,7 +254,7 @@ def _already(visit: Visit, typed: Form, linkedid: str, caller: str, call: Call |
         joins = [(found, incidents.fits(conn, found, subject)) for found in here]
         known = repeats.known(conn, citizen_id=call.citizen_id if call else None, e164=e164, subject_id=subject,
                               building_id=place.id if place else None, text=text, now=visit.now,
-                              ) if asked else []  # fmt: skip
+                              shown={found.id for found in here}) if asked else []  # fmt: skip
     shown = {Reason.BUILDING, *([Reason.CITIZEN] if e164 == caller else [])}
     others = [("appeal", each.line.id) for each in known if not shown & set(each.reasons)]
     if others:
