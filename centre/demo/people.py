@@ -160,11 +160,10 @@ class Desk(Worker):
     """The control desk: what many suffer from one cause is one incident."""
 
     async def open_incident(self, who: Resident, cause: str) -> Page:
-        """Declares it at a resident's building and gathers what has been written of it: its page."""
+        """Declares it at a resident's building, and what was written of it joins: its page."""
         page = await self.browser.open("/incidents")
-        shown = await self.browser.submit(page, "/incidents", address=f"{who.street}, {who.building}",
-                                          subject=who.subject, scope="building", cause=cause)  # fmt: skip
-        return await self.browser.submit(shown, urlsplit(shown.url).path, do="gather")
+        return await self.browser.submit(page, "/incidents", address=f"{who.street}, {who.building}",
+                                         subject=who.subject, scope="building", cause=cause)  # fmt: skip
 
     async def close_incident(self, shown: Page, result: str) -> None:
         """All its appeals are executed by that, and everybody will be asked."""
