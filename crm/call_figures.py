@@ -6,7 +6,6 @@ A call belongs to the day and the half hour in which it arrived. Our own calls t
 from __future__ import annotations
 
 import datetime as dt
-from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, Connection, Integer, case, func, literal_column, select
 
 from crm.calls import Direction, EndCause, Outcome
+from crm.clock import KYIV
 from crm.confirmation_rules import Reached
 from crm.figures import DAY, EPOCH, HOUR, percentile
 from crm.periods import Period
@@ -116,8 +116,7 @@ def calls(conn: Connection, period: Period, by: By) -> dict[Any, Calls]:
     )  # fmt: skip
     each: dict[Any, Calls] = {}
     for number, *row in conn.execute(found):
-        named = number * SPAN_S[by] // 60 if by in SPAN_S else EPOCH + dt.timedelta(days=number)
-        each.setdefault(named, Calls()).add(_alike(*row))
+        each.setdefault(_named(number, by), Calls()).add(_alike(*row))
     return dict(sorted(each.items()))
 
 
@@ -192,41 +191,47 @@ def staffed(events: Iterable[tuple[str, dt.datetime, str]], start: dt.datetime,
     return spans["in"], spans["paused"]
 
 
-def seats(conn: Connection, period: Period, now: dt.datetime) -> dict[dt.date, Seats]:
-    """Day by day of Kyiv; a day that has not come yet, or in which nobody sat or spoke, is not there."""
+def seats(conn: Connection, period: Period, now: dt.datetime, by: By = "day") -> dict[Any, Seats]:
+    """As ``calls``; of what has not come yet there is nothing."""
     end = min(period.end, now)
-    busy: dict[dt.date, float] = {}
-    day = (kyiv(call.c.arrived_at, period) // DAY).label("day")
-    spoke = (select(day, func.sum(call.c.talk_s + call.c.hold_s))
+    spoke = (select(_key(period, by).label("key"), func.sum(call.c.talk_s + call.c.hold_s))
              .where(call.c.arrived_at >= period.start, call.c.arrived_at < period.end, call.c.talk_s.is_not(None),
                     call.c.seat.is_not(None))
-             .group_by(literal_column("day")))  # fmt: skip
-    for number, seconds in conn.execute(spoke):
-        busy[EPOCH + dt.timedelta(days=number)] = float(seconds)
+             .group_by(literal_column("key")))  # fmt: skip
+    busy = {_named(number, by): float(seconds) for number, seconds in conn.execute(spoke)}
     both = staffed(_seat_events(conn, period.start, end), period.start, end)
-    sat, paused = (_by_day(spans, period) for spans in both)
-    return {day: Seats(sat[day], paused[day], busy.get(day, 0.0))
-            for day in period.each_day() if sat[day] or paused[day] or day in busy}  # fmt: skip
+    sat, paused = (_divided(spans, period, by) for spans in both)
+    return {key: Seats(sat[key], paused[key], busy.get(key, 0.0)) for key in sorted({*sat, *paused, *busy})}
+
+
+def _named(number: int, by: By) -> Any:
+    """What ``_key`` gave, as the figures' readers call it."""
+    return number * SPAN_S[by] // 60 if by in SPAN_S else EPOCH + dt.timedelta(days=number)
+
+
+def _divided(spans: Iterable[Span], period: Period, by: By) -> defaultdict[Any, float]:
+    """Seconds by day, by hour…; every one of them begins and ends with a full hour or half hour of UTC."""
+    step = dt.timedelta(seconds=SPAN_S.get(by, HOUR))
+    seconds: defaultdict[Any, float] = defaultdict(float)
+    for since, until in spans:
+        while since < until:
+            part = min(until, since + step - (since - period.start) % step)
+            seconds[_called(since, period, by)] += (part - since).total_seconds()
+            since = part
+    return seconds
+
+
+def _called(at: dt.datetime, period: Period, by: By) -> Any:
+    local = at.astimezone(KYIV)
+    minutes = SPAN_S.get(by, HOUR) // 60
+    return period.first if by == "period" else local.date() if by == "day" else (
+        (local.hour * 60 + local.minute) // minutes * minutes)  # fmt: skip
 
 
 def seats_together(each: Iterable[Seats]) -> Seats:
     """Of several days."""
     days = list(each)
     return Seats(sum(day.staffed_s for day in days), sum(day.paused_s for day in days), sum(day.busy_s for day in days))
-
-
-def _by_day(spans: Iterable[Span], period: Period) -> defaultdict[dt.date, float]:
-    """Seconds of each of the period's days."""
-    days = period.each_day()
-    bounds = [*(Period(day, day).start for day in days), period.end]
-    seconds: defaultdict[dt.date, float] = defaultdict(float)
-    for since, until in spans:
-        place = bisect_right(bounds, since) - 1
-        while since < until:
-            part = min(until, bounds[place + 1])
-            seconds[days[place]] += (part - since).total_seconds()
-            since, place = part, place + 1
-    return seconds
 
 
 def _seat_events(conn: Connection, start: dt.datetime, end: dt.datetime) -> list[tuple[str, dt.datetime, str]]:

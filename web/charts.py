@@ -10,7 +10,7 @@ from web.texts import Texts
 
 WIDTH = 640
 LABELS, ROW, LEFT_FOR_NUMBER = 220, 22, 70  # of bars, in units of the drawing
-HIGH, FOOT, SIDE = 180, 22, 56  # of lines
+HIGH, FOOT, SIDE, RIGHT = 180, 22, 56, 24  # of lines
 MOST_BARS = 15
 
 
@@ -62,7 +62,7 @@ def lines(title: str, marks: Sequence[str], series: Sequence[tuple[str, Sequence
     if len(marks) < 2 or not most:
         return None
     top = _round_up(most)
-    across = (WIDTH - SIDE - 12) / (len(marks) - 1)
+    across = (WIDTH - SIDE - RIGHT) / (len(marks) - 1)
     every = -(-len(marks) // 8)
 
     def points(values: Sequence[int]) -> str:

@@ -207,14 +207,12 @@ class Asked:
                 if name not in CALL_COUNTS]  # fmt: skip
         return self.figures_table(self.t("reports.calls"), self.t("reports.calls_hint"), (*counts, *rest))
 
-    def calls_by(self, title: str, first: str, rows: Iterable[tuple[str, Calls]],
-                 seats: Mapping[str, Seats] | None = None) -> Table:  # fmt: skip
+    def calls_by(self, title: str, first: str, rows: Iterable[tuple[str, Calls]], seats: Mapping[str, Seats]) -> Table:
         """``seats``: by the names of the rows."""
-        sat = SEAT_COLUMNS if seats is not None else {}
         empty = Seats(0.0, 0.0, 0.0)
-        return Table(title, (first, *(self.t(f"figure.{name}") for name in (*CALL_COLUMNS, *sat))), tuple(
+        return Table(title, (first, *(self.t(f"figure.{name}") for name in (*CALL_COLUMNS, *SEAT_COLUMNS))), tuple(
             (Cell(name), *(Cell(value(calls), kind) for kind, value in CALL_COLUMNS.values()),
-             *(Cell(value((seats or {}).get(name, empty)), kind) for kind, value in sat.values()))
+             *(Cell(value(seats.get(name, empty)), kind) for kind, value in SEAT_COLUMNS.values()))
             for name, calls in rows))  # fmt: skip
 
     def callbacks_table(self, made: Callbacks, by_callback: Counter[str]) -> Table:

@@ -66,9 +66,10 @@ def _confirmed(t: Texts, made: Report, departments: Sequence[Row]) -> list[str]:
         t("told.confirmed", appeals=counted(t, "of_appeals", cohort["confirmed"]),
           share=percent(cohort.share("confirmed"), t.language)),
         t("told.returned", appeals=counted(t, "appeals", cohort["returned"]),
-          share=percent(cohort.share("returned"), t.language),
-          unconfirmed=counted(t, "of_appeals", cohort["unconfirmed"])),
+          share=percent(cohort.share("returned"), t.language)),
     ]  # fmt: skip
+    if cohort["unconfirmed"]:
+        said.append(t("told.unconfirmed", appeals=counted(t, "of_appeals", cohort["unconfirmed"])))
     shares = sorted((share, row.name) for row in departments if row.tally["executed"] >= NAMED_FROM
                     and (share := row.tally.share("confirmed")) is not None)  # fmt: skip
     if len(shares) > 1:

@@ -53,7 +53,7 @@ class Cell:
 
     def shown(self, t: Texts) -> str:
         if self.value is None or isinstance(self.value, str):
-            return self.value or "—"
+            return "—" if self.value is None else self.value
         if self.kind == "share":
             return percent(self.value, t.language)
         return t.lasting(self.value) if self.kind == "seconds" else f"{Grouped(int(self.value), t.language)}"

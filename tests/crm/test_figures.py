@@ -503,6 +503,7 @@ def test_the_seats_are_what_their_journal_tells(life: Life, period: Period) -> N
     found = call_figures.seats(life.conn, period, life.now)
     journal = life.conn.execute(select(seat_event).order_by(seat_event.c.at, seat_event.c.id)).all()
     staffed = paused = 0.0
+    spans: list[tuple[dt.datetime, dt.datetime]] = []
     for seat in ("101", "102", "103"):
         mine = [e for e in journal if e.seat == seat]
         logged_in, on_pause = False, False
@@ -515,6 +516,7 @@ def test_the_seats_are_what_their_journal_tells(life: Life, period: Period) -> N
             seconds = max(0.0, (until - since).total_seconds())
             if logged_in:
                 staffed, paused = (staffed, paused + seconds) if on_pause else (staffed + seconds, paused)
+                spans += [(since, until)] if not on_pause else []
     together = call_figures.seats_together(found.values())
     assert together.staffed_s == pytest.approx(staffed)
     assert together.paused_s == pytest.approx(paused)
@@ -522,6 +524,17 @@ def test_the_seats_are_what_their_journal_tells(life: Life, period: Period) -> N
     busy = sum((end - began).total_seconds() for one in spoken if (end := one.at("ended")) and (
         began := one.at("answered")))  # fmt: skip
     assert together.busy_s == pytest.approx(busy)
+    for by, step in (("hour", 60), ("half_hour", 30)):
+        divided = call_figures.seats(life.conn, period, life.now, by)  # type: ignore[arg-type]
+        assert call_figures.seats_together(divided.values()).busy_s == pytest.approx(busy)
+        expected: Counter[int] = Counter()
+        at, half_hour = period.start, dt.timedelta(minutes=30)
+        while at < period.end:
+            local = at.astimezone(KYIV)
+            expected[(local.hour * 60 + local.minute) // step * step] += sum(  # type: ignore[assignment]
+                max(0.0, (min(until, at + half_hour) - max(since, at)).total_seconds()) for since, until in spans)
+            at += half_hour
+        assert {key: seats.staffed_s for key, seats in divided.items() if seats.staffed_s} == pytest.approx(+expected)
     longest = max((end - start for start, end in [(Period(d, d).start, Period(d, d).end) for d in found]),
                   default=dt.timedelta())  # fmt: skip
     assert all(day.staffed_s + day.paused_s <= 3 * longest.total_seconds() for day in found.values())

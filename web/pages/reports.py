@@ -177,7 +177,7 @@ def calls(visit: Visit) -> Response:
     with visit.db.read() as conn:
         asked = Asked.read(visit, conn)
         found = call_figures.calls(conn, asked.period, span)  # type: ignore[arg-type]  # one of SPANS
-        seats = call_figures.seats(conn, asked.period, visit.now)
+        seats = call_figures.seats(conn, asked.period, visit.now, span)  # type: ignore[arg-type]
         told = call_figures.consultations(conn, asked.period)
     t, whole = asked.t, call_figures.total(found.values())
 
@@ -187,7 +187,7 @@ def calls(visit: Visit) -> Response:
     tables = [
         asked.calls_by(t(f"reports.calls_by_{span}"), t(f"reports.column_{span}"), [
             (name(key), each) for key, each in found.items()],
-            {name(day): each for day, each in seats.items()} if span == "day" else None),
+            {name(key): each for key, each in seats.items()}),
         asked.calls_table(whole),
         Table(t("reports.service_levels"), (t("reports.within"), t("figure.service_level")), tuple(
             (Cell(within, "seconds"), Cell(whole.service_level(within), "share"))
