@@ -11,28 +11,35 @@ import pytest
 from babel import Locale
 
 from call_queue.tracker import SeatState, TrunkState
-from crm import appeals, calls, departments, incidents, networks, notices, repeats
+from crm import appeals, calls, departments, imports, incidents, networks, notices, repeats
 from crm.calls import EndCause, Outcome, Queue
 from crm.confirmation_rules import Reached, Result
 from crm.control import Watched
 from crm.deadlines import Event, Tell
 from crm.errors import BadInput
+from crm.figures import COHORT, DIMENSIONS, NOW, OPERATOR
 from crm.knowledge import ContactKind
+from crm.knowledge import Kind as Told
 from crm.law import ALLOWED, Kind, Privilege
 from crm.life import Action, State
-from crm.people import FOR_ACTION, Role
+from crm.people import FOR_ACTION, Permission, Role
 from crm.routing import Lost, Reason, Unable
 from recordings.files import State as RecordingState
-from web.pages import line, rules
+from web.pages import line, reports, rules
+from web.reporting import CALL_COLUMNS, CALL_COUNTS, PERCENTILES, SEAT_COLUMNS, SHARES
 from web.texts import LANGUAGES, Texts, texts
 
 ROOT = Path(__file__).parents[2]
 UK, EN = texts("uk"), texts("en")
 TRUNKS = ("landline", "mobile")
 
+FIGURES = tuple({*COHORT, *PERCENTILES, *NOW, *CALL_COUNTS, *CALL_COLUMNS, *SEAT_COLUMNS, "placed", "reached",
+                 "unreached", "by_machine"})  # fmt: skip
 # A key that a page puts together: its beginning, and all that may follow.
 BUILT: dict[str, tuple[str, ...]] = {
-    "role.": tuple(Role), "channel.": appeals.CHANNELS, "state.": tuple(State), "event.": tuple(Action),
+    "role.": tuple(Role), "permission.": tuple(Permission), "import.of.": tuple(imports.KINDS),
+    "privacy.log_of.": ("citizen", "appeal", "staff"), "privacy.direction_": ("in", "out"),
+    "channel.": appeals.CHANNELS, "state.": tuple(State), "event.": tuple(Action),
     "action.": tuple(a for a in FOR_ACTION if a not in (Action.REGISTER, Action.CONFIRM, Action.NOT_SOLVED)),
     "law.kind.": tuple(Kind), "control.list.": tuple(Watched),
     "notice.kind.": tuple(notices.Kind), "notice.state.": ("due", "sent", "told", "void"),
@@ -50,9 +57,15 @@ BUILT: dict[str, tuple[str, ...]] = {
     "escalation.days.": tuple(Event), "escalation.tell.": tuple(Tell),
     **{f"knowledge.{each}.": ("articles", "bulletins", "contacts") for each in ("add", "form")},
     "knowledge.kind.": tuple(ContactKind),
+    "figure.": FIGURES, "formula.": (*FIGURES, *(f"{name}_share" for name in SHARES)),
+    "reports.view_": tuple(reports.VIEWS), "reports.kind_": tuple(Told), "reports.calls_by_": reports.SPANS,
+    "reports.column_": (*DIMENSIONS, OPERATOR, *reports.SPANS), "reports.by_": (*DIMENSIONS, OPERATOR),
+    "reports.crossed_": reports.CROSSED, "reports.behind_view_": ("cohort", *filter(None, reports.BEHIND)),
+    "reports.quick_": ("today", "yesterday", "week", "last_week", "month", "last_month"),
+    "told.": ("same", "more", "fewer"), "counted.": ("appeals", "of_appeals", "within_hours", "calls"),
 }  # fmt: skip
 # Shown only where the catalogue has them: an action without a hint has none.
-OPTIONAL = {"hint.": tuple(Action), "note.": tuple(Action), "seat_hint.": tuple(SeatState), "done.": None}
+OPTIONAL = {"hint.": tuple(Action), "note.": tuple(Action), "seat_hint.": tuple(SeatState), "done.": None, "look.": None}
 
 # What goes wrong where no page is: AMI's and AGI's protocols, a backup, the spool, the settings' file.
 ELSEWHERE = ("agi.", "ami.", "backup.", "restore.", "ivr.", "spool.", "clock.")
