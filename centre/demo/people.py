@@ -156,6 +156,14 @@ class Operator(Worker):
         who.told.set_result((number[1], code[1]))
 
 
+    async def answer_from_programme(self, number: str) -> None:
+        """Answers an appeal from the city programme that its page offers."""
+        path = f"/appeals/{number}/programme"
+        page = await self.browser.open(f"/appeals/{number}")
+        programme = next(iter(page.form(path, {}).options["programme"]))
+        await self.browser.submit(page, path, programme=programme)
+
+
 class Desk(Worker):
     """The control desk: what many suffer from one cause is one incident."""
 

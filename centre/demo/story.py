@@ -198,8 +198,7 @@ class _Story:
         """What no department has to report: a programme answers, an incident is over."""
         if self._plays(PROMISED):
             number = self._number(PROMISED)
-            page = await operator.browser.open(f"/appeals/{number}")
-            await operator.browser.submit(page, f"/appeals/{number}/programme")
+            await operator.answer_from_programme(number)
             self.say(f"{PROMISED}'s house is in a city programme: answered from it, with the ground.")
         if self.incident is not None:
             await desk.close_incident(self.incident, "Трубу замінено, тепло подано.")
