@@ -224,7 +224,7 @@ def add_staff(conn: Connection, *, login: str, name: str, password_hash: str, ro
     if by_login(conn, login) is not None:
         raise BadInput("staff.login_taken")
     values = _checked(conn, {"name": name, "role": role.value, "department_id": department_id, "language": language,
-                             "email": email})
+                             "email": email})  # fmt: skip
     staff_id = insert_row(conn, accounts, {"login": login, "password_hash": password_hash, **values})
     if by is not None:
         _log(conn, by, staff_id, None, {"login": login, **values})
@@ -265,7 +265,7 @@ def _checked(conn: Connection, values: Mapping[str, Any]) -> dict[str, Any]:
     """An account's fields as they are kept; BadInput for what does not go together."""
     name, email = texts.line(values["name"], 200), texts.line(values["email"], 200)
     department_id = values["department_id"]
-    if (values["role"] == Role.EXECUTOR.value) != (department_id is not None):
+    if (values["role"] == Role.EXECUTOR) != (department_id is not None):
         raise BadInput("staff.department")
     their = select(1).where(department.c.id == department_id)
     if department_id is not None and conn.execute(their).first() is None:

@@ -16,14 +16,15 @@ from openpyxl import Workbook
 from sqlalchemy import func, select
 
 from crm import addresses, appeals, departments, import_cells, imports, life, people, schema, sheets
+from crm.clock import KYIV
 from crm.errors import BadInput, CentreError
-from crm.import_rows import Report
+from crm.import_rows import OLD_STATES, Report
 from crm.life import State
 from crm.store import Database
-from tests.crm.conftest import NOON, PHONE, City, found_city
+from tests.crm.conftest import NOON, City, found_city
 
 APPEALS = """Номер;Зареєстровано;Стан;Тема;Зміст;Заявник;Телефон;Вулиця;Будинок;Квартира;Виконано;Відповідь
-К-1;05.03.2024 14:30;закрито;Немає опалення;Холодно;Марія Іваненко;044 123 45 67;Московський просп.;12а;7;2024-03-12;Відновили
+К-1;05.03.2024 14:30;закрито;Немає опалення;Холодно;Марія Іваненко;0441234567;Московський пр-т;12а;7;2024-03-12;Відновили
 К-2;2024-04-01;у роботі;Немає опалення;Знову холодно;Іван Сокіл;0671234567;просп. Степана Бандери;14;;;
 К-3;45000;роз'яснено;Немає опалення;Коли тепло?;;;;;;;З 15 жовтня
 """
@@ -57,7 +58,7 @@ def told(report: Report) -> list[tuple[int, str, str]]:
 
 
 # ── what is loaded ───────────────────────────────────────────────────────────────────────────
-def test_addresses_are_found_by_old_names_afterwards_and_the_same_file_changes_nothing(db: Database, small: City) -> None:
+def test_addresses_are_found_by_old_names_and_the_same_file_changes_nothing(db: Database, small: City) -> None:
     report = load(db, "addresses", ADDRESSES)
     assert (report.loaded, report.rows, report.added, report.changed, report.same) == (True, 3, 2, 0, 1), told(report)
     with db.read() as conn:
@@ -105,7 +106,8 @@ def test_subjects_networks_and_programmes(db: Database, small: City) -> None:
                     "Житло;Housing;;Київтеплоенерго;\n",
         "networks": "вид,мережа,вулиця,будинок\nтепло,Котельня 1,Степана Бандери,12-А\n"
                     "тепло,Котельня 1,Степана Бандери,14\n",
-        "programmes": "програма;підстава;тема;вулиця;будинок;рік\nГаряча вода;Рішення № 1;Немає опалення;Степана Бандери;14;2027\n"
+        "programmes": "програма;підстава;тема;вулиця;будинок;рік\n"
+                      "Гаряча вода;Рішення № 1;Немає опалення;Степана Бандери;14;2027\n"
                       "Гаряча вода;;;Степана Бандери;12а;2028\n",
     }  # fmt: skip
     for kind, text in files.items():
@@ -196,7 +198,8 @@ def test_a_run_that_was_broken_off_goes_on_and_loads_nothing_twice(
 def test_each_bad_row_is_told_with_its_column_and_nothing_is_loaded(db: Database, small: City) -> None:
     before = counts(db)
     text = APPEALS + ("К-4;вчора;закрито;Немає опалення;Т;;;;;;;\n;05.03.2024;хтозна;Немає опалення;Т;;;;;;;\n"
-                      "К-6;05.03.2024;відмовлено;Немає такої;Т;;;;;;;\n\nК-8;05.03.2024;відмовлено;Немає опалення;Т;;;;;;;\n"
+                      "К-6;05.03.2024;відмовлено;Немає такої;Т;;;;;;;\n\n"
+                      "К-8;05.03.2024;відмовлено;Немає опалення;Т;;;;;;;\n"
                       "К-9;05.03.2024;закрито;Немає опалення;Т;;12;;;;01.03.2024;\n"
                       "К-10;05.03.2024;закрито;Немає опалення;Т;;;Степана Бандери;99;;;\n"
                       "К-11;05.03.2024;закрито;Немає опалення;Т;;;;;;01.03.2024;\n"
@@ -265,8 +268,9 @@ def workbook(rows: list[list[Any]]) -> bytes:
 
 
 def test_a_workbook_is_read_as_one_would_type_it(db: Database, small: City) -> None:
+    at = dt.datetime(2024, 3, 5, 14, 30, tzinfo=dt.UTC).replace(tzinfo=None)
     book = workbook([["old_number", "registered_at", "state", "subject", "text", "phone"],
-                     [17, dt.datetime(2024, 3, 5, 14, 30), "закрито", "Немає опалення", "Холодно", 380671112233],
+                     [17, at, "закрито", "Немає опалення", "Холодно", 380671112233],
                      [18.0, dt.date(2024, 3, 6), "закрито", "Немає опалення", "'=1+1", None],
                      [None, None, None, None, None, None],
                      [19, 45000.5, "закрито", "Немає опалення", "=1+1", None]])  # fmt: skip
@@ -280,7 +284,7 @@ def rezipped(change: dict[str, bytes]) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(workbook([["a"]]))) as old, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as new:
         for name in old.namelist():
-            new.writestr(name, change.pop(name, None) or old.read(name))
+            new.writestr(name, change.pop(name) if name in change else old.read(name))
         for name, data in change.items():
             new.writestr(name, data)
     return out.getvalue()
@@ -326,18 +330,17 @@ def test_rows_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_any_bytes_are_a_table_or_are_refused(data: bytes) -> None:
     try:
         found = list(sheets.rows(io.BytesIO(data)))
-    except BadInput as error:
-        assert error.id.startswith("sheet.")
-    else:
-        assert all(cells and cells[-1] for _, cells in found)
-        assert [number for number, _ in found] == sorted({number for number, _ in found})
+    except BadInput:
+        return
+    assert all(cells and cells[-1] for _, cells in found)
+    assert [number for number, _ in found] == sorted({number for number, _ in found})
 
 
 def columns() -> Iterator[tuple[str, imports.Column]]:
     return ((kind, column) for kind, its in imports.KINDS.items() for column in its.columns)
 
 
-@given(st.data(), st.one_of(st.text(max_size=60), st.from_regex(r"\d{1,5}[.\-:T ]\d{1,2}[.\-:]\d{1,4}", fullmatch=True)))
+@given(st.data(), st.text(max_size=60) | st.from_regex(r"\d{1,5}[.\-:T ]\d{1,2}[.\-:]\d{1,4}", fullmatch=True))
 def test_any_cell_has_a_value_or_a_reason(data: st.DataObject, cell: str) -> None:
     _, column = data.draw(st.sampled_from(list(columns())))
     try:
@@ -347,14 +350,15 @@ def test_any_cell_has_a_value_or_a_reason(data: st.DataObject, cell: str) -> Non
     assert "\0" not in str(value)
 
 
-@given(st.datetimes(dt.datetime(2001, 1, 1), dt.datetime(2098, 12, 31)))
-def test_a_time_is_the_same_however_it_is_written(at: dt.datetime) -> None:
-    at = at.replace(second=0, microsecond=0)
-    kyiv = import_cells.moment(at.isoformat())
-    assert import_cells.moment(at.strftime("%d.%m.%Y %H:%M")) == kyiv
-    serial = (at - dt.datetime(1899, 12, 30)) / dt.timedelta(days=1)
+@given(st.integers(0, 97 * 365 * 24 * 60))
+def test_a_time_is_the_same_however_it_is_written(minutes: int) -> None:
+    at = dt.datetime(2001, 1, 1, tzinfo=dt.UTC) + dt.timedelta(minutes=minutes)
+    kyiv = import_cells.moment(f"{at:%Y-%m-%dT%H:%M}")
+    assert kyiv == at.replace(tzinfo=KYIV)
+    assert import_cells.moment(f"{at:%d.%m.%Y %H:%M}") == kyiv
+    serial = (at - dt.datetime(1899, 12, 30, tzinfo=dt.UTC)) / dt.timedelta(days=1)
     assert abs(import_cells.moment(f"{serial:.8f}") - kyiv) <= dt.timedelta(hours=1)  # the hour that clocks skip
-    assert import_cells.moment(f"{at.isoformat()}:00Z".replace(":00:00Z", ":00Z")) == at.replace(tzinfo=dt.UTC)
+    assert import_cells.moment(f"{at:%Y-%m-%dT%H:%M}Z") == at
 
 
 def test_no_heading_of_a_kind_means_two_columns() -> None:
@@ -365,7 +369,4 @@ def test_no_heading_of_a_kind_means_two_columns() -> None:
 
 
 def test_what_the_old_system_called_closed_is_never_closed_here() -> None:
-    from crm.import_rows import OLD_STATES
-
     assert State.CLOSED not in OLD_STATES.values()
-    assert PHONE  # the citizen of the tests' city has it

@@ -65,7 +65,8 @@ BUILT: dict[str, tuple[str, ...]] = {
     "told.": ("same", "more", "fewer"), "counted.": ("appeals", "of_appeals", "within_hours", "calls"),
 }  # fmt: skip
 # Shown only where the catalogue has them: an action without a hint has none.
-OPTIONAL = {"hint.": tuple(Action), "note.": tuple(Action), "seat_hint.": tuple(SeatState), "done.": None, "look.": None}
+OPTIONAL = {"hint.": tuple(Action), "note.": tuple(Action), "seat_hint.": tuple(SeatState), "done.": None,
+            "look.": None}  # fmt: skip
 
 # What goes wrong where no page is: AMI's and AGI's protocols, a backup, the spool, the settings' file.
 ELSEWHERE = ("agi.", "ami.", "backup.", "restore.", "ivr.", "spool.", "clock.")

@@ -1,0 +1,103 @@
+"""The centre's people: who they are, what their roles may do, a new password for who has lost his."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.responses import Response
+
+from crm import departments, people
+from crm.errors import CentreError
+from crm.people import PERMISSIONS, Edit, Permission, Role, Staff
+from web.texts import LANGUAGES
+from web.visit import Visit, status_of
+
+NAME_MOST = 200
+
+
+def listed(visit: Visit) -> Response:
+    return _list(visit)
+
+
+def add(visit: Visit) -> Response:
+    """A new account; its password is shown this once."""
+    values = _said(visit)
+    login = visit.form.text("login", 60, required=True)
+    if visit.form.problems:
+        return _list(visit)
+    password = people.one_time_password()
+    hashed = people.hash_password(password)
+    try:
+        with visit.db.write() as conn:
+            staff_id = people.add_staff(conn, login=login, password_hash=hashed, by=Edit(visit.now, visit.person.id),
+                                        **values)  # fmt: skip
+            person = people.get(conn, staff_id)
+    except CentreError as error:
+        return _list(visit, error)
+    return visit.page("people/password.html", person=person, password=password)
+
+
+def show(visit: Visit) -> Response:
+    return _one(visit)
+
+
+def change(visit: Visit) -> Response:
+    values = _said(visit)
+    if visit.form.problems:
+        return _one(visit)
+    staff_id = visit.number("id")
+    try:
+        with visit.db.write() as conn:
+            people.change(conn, staff_id, {**values, "active": visit.form.ticked("active")},
+                          Edit(visit.now, visit.person.id))  # fmt: skip
+    except CentreError as error:
+        return _one(visit, error)
+    return visit.go("/people?done=people")
+
+
+def new_password(visit: Visit) -> Response:
+    """For who has lost his: shown this once, and all his sessions end."""
+    staff_id = visit.number("id")
+    password = people.one_time_password()
+    hashed = people.hash_password(password)
+    with visit.db.write() as conn:
+        people.set_password(conn, staff_id, hashed, by=Edit(visit.now, visit.person.id))
+        person = people.get(conn, staff_id)
+    return visit.page("people/password.html", person=person, password=password)
+
+
+def permissions(visit: Visit) -> Response:
+    """The table by which the program decides."""
+    return visit.page("people/permissions.html", roles=tuple(Role), permissions=tuple(Permission), table=PERMISSIONS)
+
+
+def _said(visit: Visit) -> dict[str, Any]:
+    form = visit.form
+    role = form.choice("role", frozenset(Role), required=True)
+    return {"name": form.text("name", NAME_MOST), "role": Role(role) if role else None,
+            "department_id": form.number("department"), "email": form.text("email", NAME_MOST),
+            "language": form.choice("language", frozenset(LANGUAGES)) or LANGUAGES[0]}  # fmt: skip
+
+
+def _list(visit: Visit, problem: CentreError | None = None) -> Response:
+    with visit.db.read() as conn:
+        known, staff = departments.departments(conn), people.staff(conn)
+    bad = visit.form.problems or problem
+    return visit.page("people/people.html", status=status_of(problem) if problem else 422 if bad else 200,
+                      staff=sorted(staff, key=lambda person: (not person.active, person.name.casefold())),
+                      departments=known, names={each.id: each.name for each in known}, problem=problem,
+                      typed=bool(bad), roles=tuple(Role), languages=LANGUAGES)  # fmt: skip
+
+
+def _one(visit: Visit, problem: CentreError | None = None) -> Response:
+    with visit.db.read() as conn:
+        person, known = people.get(conn, visit.number("id")), departments.departments(conn)
+    bad = bool(visit.form.problems or problem)
+    return visit.page("people/person.html", status=status_of(problem) if problem else 422 if bad else 200,
+                      person=person, shown=visit.form if bad else _as_form(person), departments=known, problem=problem,
+                      roles=tuple(Role), languages=LANGUAGES)  # fmt: skip
+
+
+def _as_form(person: Staff) -> dict[str, str]:
+    return {"name": person.name, "role": person.role.value, "department": str(person.department_id or ""),
+            "email": person.email, "language": person.language, "active": "1" if person.active else ""}  # fmt: skip
