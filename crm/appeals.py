@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, func, select, union, update
+from sqlalchemy import Connection, Integer, Select, bindparam, func, select, union, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from crm import calls, clock, law, life, questions, routing, rulebook, texts
@@ -194,7 +194,11 @@ _LINES: Select[Any] = (
 )  # fmt: skip
 _NEWEST = (appeal.c.registered_at.desc(), appeal.c.id.desc())
 _BY_IDS = _LINES.where(appeal.c.id.in_(bindparam("ids", expanding=True)))
-_OF_BUILDING = _LINES.where(appeal.c.building_id == bindparam("building")).order_by(*_NEWEST).limit(bindparam("limit"))
+# The newest are chosen before anything is joined to them: of a building there are hundreds. How many is written into
+# the statement: PostgreSQL, not knowing it, would make a new plan each time, which takes longer than the search.
+_OF_BUILDING = _LINES.where(appeal.c.id.in_(
+    select(appeal.c.id).where(appeal.c.building_id == bindparam("building")).order_by(*_NEWEST)
+    .limit(bindparam("limit", type_=Integer, literal_execute=True)))).order_by(*_NEWEST)  # fmt: skip
 _OF_CALLER = _LINES.where(appeal.c.id.in_(union(
     select(appeal.c.id).join(citizen_phone, appeal.c.citizen_id == citizen_phone.c.citizen_id)
     .where(citizen_phone.c.e164 == bindparam("e164"), citizen_phone.c.wrong.is_(False)),
