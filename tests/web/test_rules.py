@@ -156,3 +156,14 @@ async def test_days_terms_and_warnings_are_the_citys(site: Site) -> None:
     overview = (await desk.open("/rules")).text
     for said in ("День календаря", "вилучено", "Скільки днів є, щоб переслати звернення", "Людина control"):
         assert said in overview
+
+
+async def test_a_rule_for_one_of_several_buildings_asks_which(site: Site) -> None:
+    desk = await site.person(Role.CONTROL)
+    page = await desk.submit(await desk.open("/rules/routing"), "/rules/routing", note="Один будинок")
+    here = f"/rules/routing/{page.url.rpartition('/')[2]}"
+    said = {"do": "add", "subject": "Опалення", "department": "Київводоканал"}
+    page = await desk.submit(page, here, **said, address="Бандери")
+    assert page.status == 422
+    page = await desk.submit(page, here, **said, building=str(site.city.buildings["Бандери 10-А"]))
+    assert "проспект Степана Бандери, 10-А" in page.text

@@ -233,10 +233,10 @@ def _edition_page(visit: Visit, id: int | None, problem: CentreError | None = No
                                else next((each for each in known if each.state == "live"), None))  # fmt: skip
         draft = its is not None and its.state == "draft"
         tried, why_not = _try(conn, visit, its)
-        building, choices = building_of(conn, visit.query)
         values: dict[str, Any] = {
             "editions": known, "lines": routing_editions.lines(conn, its.id) if its else [],
-            "tried": tried, "choices": choices if building is None else [],
+            "tried": tried, "choices": building_of(conn, visit.query)[1],
+            "choices_for_rule": building_of(conn, visit.form)[1],
             "moved": routing_editions.compare(conn, its.id, COMPARED) if its and draft else None,
             "subjects": departments.subjects(conn), "names": _names(conn),
             "takers": [(d.id, d.name) for d in departments.departments(conn) if d.active and d.kind != "outside"],
