@@ -155,7 +155,6 @@ class Operator(Worker):
             raise PageError(f"no number and code to read to the caller on {saved.url}: {saved.text[:500]}")
         who.told.set_result((number[1], code[1]))
 
-
     async def answer_from_programme(self, number: str) -> None:
         """Answers an appeal from the city programme that its page offers."""
         path = f"/appeals/{number}/programme"
