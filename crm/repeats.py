@@ -28,7 +28,7 @@ from crm.schema import appeal, appeal_call, building, call, citizen_phone, netwo
 NEAR = 0.35  # how near a text must be that comes from the same person, building or network
 ALIKE = 0.55  # and one from anywhere else in the district
 OWN, OF_BUILDING, OF_NETWORK, OF_CITY = 30, 60, 150, 250  # appeals that are compared, the latest of each
-NETWORK_DAYS = 14  # what failed longer ago on a network is another failure
+NETWORK_DAYS = 7  # what failed longer ago on a network is another failure
 NEIGHBOURS = 1000  # buildings of its networks that are asked
 
 # On its merits: the resident has said so himself, or was told how things are by law.
@@ -77,10 +77,11 @@ _mine, _theirs = network_building.alias("mine"), network_building.alias("theirs"
 _NEIGHBOURS = (select(_theirs.c.building_id).join(_mine, _theirs.c.network_id == _mine.c.network_id)
                .where(_mine.c.building_id == bindparam("building"), _theirs.c.building_id != bindparam("building"))
                .distinct().limit(NEIGHBOURS))  # fmt: skip
-# In no order: a walk over each building's latest, not over the whole city's until enough are found.
-_OF_NETWORK = select(*_SCORED).where(
+# Bounded before it is put in order: a walk over each building's latest, not over the city's until enough are found.
+_lately = select(*_SCORED).where(
     appeal.c.building_id.in_(bindparam("buildings", expanding=True)), appeal.c.registered_at >= bindparam("since"),
-).limit(1000)  # fmt: skip
+).limit(2000).subquery()  # fmt: skip
+_OF_NETWORK = select(_lately).order_by(_lately.c.registered_at.desc()).limit(OF_NETWORK)
 _here = bindparam("building", type_=Integer)
 _its_district = select(building.c.district_id).where(building.c.id == _here).scalar_subquery()
 _latest = select(*_SCORED, appeal.c.district_id).order_by(*_NEWEST).limit(OF_CITY).subquery()
@@ -136,8 +137,7 @@ def _of_network(conn: Connection, building_id: int, now: dt.datetime) -> Sequenc
     if not neighbours:
         return ()
     since = now - dt.timedelta(days=NETWORK_DAYS)
-    rows = conn.execute(_OF_NETWORK, {"buildings": neighbours, "since": since}).all()
-    return sorted(rows, key=lambda row: row.registered_at, reverse=True)[:OF_NETWORK]
+    return conn.execute(_OF_NETWORK, {"buildings": neighbours, "since": since}).all()
 
 
 def _shown(conn: Connection, best: dict[int, tuple[tuple[Reason, ...], float]]) -> list[Known]:
