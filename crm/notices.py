@@ -20,7 +20,7 @@ from crm import texts
 from crm.errors import NotFound
 from crm.life import OPEN, TO_ACT, Action, State
 from crm.schema import appeal, appeal_event, building, citizen, department, notice, staff, street, subject
-from crm.store import insert_or_ignore
+from crm.store import Statement, insert_or_ignore
 
 
 class Kind(StrEnum):
@@ -52,7 +52,7 @@ FOLLOWS: dict[Action, Kind] = {
     Action.FIND_DEFECTIVE: Kind.DEFECTIVE,
 }  # fmt: skip
 TO_CITIZEN = frozenset({Kind.EXTENDED, Kind.FORWARDED, Kind.DEFECTIVE})
-_KEEP = insert(notice)
+_KEEP = Statement(insert(notice).inline())
 
 
 def follow(conn: Connection, action: Action, state: State, *, appeal_id: int, version: int, department_id: int,
@@ -72,7 +72,7 @@ def follow(conn: Connection, action: Action, state: State, *, appeal_id: int, ve
     elif state not in TO_ACT:
         return
     data = {"until": evidence["until"]} if "until" in evidence else {}
-    conn.execute(_KEEP, {"key": f"{kind.value}:{appeal_id}:{version}", "kind": kind.value, "appeal_id": appeal_id,
+    _KEEP(conn, {"key": f"{kind.value}:{appeal_id}:{version}", "kind": kind.value, "appeal_id": appeal_id,
                          "data": data, "created_at": now, "due_at": now, **to})  # fmt: skip
 
 
@@ -146,8 +146,8 @@ _LOOSE = (select(_n.id, _n.audience, _n.department_id, _n.staff_id, _n.citizen_i
           .order_by(_n.due_at, _n.id).limit(bindparam("limit")))  # fmt: skip
 _said = (select(appeal_event.c.note).where(
     appeal_event.c.appeal_id == _n.appeal_id, appeal_event.c.at == _n.created_at, appeal_event.c.note != "",
-    appeal_event.c.action.in_([action.value for action in FOLLOWS])).order_by(appeal_event.c.id.desc()).limit(1)
-    .scalar_subquery())  # fmt: skip
+    or_(*(and_(appeal_event.c.action == action.value, _n.kind == kind.value) for action, kind in FOLLOWS.items())),
+).order_by(appeal_event.c.id.desc()).limit(1).scalar_subquery())  # fmt: skip
 _IN_MAILS: Select[Any] = (
     select(_n.mail, _n.audience, func.coalesce(department.c.name, staff.c.name, citizen.c.name, "").label("name"),
            _email.label("email"), func.coalesce(staff.c.language, citizen.c.language, "uk").label("language"), _n.tries,

@@ -192,6 +192,8 @@ def _do(conn: Connection, visit: Visit, appeal: Appeal, action: Action) -> None:
             if appeals.get(conn, appeal.id).version != version:
                 raise Stale("appeal.stale")
             incidents.join(conn, incident, appeal.id, now=visit.now, staff_id=who.id)
+        case Action.REFUSE if appeal.repeat_of is not None:  # the law gives one ground to refuse a repeat
+            repeats.refuse(conn, appeal.id, note=note, **common)
         case _:
             # A term ends with its day, a plan begins with it.
             at = None if until is None else law.end_of(until) if action is Action.EXTEND else _morning(until)
@@ -305,6 +307,8 @@ def _page(visit: Visit, appeal: Appeal, typed: forms.Form, problem: CentreError 
             values["forward_by"] = law.forward_by(began, book.calendar, book.terms)
         else:
             values["defective_by"] = values["forward_by"] = None
+    if not values["choices"]["incident"]:
+        actions = tuple(action for action in actions if action is not Action.JOIN)
     visit.looked_at(("appeal", appeal.id))
     return visit.page("appeal.html", status=status_of(problem) if problem else HTTPStatus.OK, appeal=appeal,
                       citizen=citizen, building=building, actions=actions, typed=typed, problem=problem,
