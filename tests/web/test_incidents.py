@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import select
 
 from centre.demo.browser import Page
-from crm import appeals, calls, citizens, incidents, networks, schema
+from crm import appeals, calls, citizens, incidents, networks, repeats, schema
 from crm.calls import Outcome
 from crm.incidents import State as Stage
-from crm.life import State
+from crm.life import Action, Evidence, State
 from crm.people import Role
 from tests.web.conftest import LINKEDID, Desk, Site
 
@@ -267,6 +267,21 @@ async def test_a_repeat_is_linked_when_the_appeal_is_registered(site: Site) -> N
     second = int(re.search(r"saved=(\d+)", page.url)[1])  # type: ignore[index]
     assert appeal(site, second).repeat_of == appeal(site, first).id
     assert "повторено 1 раз" in await already(desk, page, **TYPED)
+
+
+async def test_a_repeat_is_refused_only_when_the_first_was_resolved(site: Site) -> None:
+    first, second = site.appeal(executed=True), site.appeal()
+    one, now = appeal(site, first), datetime.now(UTC)
+    with site.db.write() as conn:
+        repeats.link(conn, appeal(site, second).id, one.id, now=now)
+    desk, path = await site.person(Role.CONTROL), f"/appeals/{second}"
+    page = await desk.submit(await desk.open(path), path, action="refuse", note="Повторне")
+    assert "вирішено по суті" in page.text
+    assert appeal(site, second).state is State.ASSIGNED
+    with site.db.write() as conn:
+        appeals.act(conn, one.id, Action.CONFIRM, now=now, evidence=Evidence("17.1", key="1"))
+    await desk.submit(await desk.open(path), path, action="refuse", note="Повторне")
+    assert appeal(site, second).state is State.REFUSED
 
 
 async def test_another_persons_appeal_is_no_repeat_and_nothing_typed_is_lost(site: Site) -> None:
