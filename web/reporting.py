@@ -23,6 +23,7 @@ NONE = "none"  # in an address: of no district, written down by nobody
 SHARES = frozenset({"executed", "on_time", "confirmed", "returned", "unconfirmed", "repeated"})
 # The columns of a table by subject, district…; a figure of SHARES is followed by its share.
 COLUMNS = ("registered", "executed", "on_time", "confirmed", "returned", "unconfirmed", "repeated")
+SCORE = ("registered", "executed", "on_time", "confirmed", "returned")
 BRIEF = ("registered", "executed", "confirmed", "returned")
 PERCENTILES = {"median": 50, "p90": 90}  # of the hours to execution
 LYING = ("overdue", "unacknowledged")
@@ -166,9 +167,12 @@ class Asked:
                      cut: Mapping[str, object] | None = None) -> Table:  # fmt: skip
         """A row for each part and one for ``whole``, which ``cut`` cuts out of all. ``lying``: what lies with each
         department now, in two columns more."""
-        heads = [first]
+        heads, shares = [first], set()
         for name in columns:
-            heads += [self.t(f"figure.{name}"), *([self.t(f"figure.{name}_share")] if name in SHARES else [])]
+            heads.append(self.t(f"figure.{name}"))
+            if name in SHARES:
+                shares.add(len(heads))
+                heads.append(self.t(f"figure.{name}_share"))
         if lying is not None:
             heads += [self.t(f"figure.{name}") for name in LYING]
 
@@ -188,7 +192,7 @@ class Asked:
         lies = lying or {}
         made = [cells(row, lies.get(row.key, Counter())) for row in rows]
         made.append(cells(Row(None, self.t("reports.all"), whole, dict(cut or {})), sum(lies.values(), Counter())))
-        return Table(title, tuple(heads), tuple(made), totals=True)
+        return Table(title, tuple(heads), tuple(made), totals=True, shares=frozenset(shares))
 
     def figures_table(self, title: str, note: str, rows: Iterable[tuple[str, Cell, Cell | None]]) -> Table:
         """A figure a row: its name's key, its count, its share if it has one."""

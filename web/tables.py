@@ -66,13 +66,15 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """``rows``: as wide as ``columns``, the first cell of each names it. ``totals``: the last row is their sum."""
+    """``rows``: as wide as ``columns``, the first cell of each names it. ``totals``: the last row is their sum.
+    ``shares``: columns that say the one before them as a share."""
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     totals: bool = False
     note: str = ""
+    shares: frozenset[int] = frozenset()
 
 
 def harmless(value: Value) -> Value:

@@ -24,6 +24,7 @@ from web.reporting import (
     COLUMNS,
     NONE,
     PERCENTILES,
+    SCORE,
     SEAT_COLUMNS,
     Asked,
     Row,
@@ -101,7 +102,7 @@ def scorecard(visit: Visit) -> Response:
     rows = ordered(asked.row("department", key, tally)
                    for key, tally in report.departments(cube, hours, lying).items())  # fmt: skip
     table = asked.cohort_table(asked.t("reports.scorecard"), asked.t("reports.column_department"), rows,
-                               (*COLUMNS, *PERCENTILES), report.whole(cube, hours), lying=lying)  # fmt: skip
+                               (*SCORE, *PERCENTILES), report.whole(cube, hours), lying=lying)  # fmt: skip
     return _shown(asked, "scorecard", [table], [charts.bars(table, 1, asked.t)])
 
 
