@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -295,6 +296,44 @@ def test_a_draft_of_what_is_live_no_more_is_not_published_over_the_newer(edition
     with pytest.raises(Stale, match=r"routing\.stale"):
         routing_editions.publish(conn, other, **WHO)
     assert routing_editions.get(conn, one).state == "live"
+
+
+def test_of_two_who_act_at_the_same_moment_one_is_told_so(db: Database, database_url: str) -> None:
+    """Two drafts put into force, and two subjects each moved under the other."""
+    with db.write() as conn:
+        city = found_city(conn)
+        drafts = [routing_editions.draft(conn, note=note, **WHO) for note in ("Одна", "Інша")]
+        one, other = (add(conn, name, city.roads) for name in ("Одна", "Інша"))
+
+    def both(*works: Callable[[Connection], object]) -> list[str]:
+        outcomes: list[str] = []
+        together = threading.Barrier(len(works))
+
+        def act(work: Callable[[Connection], object]) -> None:
+            mine = Database(database_url)
+            together.wait(30)
+            try:
+                with mine.write() as conn:
+                    work(conn)
+                outcomes.append("done")
+            except (Stale, BadInput) as error:
+                outcomes.append(error.id)
+            mine.close()
+
+        threads = [threading.Thread(target=act, args=(work,)) for work in works]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        return sorted(outcomes)
+
+    assert both(*(lambda conn, id=id: routing_editions.publish(conn, id, **WHO) for id in drafts)) == [
+        "done", "routing.stale"]  # fmt: skip
+    assert both(lambda conn: change(conn, one, parent_id=other), lambda conn: change(conn, other, parent_id=one)) == [
+        "done", "subject.circle"]  # fmt: skip
+    with db.read() as conn:
+        assert sorted(each.state for each in routing_editions.editions(conn)) == ["draft", "live"]
+        assert len(departments.subjects(conn)) == 3
 
 
 def test_a_rule_that_says_nothing_or_says_it_again_is_refused(editions: Editions) -> None:
