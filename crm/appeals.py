@@ -35,7 +35,7 @@ from crm.schema import (
     street,
     subject,
 )
-from crm.store import Lookup, insert_row
+from crm.store import Lookup, Statement, insert_row
 
 CHANNELS = ("phone", "web", "email", "facebook", "sms", "mobile", "visit")
 LONGEST_TEXT = 20_000
@@ -170,8 +170,8 @@ _APPEAL: Select[Any] = (
            appeal.c.version)
     .select_from(appeal).join(subject).join(department, appeal.c.department_id == department.c.id)
 )  # fmt: skip
-_BY_ID = _APPEAL.where(appeal.c.id == bindparam("id"))
-_BY_NUMBER = _APPEAL.where(appeal.c.number == bindparam("number"))
+_BY_ID = Statement(_APPEAL.where(appeal.c.id == bindparam("id")))
+_BY_NUMBER = Statement(_APPEAL.where(appeal.c.number == bindparam("number")))
 
 _noted = appeal_event.alias("noted")
 _answer = appeal_event.alias("answer")
@@ -272,16 +272,16 @@ def next_number(conn: Connection, now: dt.datetime) -> int:
     The counter's row is locked until the transaction ends: two registrations take turns.
     """
     year = now.astimezone(clock.KYIV).year % 100
-    order = conn.execute(_following(conn.dialect.name), {"year": year, "last": 1}).scalar_one()
+    order = _following(conn.dialect.name).value(conn, {"year": year, "last": 1})
     return int(f"{year}{order:06}")
 
 
 @cache
-def _following(dialect_name: str) -> Any:
+def _following(dialect_name: str) -> Statement:
     dialect: Any = sqlite if dialect_name == "sqlite" else postgresql
     following = dialect.insert(appeal_counter).on_conflict_do_update(
         index_elements=["year"], set_={"last": appeal_counter.c.last + 1})  # fmt: skip
-    return following.returning(appeal_counter.c.last)
+    return Statement(following.returning(appeal_counter.c.last))
 
 
 def act(conn: Connection, appeal_id: int, action: Action, *, now: dt.datetime, staff_id: int | None = None,
@@ -508,21 +508,24 @@ def _with_merged(conn: Connection, lead: records.Standing, action: Action, *, no
 
 def get(conn: Connection, appeal_id: int) -> Appeal:
     """NotFound if there is none."""
-    row = conn.execute(_BY_ID, {"id": appeal_id}).one_or_none()
-    if row is None:
-        raise NotFound("appeal.unknown")
-    return _appeal(row)
+    for row in _BY_ID(conn, {"id": appeal_id}):
+        return _appeal(row)
+    raise NotFound("appeal.unknown")
 
 
 def by_number(conn: Connection, number: int) -> Appeal | None:
     """None if there is none."""
-    row = conn.execute(_BY_NUMBER, {"number": number}).one_or_none() if 0 < number < 2**31 else None
-    return None if row is None else _appeal(row)
+    rows = _BY_NUMBER(conn, {"number": number}) if 0 < number < 2**31 else ()
+    return _appeal(rows[0]) if rows else None
 
 
-def _appeal(row: Iterable[Any]) -> Appeal:
-    fields = dict(zip(Appeal.__dataclass_fields__, row, strict=True))
-    return Appeal(**{**fields, "state": State(fields["state"])})
+def _appeal(row: Any) -> Appeal:
+    fields: list[Any] = list(row)
+    fields[_STATE] = State(fields[_STATE])
+    return Appeal(*fields)
+
+
+_STATE = list(Appeal.__dataclass_fields__).index("state")
 
 
 def by_number_and_code(conn: Connection, number: str, code: str, now: dt.datetime) -> Appeal | None:

@@ -14,7 +14,7 @@ from crm import citizens, texts
 from crm.errors import BadInput, NotFound
 from crm.schema import appeal_call, call, call_event, taken
 from crm.schema import seat_event as seat_events
-from crm.store import insert_or_ignore, insert_row
+from crm.store import Statement, insert_or_ignore, insert_row
 
 ORIGINS = ("landline", "mobile", "seat", "centre")
 UNKNOWN_ORIGIN = "unknown"  # of a call first heard of in its middle; mended when its arrival is told
@@ -103,10 +103,11 @@ _CALL = select(*(call.c[name] for name in _FIELDS))
 _BY_LINKEDID = _CALL.where(call.c.linkedid == bindparam("linkedid"))
 _STORED = select(call.c.language, call.c.origin, call.c.caller).where(call.c.linkedid == bindparam("linkedid"))
 _UPDATE = update(call).where(call.c.linkedid == bindparam("of"))
-_EVENT = insert(call_event)
 # Said by nobody: what is said of it follows from what was done, and no person's word is in its history.
-_UNSAID = _UPDATE.where((call.c.outcome == "") | (call.c.outcome == Outcome.CONSULTED.value) & ~exists().where(
-    call_event.c.linkedid == call.c.linkedid, call_event.c.kind == "settled"))  # fmt: skip
+_BY_A_PERSON = exists().where(call_event.c.linkedid == call.c.linkedid, call_event.c.kind == "settled")
+_UNSAID = Statement(_UPDATE.where((call.c.outcome == "")
+                                  | (call.c.outcome == Outcome.CONSULTED.value) & ~_BY_A_PERSON))  # fmt: skip
+_EVENT = insert(call_event)
 
 
 def arrived(conn: Connection, linkedid: str, *, at: dt.datetime, origin: str, caller: str = "", language: str = "",
@@ -268,7 +269,7 @@ def settle_by_itself(conn: Connection, linkedid: str, outcome: Outcome, staff_id
 
     That information was given gives way: the same call may bring an appeal after it.
     """
-    conn.execute(_UNSAID, {"of": linkedid, "outcome": outcome.value, "outcome_by": staff_id, "outcome_at": now})
+    _UNSAID(conn, {"of": linkedid, "outcome": outcome.value, "outcome_by": staff_id, "outcome_at": now})
 
 
 def unsettled(conn: Connection, limit: int = 100, *, staff_id: int | None = None) -> list[Call]:

@@ -36,6 +36,7 @@ from crm.confirmation_rules import Mode, Next, Reached, Result, Rules, left_open
 from crm.errors import BadInput, NotFound
 from crm.life import Action, Evidence, State
 from crm.schema import appeal, appeal_event, attempt, call, callback, callback_appeal, citizen, citizen_phone, subject
+from crm.store import Statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,18 +114,19 @@ _PENDING: Select[Any] = (
 
 
 # Statements are made once: that takes several times as long as running them.
-_CALLBACK = update(callback).where(callback.c.id == bindparam("of"))
-_ATTEMPTED = update(attempt).where(attempt.c.id == bindparam("of"))
-_PLACE = insert(attempt)
-_COUNT_TRY = update(callback_appeal).values(tries=callback_appeal.c.tries + 1).where(
-    callback_appeal.c.callback_id == bindparam("callback"), callback_appeal.c.result == "")  # fmt: skip
+_CALLBACK = Statement(update(callback).where(callback.c.id == bindparam("of")))
+_ATTEMPTED = Statement(update(attempt).where(attempt.c.id == bindparam("of")))
+_PLACE = Statement(insert(attempt).inline())
+_COUNT_TRY = Statement(update(callback_appeal).values(tries=callback_appeal.c.tries + 1).where(
+    callback_appeal.c.callback_id == bindparam("callback"), callback_appeal.c.result == ""))  # fmt: skip
 _BY_ID = _ATTEMPT.where(attempt.c.id == bindparam("id"))
-_HELD = _BY_ID.with_for_update(of=attempt)
-_BUSY = select(attempt.c.id).where(attempt.c.citizen_id == bindparam("citizen"), attempt.c.ended_at.is_(None))
-_PLACED = select(func.count()).where(attempt.c.placed_at > bindparam("since"),
-                                     attempt.c.outcome != Reached.NOT_PLACED.value)  # fmt: skip
-_LAST_WORD = (select(appeal_event.c.evidence).where(appeal_event.c.appeal_id == bindparam("appeal"))
-              .order_by(appeal_event.c.id.desc()).limit(1))  # fmt: skip
+_HELD = Statement(_BY_ID.with_for_update(of=attempt))
+_BUSY = Statement(select(attempt.c.id).where(attempt.c.citizen_id == bindparam("citizen"),
+                                             attempt.c.ended_at.is_(None)))  # fmt: skip
+_PLACED = Statement(select(func.count()).where(attempt.c.placed_at > bindparam("since"),
+                                               attempt.c.outcome != Reached.NOT_PLACED.value))  # fmt: skip
+_LAST_WORD = Statement(select(appeal_event.c.evidence).where(appeal_event.c.appeal_id == bindparam("appeal"))
+                       .order_by(appeal_event.c.id.desc()).limit(1))  # fmt: skip
 _ASKED = (
     select(callback_appeal.c.callback_id, *_QUESTION, callback_appeal.c.tries)
     .join(appeal, callback_appeal.c.appeal_id == appeal.c.id).join(subject)
@@ -161,9 +163,9 @@ def _due(prefixes: tuple[str, ...], any_mode: bool) -> Select[Any]:
 
 
 @cache
-def _claimed(prefixes: tuple[str, ...]) -> Select[Any]:
+def _claimed(prefixes: tuple[str, ...]) -> Statement:
     """A callback, held, and whom it calls where."""
-    return (
+    return Statement(
         select(callback.c.state, callback.c.mode, citizen.c.id, citizen.c.call_from, citizen.c.call_to,
                citizen.c.language, _numbers(prefixes).label("e164"))
         .join(citizen).where(callback.c.id == bindparam("id")).with_for_update(of=callback)
@@ -203,10 +205,11 @@ def claim(conn: Connection, callback_id: int, *, now: dt.datetime, rules: Rules,
     "callback.not_open", "callback.calling" (the citizen is being called), "callback.needs_seat",
     "callback.outside_hours", "callback.hourly_cap"; NotFound for no such callback.
     """
-    row = conn.execute(_claimed(rules.prefixes), {"id": callback_id}).one_or_none()
-    if row is None:
+    rows = _claimed(rules.prefixes)(conn, {"id": callback_id})
+    if not rows:
         raise NotFound("callback.unknown")
-    if conn.execute(_BUSY, {"citizen": row.id}).first() is not None:
+    row = rows[0]
+    if _BUSY(conn, {"citizen": row.id}):
         raise BadInput("callback.calling")
     if row.state != "due":
         raise BadInput("callback.not_open")
@@ -221,10 +224,10 @@ def claim(conn: Connection, callback_id: int, *, now: dt.datetime, rules: Rules,
         raise BadInput("callback.hourly_cap")
     attempt_id = f"cb-{secrets.token_hex(12)}"
     mode = Mode.AUTO if seat is None else Mode.LIVE
-    conn.execute(_PLACE, {"id": attempt_id, "callback_id": callback_id, "citizen_id": row.id, "e164": row.e164,
-                          "mode": mode.value, "seat": seat, "staff_id": staff_id, "placed_at": now})  # fmt: skip
-    conn.execute(_CALLBACK, {"of": callback_id, "state": "calling"})
-    conn.execute(_COUNT_TRY, {"callback": callback_id})
+    _PLACE(conn, {"id": attempt_id, "callback_id": callback_id, "citizen_id": row.id, "e164": row.e164,
+                  "mode": mode.value, "seat": seat, "staff_id": staff_id, "placed_at": now})  # fmt: skip
+    _CALLBACK(conn, {"of": callback_id, "state": "calling"})
+    _COUNT_TRY(conn, {"callback": callback_id})
     return Attempt(attempt_id, callback_id, row.id, row.e164, mode, seat, staff_id, row.language, now, None, "")
 
 
@@ -234,11 +237,16 @@ def _attempts(rows: Iterable[Any]) -> list[Attempt]:
 
 def attempt_answered(conn: Connection, attempt_id: str, now: dt.datetime, linkedid: str = "") -> None:
     """The citizen picked up; told again, the first time stays. NotFound for no such attempt."""
-    row = conn.execute(_HELD, {"id": attempt_id}).one_or_none()
-    if row is None:
-        raise NotFound("attempt.unknown")
-    conn.execute(_ATTEMPTED, {"of": attempt_id, "answered_at": row.answered_at or now,
-                              "linkedid": texts.linkedid(linkedid) if linkedid else row.linkedid})  # fmt: skip
+    row = _held(conn, attempt_id)
+    _ATTEMPTED(conn, {"of": attempt_id, "answered_at": row.answered_at or now,
+                      "linkedid": texts.linkedid(linkedid) if linkedid else row.linkedid})  # fmt: skip
+
+
+def _held(conn: Connection, attempt_id: str) -> Any:
+    """Its row, until the transaction ends. NotFound if there is none."""
+    for row in _HELD(conn, {"id": attempt_id}):
+        return row
+    raise NotFound("attempt.unknown")
 
 
 def answer(conn: Connection, *, number: int, result: Result, now: dt.datetime, linkedid: str = "",
@@ -280,7 +288,8 @@ def answer(conn: Connection, *, number: int, result: Result, now: dt.datetime, l
 
 def _last_word(conn: Connection, appeal_id: int) -> dict[str, Any] | None:
     """The evidence of the latest line of the appeal's history."""
-    return conn.execute(_LAST_WORD, {"appeal": appeal_id}).scalar()
+    word: dict[str, Any] | None = _LAST_WORD.value(conn, {"appeal": appeal_id})
+    return word
 
 
 def finish(conn: Connection, attempt_id: str, reached: Reached, now: dt.datetime, *, rules: Rules,
@@ -290,20 +299,18 @@ def finish(conn: Connection, attempt_id: str, reached: Reached, now: dt.datetime
     Appeals that were not answered are tried again, or given up and unconfirmed. NotFound for no
     such attempt.
     """
-    row = conn.execute(_HELD, {"id": attempt_id}).one_or_none()
-    if row is None:
-        raise NotFound("attempt.unknown")
+    row = _held(conn, attempt_id)
     if row.ended_at is not None:
         return None
     linkedid = linkedid or row.linkedid or attempt_id
-    conn.execute(_ATTEMPTED, {"of": attempt_id, "ended_at": now, "outcome": reached.value,
-                              "linkedid": texts.linkedid(linkedid)})  # fmt: skip
+    _ATTEMPTED(conn, {"of": attempt_id, "ended_at": now, "outcome": reached.value,
+                      "linkedid": texts.linkedid(linkedid)})  # fmt: skip
     calls.settle_by_itself(conn, linkedid, calls.Outcome.CONFIRMED, row.staff_id, now)
     if reached is Reached.WRONG_NUMBER:
         citizens.mark_wrong_number(conn, row.citizen_id, row.e164)
     elif reached is Reached.DO_NOT_CALL:
         citizens.do_not_call(conn, row.citizen_id, row.e164)
-    held = conn.execute(_claimed(rules.prefixes), {"id": row.callback_id}).one()
+    held = _claimed(rules.prefixes)(conn, {"id": row.callback_id})[0]
     if held.state != "calling":  # his last answer ended it during the call
         return Next.DONE
     if reached is Reached.NOT_PLACED:
@@ -318,7 +325,7 @@ def finish(conn: Connection, attempt_id: str, reached: Reached, now: dt.datetime
         for appeal_id in (appeal_id for appeal_id, tries in unanswered.items() if spent(tries, rules)):
             questions.give_up(conn, row.callback_id, appeal_id, reached.value, attempt_id, now)
     changes = {"state": "due", "due_at": step.at, **({"mode": Mode.LIVE.value} if step.next is Next.LIVE else {})}
-    conn.execute(_CALLBACK, {"of": row.callback_id, **changes})
+    _CALLBACK(conn, {"of": row.callback_id, **changes})
     return step.next
 
 
@@ -350,7 +357,7 @@ def open_attempts(conn: Connection) -> list[Attempt]:
 
 def placed_last_hour(conn: Connection, now: dt.datetime) -> int:
     """How many attempts were placed in the hour before ``now``; not those that Asterisk did not take."""
-    return int(conn.execute(_PLACED, {"since": now - dt.timedelta(hours=1)}).scalar_one())
+    return int(_PLACED.value(conn, {"since": now - dt.timedelta(hours=1)}))
 
 
 def pending_for(conn: Connection, e164: str) -> Pending | None:

@@ -13,6 +13,7 @@ from crm import life, notices
 from crm.errors import NotFound, Stale
 from crm.life import Action, Evidence, State
 from crm.schema import appeal, appeal_event
+from crm.store import Statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +37,11 @@ _KEPT = frozenset(Standing.__dataclass_fields__)
 _STANDING = select(appeal.c.id, appeal.c.number, appeal.c.state, appeal.c.returns, appeal.c.version,
                    appeal.c.citizen_id, appeal.c.subject_id, appeal.c.department_id, appeal.c.lead_id,
                    appeal.c.acknowledged_at, appeal.c.first_executed_at).with_for_update()  # fmt: skip
-_BY_ID = _STANDING.where(appeal.c.id == bindparam("id"))
-_BY_NUMBER = _STANDING.where(appeal.c.number == bindparam("number"))
-_MOVE = update(appeal).where(appeal.c.id == bindparam("of"), appeal.c.version == bindparam("seen"))
-_ADD = insert(appeal_event)
+_BY_ID = Statement(_STANDING.where(appeal.c.id == bindparam("id")))
+_BY_NUMBER = Statement(_STANDING.where(appeal.c.number == bindparam("number")))
+_MOVE = Statement(update(appeal).where(appeal.c.id == bindparam("of"), appeal.c.version == bindparam("seen"))
+                  .returning(appeal.c.id))  # fmt: skip
+_ADD = Statement(insert(appeal_event).inline())
 
 
 def standing(conn: Connection, appeal_id: int) -> Standing:
@@ -52,12 +54,10 @@ def standing_by_number(conn: Connection, number: int) -> Standing:
     return _standing(conn, _BY_NUMBER, number=number)
 
 
-def _standing(conn: Connection, query: Any, **key: int) -> Standing:
-    row = conn.execute(query, key).one_or_none()
-    if row is None:
-        raise NotFound("appeal.unknown")
-    return Standing(row.id, row.number, State(row.state), row.returns, row.version, row.citizen_id, row.subject_id,
-                    row.department_id, row.lead_id, row.acknowledged_at, row.first_executed_at)  # fmt: skip
+def _standing(conn: Connection, query: Statement, **key: int) -> Standing:
+    for row in query(conn, key):
+        return Standing(row[0], row[1], State(row[2]), *row[3:])
+    raise NotFound("appeal.unknown")
 
 
 def move(conn: Connection, before: Standing, action: Action, *, now: dt.datetime, staff_id: int | None = None,
@@ -76,7 +76,7 @@ def move(conn: Connection, before: Standing, action: Action, *, now: dt.datetime
               "version": before.version + 1, "watch_at": now if state in life.OPEN else None, **changes}  # fmt: skip
     if state is not before.state:
         values["ended_at"] = now if state in life.ENDED else None
-    if conn.execute(_MOVE, values).rowcount != 1:
+    if not _MOVE(conn, values):
         raise Stale("appeal.stale")
     after = replace(before, state=state, returns=returns, version=before.version + 1,
                     **{name: value for name, value in changes.items() if name in _KEPT})  # fmt: skip
@@ -90,7 +90,7 @@ def move(conn: Connection, before: Standing, action: Action, *, now: dt.datetime
 def add(conn: Connection, appeal_id: int, action: Action, from_state: State, to_state: State, *, now: dt.datetime,
         staff_id: int | None, department_id: int, note: str = "", evidence: Mapping[str, Any] | None = None) -> None:
     """A line of history by itself: only a registration has no ``move``."""
-    conn.execute(_ADD, {
+    _ADD(conn, {
         "appeal_id": appeal_id, "at": now, "action": action.value, "from_state": from_state.value,
         "to_state": to_state.value, "staff_id": staff_id, "department_id": department_id, "note": note,
         "evidence": dict(evidence or {})})  # fmt: skip

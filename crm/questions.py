@@ -10,27 +10,28 @@ from crm import history
 from crm.confirmation_rules import Mode
 from crm.life import Action, State
 from crm.schema import callback, callback_appeal, citizen, citizen_phone
-from crm.store import insert_or_ignore
+from crm.store import Statement, insert_or_ignore
 
 GIVEN_UP = "given_up"  # nobody could be reached
 GONE = "gone"  # the appeal went another way meanwhile
 
-_OPEN = select(callback.c.id).where(callback.c.citizen_id == bindparam("citizen"), callback.c.ended_at.is_(None))
-_REACHABLE = select(citizen.c.auto_confirm).where(
+_OPEN = Statement(select(callback.c.id).where(callback.c.citizen_id == bindparam("citizen"),
+                                              callback.c.ended_at.is_(None)))  # fmt: skip
+_REACHABLE = Statement(select(citizen.c.auto_confirm).where(
     citizen.c.id == bindparam("citizen"), citizen.c.do_not_call.is_(False),
     exists().where(citizen_phone.c.citizen_id == citizen.c.id, citizen_phone.c.wrong.is_(False),
-                   citizen_phone.c.do_not_call.is_(False))).with_for_update(of=citizen)  # fmt: skip
-_OPENED = insert(callback).returning(callback.c.id)
-_CALLBACK = update(callback).where(callback.c.id == bindparam("of"))
-_QUESTION = update(callback_appeal).where(callback_appeal.c.callback_id == bindparam("of"),
-                                          callback_appeal.c.appeal_id == bindparam("about"))  # fmt: skip
-_ANSWERED = update(callback_appeal).where(
+                   citizen_phone.c.do_not_call.is_(False))).with_for_update(of=citizen))  # fmt: skip
+_OPENED = Statement(insert(callback).returning(callback.c.id))
+_CALLBACK = Statement(update(callback).where(callback.c.id == bindparam("of")))
+_QUESTION = Statement(update(callback_appeal).where(callback_appeal.c.callback_id == bindparam("of"),
+                                                    callback_appeal.c.appeal_id == bindparam("about")))  # fmt: skip
+_ANSWERED = Statement(update(callback_appeal).where(
     callback_appeal.c.appeal_id == bindparam("about"), callback_appeal.c.result == "",
     callback_appeal.c.callback_id.in_(select(callback.c.id).where(callback.c.ended_at.is_(None))),
-).returning(callback_appeal.c.callback_id)  # fmt: skip
-_UNANSWERED = select(callback_appeal.c.appeal_id, callback_appeal.c.tries).where(
+).returning(callback_appeal.c.callback_id))  # fmt: skip
+_UNANSWERED = Statement(select(callback_appeal.c.appeal_id, callback_appeal.c.tries).where(
     callback_appeal.c.callback_id == bindparam("callback"), callback_appeal.c.result == "",
-).order_by(callback_appeal.c.appeal_id)  # fmt: skip
+).order_by(callback_appeal.c.appeal_id))  # fmt: skip
 
 
 def ask(conn: Connection, before: history.Standing, now: dt.datetime) -> history.Standing:
@@ -40,39 +41,39 @@ def ask(conn: Connection, before: history.Standing, now: dt.datetime) -> history
     the transaction ends: of two appeals of his that are executed at once, the second finds the first's callback.
     """
     awaiting = history.move(conn, before, Action.ASK, now=now)
-    consent = None if before.citizen_id is None else conn.execute(_REACHABLE, {"citizen": before.citizen_id}).scalar()
+    consent = None if before.citizen_id is None else _REACHABLE.value(conn, {"citizen": before.citizen_id})
     if consent is None:
         return history.move(conn, awaiting, Action.GIVE_UP, now=now, evidence={"reached": "no_contact"})
     callback_id = _open_callback(conn, before.citizen_id, Mode.AUTO if consent else Mode.LIVE, now)
     values = {"callback_id": callback_id, "appeal_id": before.id}
     if not insert_or_ignore(conn, callback_appeal, values):  # asked before in this callback, returned, done again
-        conn.execute(_QUESTION, {"of": callback_id, "about": before.id, "result": "", "tries": 0})
+        _QUESTION(conn, {"of": callback_id, "about": before.id, "result": "", "tries": 0})
     return awaiting
 
 
 def _open_callback(conn: Connection, citizen_id: int | None, mode: Mode, now: dt.datetime) -> int:
-    known = conn.execute(_OPEN, {"citizen": citizen_id}).scalar()
+    known = _OPEN.value(conn, {"citizen": citizen_id})
     if known is not None:
         return int(known)
-    return int(conn.execute(_OPENED, {"citizen_id": citizen_id, "mode": mode.value, "state": "due", "due_at": now,
-                                      "created_at": now}).scalar_one())  # fmt: skip
+    return int(_OPENED.value(conn, {"citizen_id": citizen_id, "mode": mode.value, "state": "due", "due_at": now,
+                                    "created_at": now}))  # fmt: skip
 
 
 def answered(conn: Connection, appeal_id: int, result: str, now: dt.datetime) -> None:
     """This appeal need not be asked about any more; the callback ends with its last question."""
-    asked = conn.execute(_ANSWERED, {"about": appeal_id, "result": result}).scalar()
+    asked = _ANSWERED.value(conn, {"about": appeal_id, "result": result})
     if asked is not None and not open_tries(conn, asked):
         end(conn, asked, "done", now)
 
 
 def end(conn: Connection, callback_id: int, state: str, now: dt.datetime) -> None:
     """``state``: done, or given_up."""
-    conn.execute(_CALLBACK, {"of": callback_id, "state": state, "ended_at": now})
+    _CALLBACK(conn, {"of": callback_id, "state": state, "ended_at": now})
 
 
 def open_tries(conn: Connection, callback_id: int) -> dict[int, int]:
     """The appeals of a callback that have no answer yet, and how often each has been tried."""
-    return {row.appeal_id: row.tries for row in conn.execute(_UNANSWERED, {"callback": callback_id})}
+    return {row.appeal_id: row.tries for row in _UNANSWERED(conn, {"callback": callback_id})}
 
 
 def not_tried(conn: Connection, callback_id: int) -> None:
@@ -84,7 +85,7 @@ def not_tried(conn: Connection, callback_id: int) -> None:
 
 def give_up(conn: Connection, callback_id: int, appeal_id: int, reached: str, attempt: str, now: dt.datetime) -> None:
     """Nobody could be reached about this appeal: it is unconfirmed."""
-    conn.execute(_QUESTION, {"of": callback_id, "about": appeal_id, "result": GIVEN_UP})
+    _QUESTION(conn, {"of": callback_id, "about": appeal_id, "result": GIVEN_UP})
     before = history.standing(conn, appeal_id)
     if before.state is State.AWAITING:
         evidence = {"reached": reached, **({"attempt": attempt} if attempt else {})}

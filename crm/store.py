@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import logging
 import math
+import sqlite3
 import threading
 import time
 import uuid
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque, namedtuple
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import cache
@@ -26,6 +27,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import (
     URL,
     Connection,
+    Dialect,
     Engine,
     NullPool,
     Select,
@@ -305,27 +307,93 @@ class Lookup:
         return conn.exec_driver_sql(sql, values).scalar()
 
 
+class Statement:
+    """A statement that runs many times in an appeal's life, with named parameters; like ``Lookup``, for any columns.
+
+    On SQLite its values and its rows are turned as SQLAlchemy would turn them, and what goes wrong is raised as its
+    own errors. No ``IN`` of many values, no defaults of Python's.
+    """
+
+    def __init__(self, statement: Any) -> None:
+        self._statement = statement
+        self._made: dict[frozenset[str], _Made] = {}
+
+    def __call__(self, conn: Connection, values: Mapping[str, Any]) -> Sequence[Any]:
+        """The rows, their columns by name too; none of a statement that gives none."""
+        if conn.dialect.name != "sqlite":
+            result = conn.execute(self._statement, values)
+            return result.all() if result.returns_rows else ()
+        names = frozenset(values)
+        made = self._made.get(names)
+        if made is None:
+            made = self._made[names] = _Made(self._statement, names, conn.dialect)
+        return made.run(conn, values)
+
+    def value(self, conn: Connection, values: Mapping[str, Any]) -> Any:
+        """The first row's first column, None if there is no row."""
+        rows = self(conn, values)
+        return rows[0][0] if rows else None
+
+
+class _Made:
+    """A statement made for SQLite, to be given values of these names."""
+
+    def __init__(self, statement: Any, names: Collection[str], dialect: Dialect) -> None:
+        compiled = statement.compile(dialect=dialect, column_keys=list(names))
+        self._sql = str(compiled)
+        turned, fixed = compiled._bind_processors, compiled.construct_params(_check=False)
+        # For each place: the value's name and how it is turned, or what always stands there.
+        self._places = [(name, turned.get(name), None) if name in names else
+                        (None, None, turned[name](fixed[name]) if name in turned else fixed[name])
+                        for name in compiled.positiontup]  # fmt: skip
+        columns = compiled._result_columns
+        self._row: Any = None
+        if columns:
+            names_of: Any = namedtuple  # mypy would have the names stand here
+            self._row = names_of("Row", [column.keyname for column in columns], rename=True)._make
+        processors = [column.type._cached_result_processor(dialect, None) for column in columns]
+        self._turned = [(at, each) for at, each in enumerate(processors) if each is not None]
+
+    def run(self, conn: Connection, values: Mapping[str, Any]) -> Sequence[Any]:
+        given = [fixed if name is None else values[name] if turn is None else turn(values[name])
+                 for name, turn, fixed in self._places]  # fmt: skip
+        try:
+            found = conn.connection.cursor().execute(self._sql, given)
+            if self._row is None:
+                return ()
+            rows = found.fetchall()
+        except sqlite3.Error as error:
+            raise DBAPIError.instance(self._sql, given, error, sqlite3.Error, dialect=conn.dialect) from error
+        if not self._turned:
+            return [self._row(row) for row in rows]
+        return [self._row(self._turn(list(row))) for row in rows]
+
+    def _turn(self, row: list[Any]) -> list[Any]:
+        for at, turn in self._turned:
+            row[at] = turn(row[at])
+        return row
+
+
 def insert_row(conn: Connection, table: Table, values: Mapping[str, Any]) -> int:
     """Inserts one row: its id."""
-    return int(conn.execute(_insert_row(table), values).scalar_one())
+    return int(_insert_row(table)(conn, values)[0][0])
 
 
 @cache
-def _insert_row(table: Table) -> Any:
-    return insert(table).returning(table.c.id)
+def _insert_row(table: Table) -> Statement:
+    return Statement(insert(table).returning(table.c.id))
 
 
 def insert_or_ignore(conn: Connection, table: Table, values: Mapping[str, Any]) -> bool:
     """Whether the row was new: one that exists already, by any unique key, is left alone."""
-    return conn.execute(_insert_or_ignore(conn.dialect.name, table), values).first() is not None
+    return bool(_insert_or_ignore(conn.dialect.name, table)(conn, values))
 
 
 @cache
-def _insert_or_ignore(dialect_name: str, table: Table) -> Any:
-    """Made once: it takes as long as running it."""
+def _insert_or_ignore(dialect_name: str, table: Table) -> Statement:
     dialect: Any = sqlite if dialect_name == "sqlite" else postgresql
     # Asked by RETURNING: after an INSERT the drivers do not agree on the row count.
-    return dialect.insert(table).on_conflict_do_nothing().returning(*table.primary_key)
+    return Statement(dialect.insert(table).on_conflict_do_nothing().returning(*table.primary_key))
 
 
 def migrate(url: str) -> None:
