@@ -582,6 +582,9 @@ def test_periods() -> None:
     assert OCTOBER.is_month
     assert OCTOBER.before() == month_of(dt.date(2026, 9, 5))
     assert (OCTOBER.end - OCTOBER.start) == dt.timedelta(days=31, hours=1)
+    year = Period(dt.date(2026, 1, 1), dt.date(2026, 12, 31))
+    assert year.offsets() == [(dt.datetime(2026, 3, 29, 1, tzinfo=dt.UTC), 7200),
+                              (dt.datetime(2026, 10, 25, 1, tzinfo=dt.UTC), 10800), (None, 7200)]  # fmt: skip
     week = week_of(dt.date(2026, 10, 25))
     assert (week.first, week.last) == (dt.date(2026, 10, 19), dt.date(2026, 10, 25))
     assert week.before() == week_of(dt.date(2026, 10, 18))
