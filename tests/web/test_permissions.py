@@ -7,7 +7,8 @@ import re
 import pytest
 from starlette.routing import Route
 
-from crm.people import PERMISSIONS, Role
+from crm.life import Action
+from crm.people import FOR_ACTION, PERMISSIONS, Permission, Role
 from tests.web.conftest import BASE, Site
 from web.app import PAGES
 from web.visit import Page
@@ -94,3 +95,17 @@ async def test_an_executor_sees_his_departments_appeals_only(site: Site) -> None
         assert (await desk.open(f"/appeals/{other}")).status == 404
         answer = await desk.post(f"/appeals/{other}", action="execute", note="Зроблено", version="1")
         assert answer.status_code == 404
+
+
+@pytest.mark.parametrize("role", [role for role in Role if Permission.SEE_APPEALS in PERMISSIONS[role]])
+async def test_an_appeals_page_offers_a_role_its_actions_and_takes_no_other(site: Site, role: Role) -> None:
+    desk, number = await site.person(role), site.appeal()
+    page = await desk.open(f"/appeals/{number}")
+    offered = {form.fields["action"] for form in page.forms if "action" in form.names}
+    mine = {action for action, permission in FOR_ACTION.items() if permission in PERMISSIONS[role]}
+    assert offered <= mine
+    for action in set(Action) - offered - (mine & {Action.JOIN}):  # there is no incident to join
+        answer = await desk.post(f"/appeals/{number}", action=action, note="Так", version="2", number=str(number),
+                                 department="1", until="2030-01-01")  # fmt: skip
+        assert answer.status_code in (403, 409), action
+    assert (await desk.open(f"/appeals/{number}")).html.count("<li><span class=\"when\">") == 2, "nothing was done"
