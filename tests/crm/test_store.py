@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import os
 import shutil
 import signal
@@ -16,13 +17,14 @@ from concurrent.futures import Future, wait
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, func, insert, make_url, select, text
+from sqlalchemy import Connection, bindparam, func, insert, make_url, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from crm.errors import CentreError
-from crm.schema import department
-from crm.store import Database, Writer
+from crm.schema import department, edit_log, staff
+from crm.store import Database, Statement, Writer, insert_row
 
+NOW = dt.datetime(2026, 11, 24, 10, 0, tzinfo=dt.UTC)
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -158,8 +160,8 @@ def test_many_threads_write_through_one_writer(db: Database, writer: Writer) -> 
 CHILD = """
 import sys
 from sqlalchemy import insert
-from crm.schema import department
-from crm.store import Database, Writer
+from crm.schema import department, edit_log, staff
+from crm.store import Database, Statement, Writer, insert_row
 prefix, count, url = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 writer = Writer(Database(url))
 for i in range(count):
@@ -362,3 +364,27 @@ def test_sqlite_is_durable(sqlite_url: str) -> None:
                    ("journal_mode", "synchronous", "foreign_keys")}  # fmt: skip
     assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
     db.close()
+
+
+def test_a_statement_gives_what_sqlalchemy_gives(db: Database) -> None:
+    given = {"at": NOW, "staff_id": None, "what": "article", "record_key": "1", "before": None, "after": {"a": ["є"]}}
+    columns = (edit_log.c.at, edit_log.c.what, edit_log.c.before, edit_log.c.after, staff.c.active)
+    joined = select(*columns).join(staff, edit_log.c.staff_id == staff.c.id, isouter=True)
+    with db.write() as conn:
+        [(made,)] = Statement(insert(edit_log).returning(edit_log.c.id))(conn, given)
+        insert_row(conn, staff, {"login": "a", "name": "А", "password_hash": "-", "role": "operator", "active": True})
+        query = joined.where(edit_log.c.id == bindparam("id"), edit_log.c.what != "")
+        [row] = Statement(query)(conn, {"id": made})
+        assert tuple(row) == tuple(conn.execute(query, {"id": made}).one())
+        assert (row.at, row.after) == (NOW, {"a": ["є"]})
+        assert Statement(select(staff.c.active)).value(conn, {}) is True
+        assert Statement(query).value(conn, {"id": made + 1}) is None
+        renamed = Statement(update(staff).where(staff.c.login == bindparam("who")))
+        assert list(renamed(conn, {"who": "a", "name": "Б"})) == []  # each set of names has a statement of its own
+        assert list(renamed(conn, {"who": "a", "active": False})) == []
+        assert tuple(conn.execute(select(staff.c.name, staff.c.active)).one()) == ("Б", False)
+
+
+def test_what_goes_wrong_in_a_statement_is_an_error_of_sqlalchemys(db: Database) -> None:
+    with pytest.raises(IntegrityError), db.write() as conn:
+        Statement(insert(staff).inline())(conn, {"login": "a", "name": "А", "password_hash": "-", "role": None})
