@@ -161,6 +161,21 @@ def user(args: argparse.Namespace) -> int:
     return accounts.main(configuration.load(), args, say)
 
 
+def import_(args: argparse.Namespace) -> int:
+    from centre import imports
+
+    return imports.main(configuration.load(), args.kind, Path(args.file), dry=args.dry_run, say=say)
+
+
+def export(args: argparse.Namespace) -> int:
+    from centre import dump
+
+    settings = configuration.load()
+    rows = dump.write(settings.database_url, Path(args.file), public=args.public)
+    say(sentence("dumped.done", terminal_language(), file=args.file, rows=rows))
+    return 0
+
+
 def asterisk(args: argparse.Namespace) -> int:
     from centre.asterisk import Asterisk
 
@@ -226,6 +241,14 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--name", default="")
     sub.add_argument("--role", default="operator")
     sub.add_argument("--department", default="")
+    sub = command("import", import_, "the city's data from a CSV or XLSX file, whole or not at all")
+    sub.add_argument("kind", choices=("addresses", "departments", "subjects", "networks", "programmes", "users",
+                                      "appeals"))  # fmt: skip
+    sub.add_argument("file")
+    sub.add_argument("--dry-run", action="store_true", help="say what would come of it; change nothing")
+    sub = command("export", export, "everything as CSV files that explain themselves, in a new ZIP")
+    sub.add_argument("file")
+    sub.add_argument("--public", action="store_true", help="without anything personal")
     sub = command("asterisk", asterisk, "Asterisk's own console; reload what is rendered anew")
     sub.add_argument("-rx", "--rx", metavar="COMMAND")
     sub.add_argument("--reload", action="store_true")

@@ -32,7 +32,7 @@ from call_queue.tracker import Tracker
 from centre.bus import Message, Publisher
 from centre.mailer import Mailer
 from centre.settings import Secrets, Settings
-from crm import appeals, calls, deadlines, incidents
+from crm import appeals, calls, deadlines, incidents, privacy
 from crm.calls import Queue
 from crm.errors import BadInput
 from crm.store import Database, Writer
@@ -50,6 +50,7 @@ INCIDENTS_S = 5.0
 BETWEEN_S = 0.2  # while an incident's appeals are executed: others write too
 WATCH_S = 60.0
 MAIL_S = 30.0
+ERASE_S = 3600.0
 LATELY_H = 3  # of the calls by which the first waits after a start are judged
 
 log = logging.getLogger(__name__)
@@ -147,7 +148,8 @@ class Line:
             for part in (self.follower.run(), self._dialler.run(), self._keeper.run(),
                          self._spool.keep_taking(SPOOL_S), _every(QUEUE_LOG_S, self._read_queue_log),
                          _every(PLANNED_S, self._resume_planned), _every(INCIDENTS_S, self._execute_incidents),
-                         _every(WATCH_S, self._watch_deadlines), _every(MAIL_S, self._send_mail)):  # fmt: skip
+                         _every(WATCH_S, self._watch_deadlines), _every(MAIL_S, self._send_mail),
+                         _every(ERASE_S, self._erase_files)):  # fmt: skip
                 parts.create_task(part)
 
     # ── what Asterisk tells ──
@@ -252,6 +254,10 @@ class Line:
 
     async def _send_mail(self) -> None:
         await asyncio.to_thread(self._mailer.run, _now())
+
+    async def _erase_files(self) -> None:
+        """What the page that erased somebody could not remove any more (recordings: ``Keeper``)."""
+        await asyncio.to_thread(privacy.remove_files, self._db, self._settings.attachments)
 
     async def _resume_planned(self) -> None:
         await asyncio.wrap_future(self._writer.submit(lambda conn: appeals.resume_planned(conn, _now())))

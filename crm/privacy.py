@@ -283,8 +283,8 @@ def remove_files(db: Database, folder: Path) -> int:
         if not row.kept:
             with contextlib.suppress(FileNotFoundError):
                 attachments.place(folder, row.sha256).unlink()
-    with db.write() as conn:
-        for row in rows:
-            conn.execute(delete(attachment).where(a.id == row.id))
+    if rows:
+        with db.write() as conn:
+            conn.execute(delete(attachment).where(a.id.in_([row.id for row in rows])))
     return len(rows)
 
