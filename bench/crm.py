@@ -8,7 +8,7 @@ is of the month that ends now, 77,500 appeals, in both. Of each figure for ``sql
 lookup_p99_ratio   5,000,000 to 100,000, the worst of caller (who is it, his appeals) and building (aim 1.5)
 lookup_p99_ms      with 5,000,000, the worse of caller and building (aim 1)
 search_p99_ms      what is known already, while a text is being typed (aim 50)
-lists_p99_ms       the department's list, the overdue ones and what was returned, the worst of them
+lists_p99_ms       a department's list, the control desk's, how long these are, and a rare state: the worst of them
 month_report_s     every figure of the month's first page (aim 1)
 register_ratio     appeals a second, registered through the writing thread and durable, against the same rows written by
                    bare SQL in transactions of as many
@@ -35,7 +35,7 @@ from sqlalchemy import Connection, select
 from bench.filling import NOW, Filling
 from bench.measure import percentile, report
 from centre.sample_life import SampleAppeal, SampleCity
-from crm import appeals, citizens, repeats, seed, store
+from crm import appeals, citizens, control, repeats, seed, store
 from crm.life import State
 from crm.periods import month_of
 from crm.report import report as month_report
@@ -48,6 +48,7 @@ DURABLE = {"shared_buffers": "512MB", "max_wal_size": "8GB", "effective_cache_si
 ROUNDS, KEYS = 5, 1000  # of each look-up in a round
 SEARCHES, LISTS, REPORTS = 100, 50, 1  # in a round
 REGISTERED = 1024  # in a round
+WATCHED = list(control.Watched)
 TYPED = (8, 20, 40)  # letters, when somebody looks what is known
 
 
@@ -80,8 +81,9 @@ class Side:
             of_lists = max(1, keys * LISTS // KEYS)
             self._time("list_department", of_lists,
                        lambda: appeals.for_department(conn, random.choice(self.departments)))  # fmt: skip
-            self._time("list_overdue", of_lists, lambda: appeals.search(conn, overdue_at=NOW))
-            self._time("list_returned", of_lists, lambda: appeals.search(conn, states=[State.CONTROL, State.RETURNED]))
+            self._time("list_control", of_lists, lambda: control.listed(conn, random.choice(WATCHED), NOW))
+            self._time("list_counts", max(1, of_lists // 10), lambda: control.counts(conn, NOW))
+            self._time("list_state", of_lists, lambda: appeals.search(conn, states=[State.CONTROL, State.RETURNED]))
             self._time("month_report", REPORTS, lambda: month_report(conn, month, NOW))
 
     def _search(self, conn: Connection) -> object:
@@ -165,7 +167,7 @@ def _copy(name: str, value: Any) -> Any:
 
 
 # ── all of it ──
-LOOKUPS, LISTS_OF = ("caller", "building"), ("list_department", "list_overdue", "list_returned")
+LOOKUPS, LISTS_OF = ("caller", "building"), ("list_department", "list_control", "list_counts", "list_state")
 
 
 def measure(kind: str, urls: Sequence[str], sizes: Sequence[int], rounds: int, keys: int) -> dict[str, Any]:

@@ -601,7 +601,10 @@ def search(conn: Connection, *, states: Collection[State] = (), department_id: i
         query = query.where(appeal.c.due_at < overdue_at, appeal.c.state.in_([state.value for state in life.OPEN]))
     if before_id is not None:
         query = query.where(appeal.c.id < before_id)
-    return lines(conn, conn.execute(query.order_by(appeal.c.id.desc()).limit(limit)).scalars().all())
+    # What few appeals are is found by its state; the newest of the many, by walking back from the last.
+    few = overdue_at is not None or (states and not life.MOST & set(states))
+    newest = (appeal.c.id + 0 if few else appeal.c.id).desc()
+    return lines(conn, conn.execute(query.order_by(newest).limit(limit)).scalars().all())
 
 
 SEARCHED, SEARCHED_AT_ONCE = 4_000, 500  # appeals whose words are looked through

@@ -148,6 +148,8 @@ TO_ACT = frozenset({State.ASSIGNED, State.IN_WORK, State.RETURNED})  # what lies
 ENDED = frozenset({State.CLOSED, State.UNCONFIRMED, State.EXPLAINED, State.REFUSED, State.DEFECTIVE, State.FORWARDED,
                    State.WITHDRAWN})  # fmt: skip
 
+MOST = frozenset({State.CLOSED, State.UNCONFIRMED, State.EXPLAINED})  # where nearly all appeals of the past are
+
 
 def after(state: State, action: Action, returns: int) -> tuple[State, int]:
     """The state that ``action`` leads to, and how often the appeal has then been returned.

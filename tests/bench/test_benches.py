@@ -54,6 +54,19 @@ def test_pop() -> None:
     assert 0 < figures["told_p50_ms"] <= figures["p50_ms"] <= figures["p99_ms"] <= figures["max_ms"]
 
 
+def test_crm() -> None:
+    figures = bench("crm", "--size", "6000", "--rounds", "1", "--keys", "50")
+    for kind in ("sqlite", "postgresql"):
+        found = figures[kind]
+        assert 0.01 < found["lookup_p99_ratio"] < 100, figures
+        assert 0 < found["lookup_p99_ms"] < 1000
+        assert found["search_p99_ms"] > 0
+        assert found["lists_p99_ms"] > 0
+        assert found["month_report_s"] > 0
+        assert 0 < found["register_ratio"] < 1, "nothing is registered faster than its bare rows are written"
+        assert set(found["p50_p99_ms"]["caller"]) == {"3000", "6000"}
+
+
 def test_a_reader_that_does_not_read_is_cut_as_asterisk_cuts_it() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
