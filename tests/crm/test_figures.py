@@ -49,6 +49,7 @@ class Life:
     now: dt.datetime = START
     ids: list[int] = field(default_factory=list)
     calls: int = 0
+    ringing: int = 0
 
     def live(self) -> None:
         self.found()
@@ -116,7 +117,9 @@ class Life:
                     for question in due.questions:
                         confirmations.answer(self.conn, number=question.number, result=self.chance.choice(list(Result)),
                                              now=self.now, attempt_id=made.id, staff_id=self.staff[1])  # fmt: skip
-                if self.chance.random() < 0.95:
+                if reached is Reached.NO_ANSWER and self.ringing < 2 and self.now > OCTOBER.start:
+                    self.ringing += 1  # it rings still
+                else:
                     confirmations.finish(self.conn, made.id, reached, self.now, rules=rules)
 
     def speak_again(self) -> None:
@@ -555,6 +558,7 @@ def test_callbacks_and_consultations(life: Life) -> None:
     assert made.placed == len(rows) > 5
     assert made.reached == sum(row.answered_at is not None for row in rows) > 0
     assert made.unreached == sum(row.outcome in ("no_answer", "busy") for row in rows) > 0
+    assert made.placed > made.reached + made.unreached, "some ring still"
     assert made.by_machine == sum(row.mode == "auto" for row in rows)
     told_ = [row.kind for row in life.conn.execute(select(consultation)) if within(row.at, OCTOBER)]
     assert call_figures.consultations(life.conn, OCTOBER) == Counter(told_)
