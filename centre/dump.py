@@ -67,8 +67,9 @@ def write(url: str, path: Path, *, public: bool) -> int:
 def _file(conn: Connection, archive: zipfile.ZipFile, name: str, columns: list[str]) -> int:
     table, count = schema.metadata.tables[name], 0
     query = select(*(table.c[column] for column in columns)).order_by(*table.primary_key)
-    with archive.open(f"{name}.csv", "w", force_zip64=True) as raw, io.TextIOWrapper(raw, "utf-8-sig", newline="") as to:
-        writer = csv.writer(to)
+    raw = archive.open(f"{name}.csv", "w", force_zip64=True)
+    with raw, io.TextIOWrapper(raw, "utf-8-sig", newline="") as text:
+        writer = csv.writer(text)
         writer.writerow(columns)
         for row in conn.execution_options(yield_per=AT_A_TIME).execute(query):
             writer.writerow([_cell(value) for value in row])

@@ -115,6 +115,10 @@ class _Known:
     current: bool
 
 
+_FIND = select(building.c.id, building.c.district_id).where(
+    building.c.street_id == bindparam("street"), building.c.folded == bindparam("folded"))  # fmt: skip
+
+
 class _Places:
     """Streets by any of their names, read once; buildings as they are asked for."""
 
@@ -152,9 +156,7 @@ class _Places:
 
     def find(self, street_id: int, number: str) -> tuple[int, int] | None:
         """(the building, its district), None if there is no such building."""
-        b = building.c
-        row = self.conn.execute(select(b.id, b.district_id).where(
-            b.street_id == street_id, b.folded == addresses.fold_number(number))).one_or_none()  # fmt: skip
+        row = self.conn.execute(_FIND, {"street": street_id, "folded": addresses.fold_number(number)}).one_or_none()
         return None if row is None else (row[0], row[1])
 
     def building(self, given: Given) -> int:

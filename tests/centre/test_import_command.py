@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from centre import __main__, dump
-from crm import addresses, appeals, citizens, departments, people, schema
+from crm import addresses, appeals, citizens, departments, imports, people, schema
 from crm.errors import BadInput
 from crm.life import Action
 from crm.store import Database
@@ -32,6 +32,12 @@ def centre(sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def run(*argv: str) -> int:
     return __main__.main(argv)
+
+
+def test_every_kind_of_file_can_be_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        run("import", "--help")
+    assert "{" + ",".join(imports.KINDS) + "}" in "".join(capsys.readouterr().out.split())
 
 
 def test_a_file_is_tried_then_loaded(centre: Path, sqlite_url: str, capsys: pytest.CaptureFixture[str]) -> None:
