@@ -128,7 +128,7 @@ async def test_a_supervisor_reassigns_and_does_not_reprimand(site: Site) -> None
 async def test_the_desk_sees_that_no_mail_goes_out(site: Site) -> None:
     desk = await site.person(Role.CONTROL)
     site.appeal()
-    assert "Пошту не налаштовано (smtp_host): служби не отримують листів, чекає 1 повідомлення." in (
+    assert "Пошту не налаштовано, скажіть адміністратору: служби не отримують листів, чекає 1 повідомлення." in (
         await desk.open("/control")).text  # fmt: skip
 
 
