@@ -28,7 +28,7 @@ from crm.errors import BadInput, IllegalAction, NotFound, Stale
 from crm.life import Action
 from crm.repeats import branch
 from crm.schema import appeal, building, incident, incident_report, network, network_building, staff, street, subject
-from crm.store import insert_or_ignore, insert_row
+from crm.store import Statement, insert_or_ignore, insert_row
 
 EXECUTED_AT_ONCE = 50  # appeals executed in one transaction: less than a tenth of a second
 GATHERED_AT_ONCE = 200
@@ -217,7 +217,8 @@ def _of_place(building_id: int, network_ids: Sequence[int]) -> Any:
 
 
 # ── when an appeal is registered ──
-_REGISTERED = select(appeal.c.building_id, appeal.c.subject_id, appeal.c.incident_id)
+_REGISTERED = Statement(select(appeal.c.building_id, appeal.c.subject_id, appeal.c.incident_id)
+                        .where(appeal.c.id == bindparam("id")))  # fmt: skip
 _LATELY = (appeal.c.registered_at > bindparam("since"), appeal.c.incident_id.is_(None),
            appeal.c.subject_id.in_(bindparam("subjects", expanding=True)))  # fmt: skip
 _COMPLAINT = (appeal.c.citizen_id, appeal.c.building_id, appeal.c.registered_at)
@@ -227,11 +228,11 @@ _FROM_NETWORKS: Select[Any] = (
     .join_from(network_building, appeal, appeal.c.building_id == network_building.c.building_id)
     .where(network_building.c.network_id.in_(bindparam("networks", expanding=True)), *_LATELY).limit(500)
 )  # fmt: skip
-_AT_PLACE: Select[Any] = (
+_ITS_NETWORKS = select(network_building.c.network_id).where(network_building.c.building_id == bindparam("building"))
+_AT_PLACE = Statement(
     select(incident.c.id, incident.c.state, incident.c.subject_id, incident.c.closed_at)
-    .where(or_(incident.c.building_id == bindparam("building"),
-               incident.c.network_id.in_(bindparam("networks", expanding=True))),
-           or_(incident.c.state.in_([state.value for state in LIVE]), incident.c.closed_at > bindparam("since")))
+    .where(or_(incident.c.building_id == bindparam("building"), incident.c.network_id.in_(_ITS_NETWORKS)),
+           or_(*(incident.c.state == state.value for state in LIVE), incident.c.closed_at > bindparam("since")))
     .order_by(incident.c.id)
 )  # fmt: skip
 
@@ -244,7 +245,7 @@ def registered(conn: Connection, appeal_id: int, *, now: dt.datetime, staff_id: 
     In the transaction of the registration, or the next. One proposal or incident at a time for a place and a branch
     of subjects; what was closed or dismissed is counted anew from then on.
     """
-    its = conn.execute(_REGISTERED.where(appeal.c.id == appeal_id)).one()
+    [its] = _REGISTERED(conn, {"id": appeal_id})
     if its.building_id is None or its.incident_id is not None:
         return None
     chains = rulebook.current(conn, its.subject_id).routing.chains
@@ -252,8 +253,8 @@ def registered(conn: Connection, appeal_id: int, *, now: dt.datetime, staff_id: 
     its_branch = branch(its_chain)
     ids = [each.id for each in networks.of_building(conn, its.building_id)]
     since = now - dt.timedelta(minutes=max(rules.building_minutes, rules.network_minutes))
-    known = conn.execute(_AT_PLACE, {"building": its.building_id, "networks": ids, "since": since}).all()
-    known = [row for row in known if branch(chains[row.subject_id]) == its_branch]
+    known = [row for row in _AT_PLACE(conn, {"building": its.building_id, "since": since})
+             if branch(chains[row.subject_id]) == its_branch]  # fmt: skip
     live = [row for row in known if row.state in LIVE]
     if live:
         opened = [row.id for row in live if row.state == State.OPEN and row.subject_id in its_chain]

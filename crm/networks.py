@@ -12,7 +12,7 @@ from crm import texts
 from crm.edits import log_edit
 from crm.errors import BadInput, NotFound
 from crm.schema import building, network, network_building
-from crm.store import insert_row
+from crm.store import Statement, insert_row
 
 KINDS = ("heat", "water", "power", "lift", "stairs")
 
@@ -24,13 +24,14 @@ class Network:
     name: str
 
 
-_OF_BUILDING = (select(network.c.id, network.c.kind, network.c.name).join(network_building)
-                .where(network_building.c.building_id == bindparam("building")).order_by(network.c.id))  # fmt: skip
+_OF_BUILDING = Statement(
+    select(network.c.id, network.c.kind, network.c.name).join(network_building)
+    .where(network_building.c.building_id == bindparam("building")).order_by(network.c.id))  # fmt: skip
 
 
 def of_building(conn: Connection, building_id: int) -> list[Network]:
     """Those that the building is on."""
-    return [Network(*row) for row in conn.execute(_OF_BUILDING, {"building": building_id})]
+    return [Network(*row) for row in _OF_BUILDING(conn, {"building": building_id})]
 
 
 def networks(conn: Connection) -> list[Network]:
