@@ -477,7 +477,7 @@ def _lateness(conn: Connection, appeal_id: int, action: Action, now: dt.datetime
     return {"late_since": by.isoformat()}
 
 
-_MERGED = select(appeal.c.id).where(appeal.c.lead_id == bindparam("lead")).order_by(appeal.c.id)
+_MERGED = Statement(select(appeal.c.id).where(appeal.c.lead_id == bindparam("lead")).order_by(appeal.c.id))
 
 
 # What is said of the question, and so to everybody who asked it; the rest concerns one applicant.
@@ -489,7 +489,7 @@ def _with_merged(conn: Connection, lead: records.Standing, action: Action, *, no
     """What becomes of those merged with an appeal that nobody has to act on any more. An answer is theirs too, where
     a department has them, and after "executed" each applicant is asked for himself. Where only the lead's own
     applicant is done with (it was withdrawn, refused, defective), the oldest of them leads the others."""
-    merged = [records.standing(conn, appeal_id) for appeal_id in conn.execute(_MERGED, {"lead": lead.id}).scalars()]
+    merged = [records.standing(conn, row.id) for row in _MERGED(conn, {"lead": lead.id})]
     said: dict[str, Any] = {"now": now, "staff_id": staff_id, "evidence": {"lead": lead.number}}
     if action in _FOR_ALL:
         for before in merged:

@@ -66,6 +66,7 @@ _LANGUAGE = Lookup(
     .where(citizen_phone.c.e164 == bindparam("e164"), citizen_phone.c.wrong.is_(False))
     .order_by(citizen_phone.c.last_used_at.desc())
 )  # fmt: skip
+_BUILDING = Lookup(select(building.c.id).where(building.c.id == bindparam("building")))
 
 
 def get(conn: Connection, citizen_id: int) -> Citizen:
@@ -166,7 +167,7 @@ def _checked(conn: Connection, **given: Any) -> dict[str, Any]:
     if given.get("privilege") and given["privilege"] not in set(Privilege):
         raise BadInput("citizen.privilege")
     building_id = given.get("building_id")
-    if building_id is not None and conn.execute(select(1).where(building.c.id == building_id)).first() is None:
+    if building_id is not None and _BUILDING(conn, building=building_id) is None:
         raise NotFound("building.unknown")
     return values
 
