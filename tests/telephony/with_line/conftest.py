@@ -19,11 +19,11 @@ from typing import Any, TypeVar
 import pytest
 from sqlalchemy import Connection, select
 
-from call_queue.seats import QUEUES
 from centre.bus import Client, Message
 from centre.settings import ROOT
 from crm import addresses, appeals, calls, citizens, departments, people, schema, seed
 from crm.appeals import Appeal, Registered
+from crm.calls import Queue
 from crm.errors import CentreError
 from crm.life import Action
 from crm.store import Database, migrate
@@ -233,7 +233,7 @@ async def running_centre(exchange: Any) -> AsyncIterator[Centre]:
         code = await centre.stop_line()
         listening.cancel()
         centre.db.close()
-        for seat, queue in product(settings.seats, QUEUES):  # Asterisk remembers them, and others use it too
+        for seat, queue in product(settings.seats, Queue):  # Asterisk remembers them, and others use it too
             exchange.log_out(seat, queue)
     assert code in (0, -signal.SIGKILL), centre.line_log()[-3000:]
 
