@@ -6,14 +6,15 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, and_, case, func, insert, literal, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, case, func, insert, literal, or_, select
 
-from crm import texts
+from crm import similar, texts
 from crm.errors import BadInput, NotFound
 from crm.schema import building, district, street, street_name
 from crm.store import insert_row
 
 _LONGEST = 120
+_NEAR, _NEAREST = 0.4, 3  # how alike a mistyped name must be, and how many streets it may mean
 _APOSTROPHES = str.maketrans(dict.fromkeys("’ʼ‘`´′ʹ\u02bc\u0060", "'") | {"ґ": "г", "—": "-", "–": "-"})
 _KINDS = frozenset((
     "вул", "вулиця", "ул", "улица", "просп", "проспект", "бул", "бульв", "бульвар", "пров", "провулок", "пл", "площа",
@@ -75,17 +76,38 @@ def fold_number(number: str) -> str:
 def suggest(conn: Connection, text: str, limit: int = 10) -> list[BuildingLine]:
     """Buildings for what an operator has typed so far: the beginning of any word of any name of the
     street, then the beginning of the number ("бандери 1", "Московський просп 12")."""
-    words = _words(text[:_LONGEST])
-    # Digits may begin the number, or belong to the name ("8 Березня"): every reading is tried.
-    readings = [(words, "")] + [
-        (words[:i], fold_number(" ".join(words[i:]))) for i in range(1, len(words)) if words[i][0].isdigit()
-    ]
     conditions = []
-    for name, number in readings:
-        known = [word for word in name if word not in _KINDS]
-        if known:
-            of_words = [(literal(" ") + street_name.c.folded).contains(" " + word, autoescape=True) for word in known]
-            conditions.append(and_(*of_words, building.c.folded.startswith(number, autoescape=True)))
+    for name, number in _readings(text):
+        of_words = [(literal(" ") + street_name.c.folded).contains(" " + word, autoescape=True) for word in name]
+        conditions.append(and_(*of_words, building.c.folded.startswith(number, autoescape=True)))
+    return _of_streets(conn, conditions, limit)
+
+
+def mistyped(conn: Connection, text: str, limit: int = 10) -> list[BuildingLine]:
+    """Buildings that may be meant where ``suggest`` finds none: of the streets whose names are nearest to what is
+    written ("Хрищатик 36"). Which of them is meant is never taken for granted."""
+    conditions = []
+    names = conn.execute(select(street_name.c.id, street_name.c.folded)).all()
+    whole_then_first = _readings(text)[:2]  # the first number ends a name that is not written as any street's is
+    for name, number in whole_then_first[-1:]:
+        written = similar.trigrams(" ".join(name))
+        near = [(similar.nearness(written, similar.trigrams(row.folded)), row.id) for row in names]
+        ids = [id for nearness, id in sorted(near, reverse=True)[:_NEAREST] if nearness >= _NEAR]
+        conditions.append(and_(street_name.c.id.in_(ids), building.c.folded.startswith(number, autoescape=True)))
+    return _of_streets(conn, conditions, limit)
+
+
+def _readings(text: str) -> list[tuple[list[str], str]]:
+    """What is written as the words of a name, without its kind, and the beginning of a number. Digits may begin the
+    number, or belong to the name ("8 Березня"): every reading is tried."""
+    words = _words(text[:_LONGEST])
+    numbers = [i for i in range(1, len(words)) if words[i][0].isdigit()]
+    readings = [(words, "")] + [(words[:i], fold_number(" ".join(words[i:]))) for i in numbers]
+    known = [([word for word in name if word not in _KINDS], number) for name, number in readings]
+    return [(name, number) for name, number in known if name]
+
+
+def _of_streets(conn: Connection, conditions: Sequence[ColumnElement[bool]], limit: int) -> list[BuildingLine]:
     if not conditions:
         return []
     by_current = func.max(case((street_name.c.current, 1), else_=0))

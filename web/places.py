@@ -27,6 +27,10 @@ def building_of(conn: Connection, form: Form) -> tuple[BuildingLine | None, list
     exact = [b for b in found if addresses.fold_number(text).endswith(addresses.fold_number(b.number))]
     if len(found) == 1 or len(exact) == 1:
         return (exact or found)[0], []
+    if text and not found:
+        meant = addresses.mistyped(conn, text, SUGGESTIONS)
+        form.wrong("address", BadInput("form.mistyped_address" if meant else "form.unknown_address"))
+        return None, meant
     if text:
-        form.wrong("address", BadInput("form.many_addresses" if found else "form.unknown_address"))
+        form.wrong("address", BadInput("form.many_addresses"))
     return None, found

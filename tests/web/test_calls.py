@@ -351,3 +351,12 @@ async def test_suggestions_know_old_names_and_hostile_text(site: Site) -> None:
     part = await desk.http.get("/addresses/history", params={"address": "Хрещатик 22", "linkedid": LINKEDID})
     assert "вулиця Хрещатик, 22" in part.text
     assert "<html" not in part.text
+
+
+async def test_a_mistyped_street_is_asked_about_and_never_taken_for_granted(site: Site) -> None:
+    desk = await site.person(Role.OPERATOR)
+    site.calling()
+    page = await desk.submit(await desk.open(CARD), f"{CARD}/appeals", address="Хрищатик 22", do="find")
+    assert "Можливо, це одна з адрес нижче" in page.text
+    assert "вулиця Хрещатик, 22" in page.text
+    assert page.form(f"{CARD}/appeals", {}).fields.get("building", "") == ""

@@ -214,7 +214,7 @@ def suggest(visit: Visit) -> Response:
     """Addresses for what has been typed so far, for the page's script: [{"value", "label"}]."""
     text = visit.query.text("q", ADDRESS_MOST)
     with visit.db.read() as conn:
-        found = addresses.suggest(conn, text, SUGGESTIONS) if text else []
+        found = addresses.suggest(conn, text, SUGGESTIONS) or addresses.mistyped(conn, text, SUGGESTIONS)
     return JSONResponse([{"id": b.id, "value": line_of(b), "label": _label(visit, b)} for b in found])
 
 
