@@ -59,7 +59,7 @@ class Filling:
         self._orders: dict[int, int] = {}  # the last number of each year
 
     def fill(self) -> None:
-        """All of it; the database is analyzed at the end."""
+        """All of it."""
         with self._db.write() as conn:
             count = max(5, round(self.size / PER_BUILDING))
             known = conn.execute(select(building.c.id, building.c.district_id).order_by(building.c.id)).all()[:count]
@@ -192,8 +192,7 @@ class _Sqlite:
         self._conn.execute(statement)
 
     def finish(self) -> None:
-        self._conn.execute("ANALYZE")
-        self._conn.execute("PRAGMA journal_mode=WAL")
+        self._conn.execute("PRAGMA journal_mode=WAL")  # and no ANALYZE: a centre's is not analyzed either
 
     def close(self) -> None:
         self._conn.close()
