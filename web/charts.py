@@ -9,7 +9,7 @@ from web.tables import Grouped, Table
 from web.texts import Texts
 
 WIDTH = 640
-LABELS, ROW, LEFT_FOR_NUMBER = 220, 22, 70  # of bars, in units of the drawing
+LABELS, ROW, LEFT_FOR_NUMBER = 250, 22, 70  # of bars, in units of the drawing
 HIGH, FOOT, SIDE, RIGHT = 180, 22, 56, 24  # of lines
 MOST_BARS = 15
 
@@ -53,7 +53,8 @@ def bars(table: Table, column: int, t: Texts) -> Bars | None:
 
 
 def _short(label: str) -> str:
-    return label if len(label) <= 30 else f"{label[:29]}…"
+    """Its beginning and its end, for the same service of each district differs in its last words."""
+    return label if len(label) <= 32 else f"{label[:4].rstrip()}…{label[-27:].lstrip()}"
 
 
 def lines(title: str, marks: Sequence[str], series: Sequence[tuple[str, Sequence[int]]], t: Texts) -> Lines | None:
