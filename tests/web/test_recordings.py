@@ -102,7 +102,8 @@ async def test_a_ticket_is_good_for_the_person_it_was_given_to(site: Site, recor
     assert (await other.http.get(address)).status_code == 404, "he too may listen, when he has said why"
     assert (await operator.http.get(address)).status_code == 403
     assert "/sign-in" in str((await stranger.http.get(address)).url)
-    assert (await desk.http.get(address[:-1] + "_")).status_code == 404
+    another = address[:-1] + ("-" if address.endswith("_") else "_")
+    assert (await desk.http.get(another)).status_code == 404
     assert (await desk.http.get(address)).status_code == 200
 
 
