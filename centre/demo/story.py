@@ -8,7 +8,7 @@
 4. One appeal is answered from a city programme, the incident is closed, departments acknowledge and report execution
    with a photo, and the centre calls every resident back, each of the merged ones too: a machine by consent, a person
    otherwise. One says "not solved": the appeal goes back, is executed again, and he is called again.
-5. What is on record is held against what was done.
+5. An analyst reads the report of it. What is on record is held against what was done.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from sqlalchemy import Connection, func, select
 
 from centre.demo.browser import Page
 from centre.demo.people import (
+    Analyst,
     Desk,
     Executor,
     Feedback,
@@ -140,6 +141,9 @@ class _Story:
             async with _background(self._answer_callbacks(exchange)):
                 await self._act("answers", self._answer_at_once(operators[0], desk))
                 await self._act("callbacks", self._execute_and_confirm(feedback, at_seats[-1]))
+            analyst = Analyst(stage, stage.hire("analyst", Role.ANALYST, "Аналітик"))
+            phones.push_async_callback(analyst.browser.close)
+            await self._act("report", self._report_is_true(analyst))
 
     async def _act(self, name: str, act: Coroutine[Any, Any, None]) -> None:
         try:
@@ -204,6 +208,13 @@ class _Story:
             await desk.close_incident(self.incident, "Трубу замінено, тепло подано.")
             self.say("The incident is closed: its appeals are executed by that, and everybody will be asked.")
             await self._until(lambda: self._state_of(SUFFERS) not in life.OPEN)
+
+    async def _report_is_true(self, analyst: Analyst) -> None:
+        await analyst.sign_in()
+        told = await analyst.what_happened()
+        if not told.get("зареєстровано") == told.get("підтверджено заявником") == len(self.residents):
+            raise StoryError(f"the report tells of {told}, the story has {len(self.residents)} appeals")
+        self.say(f"The report says so too: {len(self.residents)} registered, as many confirmed by the residents.")
 
     def _plays(self, *names: str) -> bool:
         """Whether all these residents are in the cast."""
