@@ -35,6 +35,7 @@ from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError,
 
 from centre import rows
 from centre.settings import Settings, settings_file
+from crm.attachments import sync_folder
 from crm.errors import BadInput, CentreError
 from crm.schema import metadata
 from crm.store import Database
@@ -111,7 +112,7 @@ def backup(settings: Settings, db: Database, out: Path | None = None) -> Path:
             file.flush()
             os.fsync(file.fileno())
         draft.replace(out)
-        _sync_folder(out.parent)
+        sync_folder(out.parent)
     except (OSError, SQLAlchemyError) as error:
         raise CentreError("backup.not_written", file=str(out), reason=_reason(error)) from error
     finally:
@@ -391,7 +392,7 @@ class _Swap:
     def do(self) -> None:
         os.sync()  # what is renamed must be on the disk before its name is
         self.marker.touch()
-        _sync_folder(self.marker.parent)
+        sync_folder(self.marker.parent)
         for fresh, place in self.pairs:
             if os.path.lexists(place):
                 kept = place.with_name(f"{place.name}.replaced-{self.now:%Y%m%dT%H%M%S.%f}")
@@ -400,7 +401,7 @@ class _Swap:
             if fresh.exists():
                 self._rename(fresh, place)
         for folder in {place.parent for _, place in self.pairs}:
-            _sync_folder(folder)
+            sync_folder(folder)
 
     def _rename(self, old: Path, new: Path) -> None:
         old.rename(new)
@@ -419,11 +420,3 @@ class _Swap:
 def _reason(error: OSError | SQLAlchemyError) -> str:
     """The system's or the database's own words, without the statement and its values."""
     return str(getattr(error, "strerror", None) or getattr(error, "orig", None) or error).strip()
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

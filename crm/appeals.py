@@ -35,7 +35,7 @@ from crm.schema import (
     street,
     subject,
 )
-from crm.store import Lookup, Statement, insert_row
+from crm.store import Statement, insert_row
 
 CHANNELS = ("phone", "web", "email", "facebook", "sms", "mobile", "visit")
 LONGEST_TEXT = 20_000
@@ -208,7 +208,7 @@ _OF_CALLER = _LINES.where(appeal.c.id.in_(union(
 ))).order_by(*_NEWEST).limit(bindparam("limit"))  # fmt: skip
 
 
-_PRIVILEGE = Lookup(select(citizen.c.privilege).where(citizen.c.id == bindparam("citizen")))
+_PRIVILEGE = Statement(select(citizen.c.privilege).where(citizen.c.id == bindparam("citizen")))
 
 
 def register(conn: Connection, *, now: dt.datetime, citizen_id: int | None, building_id: int | None, subject_id: int,
@@ -239,7 +239,7 @@ def register(conn: Connection, *, now: dt.datetime, citizen_id: int | None, buil
             raise NotFound(f"{table.name}.unknown")
     priority = False
     if citizen_id is not None:
-        privilege = _PRIVILEGE(conn, citizen=citizen_id)
+        privilege = _PRIVILEGE.value(conn, {"citizen": citizen_id})
         if privilege is None:
             raise NotFound("citizen.unknown")
         priority = privilege != ""

@@ -95,7 +95,7 @@ def store(folder: Path, name: str, file: BinaryIO) -> Stored:
             with contextlib.suppress(FileExistsError):  # the same one came at the same time
                 os.link(draft.name, at)
         for changed in (at.parent, folder):
-            _sync(changed)
+            sync_folder(changed)
     return Stored(_name(name), media_type, size, digest.hexdigest())
 
 
@@ -105,7 +105,8 @@ def _name(name: str) -> str:
     return plain[-LONGEST_NAME:].strip() or "—"
 
 
-def _sync(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """What was made, linked or renamed in the folder is on the disk."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -15,7 +15,7 @@ from crm import texts
 from crm.errors import BadInput, NotFound
 from crm.law import Privilege
 from crm.schema import building, citizen, citizen_phone
-from crm.store import Lookup, insert_or_ignore, insert_row
+from crm.store import Statement, insert_or_ignore, insert_row
 
 LANGUAGES = ("uk", "en")
 _E164 = re.compile(r"\+[1-9][0-9]{4,14}")
@@ -61,12 +61,12 @@ _BY_PHONE = (
     .where(_theirs.c.e164 == bindparam("e164"), _theirs.c.wrong.is_(False))
     .order_by(_theirs.c.last_used_at.desc(), citizen.c.id, citizen_phone.c.last_used_at.desc(), citizen_phone.c.id)
 )
-_LANGUAGE = Lookup(
+_LANGUAGE = Statement(
     select(citizen.c.language).join(citizen_phone)
     .where(citizen_phone.c.e164 == bindparam("e164"), citizen_phone.c.wrong.is_(False))
     .order_by(citizen_phone.c.last_used_at.desc())
 )  # fmt: skip
-_BUILDING = Lookup(select(building.c.id).where(building.c.id == bindparam("building")))
+_BUILDING = Statement(select(building.c.id).where(building.c.id == bindparam("building")))
 
 
 def get(conn: Connection, citizen_id: int) -> Citizen:
@@ -98,7 +98,7 @@ def _gather(rows: Sequence[Row[Any]]) -> list[Citizen]:
 
 def language_of(conn: Connection, e164: str) -> str:
     """The language of whoever used this number last; "" for a stranger."""
-    return _LANGUAGE(conn, e164=e164) or "" if e164 else ""
+    return _LANGUAGE.value(conn, {"e164": e164}) or "" if e164 else ""
 
 
 def add(conn: Connection, *, now: dt.datetime, name: str, phones: Sequence[str] = (), building_id: int | None = None,
@@ -167,7 +167,7 @@ def _checked(conn: Connection, **given: Any) -> dict[str, Any]:
     if given.get("privilege") and given["privilege"] not in set(Privilege):
         raise BadInput("citizen.privilege")
     building_id = given.get("building_id")
-    if building_id is not None and _BUILDING(conn, building=building_id) is None:
+    if building_id is not None and _BUILDING.value(conn, {"building": building_id}) is None:
         raise NotFound("building.unknown")
     return values
 

@@ -19,7 +19,7 @@ from crm.errors import NotFound
 from crm.law import Terms
 from crm.routing import Office, Place, Rule, Rules
 from crm.schema import building, department, edit_log, network_building, routing_rule, routing_version, subject
-from crm.store import Lookup
+from crm.store import Statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +47,13 @@ class Rulebook:
         return self.topics[subject_id]
 
 
-_STAMP = Lookup(select(func.max(edit_log.c.id)))
+_STAMP = Statement(select(func.max(edit_log.c.id)))
 _read: WeakKeyDictionary[Engine, Rulebook] = WeakKeyDictionary()
 
 
 def current(conn: Connection, subject_id: int | None = None) -> Rulebook:
     """The rules in force. With ``subject_id``, read anew if they do not know it: it may have been added just now."""
-    stamp = _STAMP(conn) or 0
+    stamp = _STAMP.value(conn, {}) or 0
     kept = _read.get(conn.engine)
     if kept is None or kept.stamp != stamp or (subject_id is not None and subject_id not in kept.topics):
         kept = _read[conn.engine] = read(conn, stamp)
@@ -90,14 +90,14 @@ def _chain(subject_id: int, parents: Mapping[int, int | None]) -> tuple[int, ...
     return tuple(chain)
 
 
-_DISTRICT = Lookup(select(building.c.district_id).where(building.c.id == bindparam("building")))
+_DISTRICT = Statement(select(building.c.district_id).where(building.c.id == bindparam("building")))
 
 
 def place(conn: Connection, rules: Rules, building_id: int | None, district_id: int | None = None) -> Place:
     """Where a building is; its networks only if a rule asks for them. NotFound for an unknown building."""
     if building_id is None:
         return Place(None, district_id)
-    its_district = _DISTRICT(conn, building=building_id)
+    its_district = _DISTRICT.value(conn, {"building": building_id})
     if its_district is None:
         raise NotFound("building.unknown")
     networks: frozenset[int] = frozenset()

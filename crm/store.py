@@ -30,7 +30,6 @@ from sqlalchemy import (
     Dialect,
     Engine,
     NullPool,
-    Select,
     Table,
     create_engine,
     event,
@@ -282,35 +281,11 @@ class Writer:
             _log.warning("the writer's mark stays behind: %s", error)
 
 
-class Lookup:
-    """A query of one plain column that runs in every call, from a statement with named parameters.
-
-    Its SQL is made once for each kind of database. On SQLite it goes to the driver itself: SQLAlchemy
-    takes ten times as long over it as SQLite does. A server's connection may break, and then
-    SQLAlchemy must hear of it.
-    """
-
-    def __init__(self, statement: Select[Any]) -> None:
-        self._statement = statement
-        self._made: dict[str, tuple[str, list[str]]] = {}
-
-    def __call__(self, conn: Connection, **values: Any) -> Any:
-        """The first row's value, None if there is no row."""
-        name = conn.dialect.name
-        if name not in self._made:
-            compiled: Any = self._statement.compile(dialect=conn.dialect)
-            self._made[name] = str(compiled), list(compiled.positiontup or ())
-        sql, places = self._made[name]
-        if name == "sqlite":
-            row = conn.connection.cursor().execute(sql, [values[place] for place in places]).fetchone()
-            return row and row[0]
-        return conn.exec_driver_sql(sql, values).scalar()
-
-
 class Statement:
-    """A statement that runs many times in an appeal's life, with named parameters; like ``Lookup``, for any columns.
+    """A statement that runs many times in a call or in an appeal's life, with named parameters.
 
-    On SQLite its values and its rows are turned as SQLAlchemy would turn them, and what goes wrong is raised as its
+    It is made once. On SQLite it goes to the driver itself: SQLAlchemy takes ten times as long over a simple one as
+    SQLite does. Its values and its rows are turned as SQLAlchemy would turn them, and what goes wrong is raised as its
     own errors. No ``IN`` of many values, no defaults of Python's.
     """
 
