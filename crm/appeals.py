@@ -291,11 +291,12 @@ def act(conn: Connection, appeal_id: int, action: Action, *, now: dt.datetime, s
     """The one way to change an appeal's state.
 
     ASSIGN needs ``department_id``, and FORWARD one that is outside the city; PLAN and EXTEND ``until``, TAKE_CONTROL
-    ``official_id``, CORRECT ``correction``; EXPLAIN, REFUSE… a ``note``; CONFIRM and NOT_SOLVED ``evidence``.
-    REPRIMAND is for ``department_id``, or whom the appeal lies with. EXECUTE and ANSWER also schedule the
-    confirmation, and what is answered is answered to those merged with the appeal too. Who must hear of it is told
-    (``crm.notices``). ``ground``: more for the line of history: what an answer stands on. IllegalAction if the state
-    does not allow it, Stale if ``version`` is not the appeal's, BadInput for what is missing.
+    ``official_id``, CORRECT ``correction``; EXPLAIN, REFUSE… a ``note``; CONFIRM and NOT_SOLVED ``evidence``. A repeat
+    is refused only if the first was resolved on its merits (BadInput ``repeat.not_resolved``). REPRIMAND is for
+    ``department_id``, or whom the appeal lies with. EXECUTE and ANSWER also schedule the confirmation, and what is
+    answered is answered to those merged with the appeal too. Who must hear of it is told (``crm.notices``).
+    ``ground``: more for the line of history: what an answer stands on. IllegalAction if the state does not allow it,
+    Stale if ``version`` is not the appeal's, BadInput for what is missing.
     """
     before = records.standing(conn, appeal_id)
     if version is not None and version != before.version:
@@ -332,6 +333,8 @@ def _changes(conn: Connection, before: records.Standing, action: Action, now: dt
                 raise BadInput("appeal.needs_department")
             _must_take(conn, before.id, department_id, outside=False)
             return {"department_id": department_id, "acknowledged_at": None}
+        case Action.REFUSE:
+            _must_be_resolved(conn, before.id)
         case Action.FORWARD:
             if department_id is None:
                 raise BadInput("appeal.needs_outside")
@@ -377,6 +380,13 @@ def _must_take(conn: Connection, appeal_id: int, department_id: int, *, outside:
     against_id = conn.execute(_AGAINST, {"id": appeal_id}).scalar()
     if against_id is not None and routing.judges_itself(rulebook.current(conn).routing, department_id, against_id):
         raise BadInput("appeal.against_itself")
+
+
+def _must_be_resolved(conn: Connection, appeal_id: int) -> None:
+    """BadInput ``repeat.not_resolved`` for a repeat that the law does not let anybody refuse."""
+    for row in conn.execute(_FIRST, {"id": appeal_id}):
+        if not life.may_refuse_repeat(State(row.state), same_citizen=bool(row.same)):
+            raise BadInput("repeat.not_resolved")
 
 
 def _extended(conn: Connection, before: records.Standing, until: dt.datetime | None, now: dt.datetime) -> dt.datetime:
@@ -429,6 +439,9 @@ def responsible(conn: Connection, its: Appeal) -> int:
 _ACTIVE = select(department.c.active).where(department.c.id == bindparam("id"))
 _TAKER = select(department.c.kind, department.c.active).where(department.c.id == bindparam("id"))
 _AGAINST = select(appeal.c.against_id).where(appeal.c.id == bindparam("id"))
+_first = appeal.alias("first")  # which another repeats; of whom nobody knows who he is, it is nobody's
+_FIRST = (select(_first.c.state, func.coalesce(_first.c.citizen_id == appeal.c.citizen_id, False).label("same"))
+          .join(appeal, appeal.c.repeat_of == _first.c.id).where(appeal.c.id == bindparam("id")))  # fmt: skip
 _DUE = select(appeal.c.due_at).where(appeal.c.id == bindparam("id"))
 _BEGAN = (select(appeal_event.c.at).where(appeal_event.c.appeal_id == bindparam("id"),
                                           appeal_event.c.action.in_([action.value for action in life.BEGINS_TERM]))

@@ -42,7 +42,6 @@ COHORT: dict[str, ColumnElement[bool]] = {
     **{state.value: _in(state) for state in (State.UNCONFIRMED, State.EXPLAINED, State.PLANNED, State.REFUSED,
                                              State.DEFECTIVE, State.FORWARDED, State.WITHDRAWN)},
 }  # fmt: skip
-STANDING = tuple(COHORT)[tuple(COHORT).index("open"):]
 
 # What a share is a share of; of "registered" where nothing is said.
 BASE = {"on_time": "executed", "returned": "executed", "confirmed": "executed", "unconfirmed": "executed"}

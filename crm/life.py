@@ -144,6 +144,8 @@ BEGINS_TERM = frozenset({Action.REGISTER, Action.RESUME, Action.COMPLETE})
 PASSES = frozenset({Action.ASSIGN, Action.NOT_SOLVED, Action.RESUME, Action.COMPLETE})
 
 SOLVED = frozenset({State.CLOSED})
+# On its merits: the resident has said so himself, or was told how things are by law.
+RESOLVED = frozenset({State.CLOSED, State.EXPLAINED})
 TO_ACT = frozenset({State.ASSIGNED, State.IN_WORK, State.RETURNED})  # what lies with a department
 ENDED = frozenset({State.CLOSED, State.UNCONFIRMED, State.EXPLAINED, State.REFUSED, State.DEFECTIVE, State.FORWARDED,
                    State.WITHDRAWN})  # fmt: skip
@@ -179,6 +181,12 @@ def replay(actions: Iterable[Action]) -> tuple[State, int]:
     for action in actions:
         state, returns = after(state, action, returns)
     return state, returns
+
+
+def may_refuse_repeat(first: State, *, same_citizen: bool) -> bool:
+    """Whether the law lets a repeat be left unconsidered (art. 8): the same person's, whose first was resolved on its
+    merits. One that was executed, yet not confirmed by him, is not: by asking again he says that it is not solved."""
+    return same_citizen and first in RESOLVED
 
 
 def possible(state: State) -> tuple[Action, ...]:

@@ -157,12 +157,6 @@ def may(role: Role, permission: Permission) -> bool:
     return permission in PERMISSIONS[role]
 
 
-def require(staff: Staff, permission: Permission) -> None:
-    """NotAllowed unless the person's role allows it."""
-    if not staff.active or not may(staff.role, permission):
-        raise NotAllowed("not_allowed", permission=permission.value)
-
-
 def actions_for(staff: Staff, state: State, department_id: int) -> tuple[Action, ...]:
     """What this person may do to an appeal in ``state`` that lies with ``department_id``.
 

@@ -1,7 +1,7 @@
 """What is already known while an appeal is being written, and appeals on one question held together.
 
-An appeal *repeats* an earlier one of the same person on the same question: linked, counted on the first, and refused
-only on the law's ground (art. 8): the first was resolved on its merits. Appeals of several people on one question are
+An appeal *repeats* an earlier one of the same person on the same question: linked, and counted on the first. It is
+refused only on the law's ground, which ``appeals.act`` asks for. Appeals of several people on one question are
 *merged*: they are executed with the one that leads, and each applicant is called back for himself.
 
 Known is found without a search over everything: the person's own appeals, the building's, the latest of the buildings
@@ -22,7 +22,7 @@ from crm import appeals, life, rulebook, similar
 from crm import history as records
 from crm.appeals import Appeal, AppealLine
 from crm.errors import BadInput, Stale
-from crm.life import Action, State
+from crm.life import Action
 from crm.schema import appeal, appeal_call, building, call, citizen_phone, network_building
 
 NEAR = 0.35  # how near a text must be that comes from the same person, building or network
@@ -30,9 +30,6 @@ ALIKE = 0.55  # and one from anywhere else in the district
 OWN, OF_BUILDING, OF_NETWORK, OF_CITY = 30, 60, 150, 250  # appeals that are compared, the latest of each
 NETWORK_DAYS = 7  # what failed longer ago on a network is another failure
 NEIGHBOURS = 1000  # buildings of its networks that are asked
-
-# On its merits: the resident has said so himself, or was told how things are by law.
-RESOLVED = frozenset({State.CLOSED, State.EXPLAINED})
 
 
 class Reason(StrEnum):
@@ -182,30 +179,6 @@ def of(conn: Connection, appeal_id: int) -> list[int]:
     """The numbers of the appeals that repeat this one, oldest first."""
     numbers = select(appeal.c.number).where(appeal.c.repeat_of == appeal_id).order_by(appeal.c.id)
     return list(conn.execute(numbers).scalars())
-
-
-def may_refuse_as_repeat(first: State, *, same_citizen: bool) -> bool:
-    """Whether the law lets a repeat be left unconsidered (art. 8): the same person's, whose first was resolved on its
-    merits. One that was executed, yet not confirmed by him, is not: by asking again he says that it is not solved."""
-    return same_citizen and first in RESOLVED
-
-
-def refusable(conn: Connection, its: Appeal) -> bool:
-    """Whether this appeal may be refused as a repeat."""
-    if its.repeat_of is None:
-        return False
-    first = appeals.get(conn, its.repeat_of)
-    same = first.citizen_id is not None and first.citizen_id == its.citizen_id
-    return may_refuse_as_repeat(first.state, same_citizen=same)
-
-
-def refuse(conn: Connection, appeal_id: int, *, now: dt.datetime, staff_id: int | None = None, note: str,
-           version: int | None = None) -> Appeal:  # fmt: skip
-    """Refuses an appeal because it repeats one that was resolved. BadInput ``repeat.not_resolved`` without that
-    ground; else as ``appeals.act``."""
-    if not refusable(conn, appeals.get(conn, appeal_id)):
-        raise BadInput("repeat.not_resolved")
-    return appeals.act(conn, appeal_id, Action.REFUSE, now=now, staff_id=staff_id, note=note, version=version)
 
 
 def _same_person(conn: Connection, one: int | None, other: int | None) -> bool:

@@ -50,8 +50,3 @@ def nearness(one: frozenset[int], other: frozenset[int]) -> float:
     if not one or not other:
         return 0.0
     return len(one & other) / math.sqrt(len(one) * len(other))
-
-
-def similarity(one: str, other: str) -> float:
-    """``nearness`` of two texts."""
-    return nearness(trigrams(one), trigrams(other))

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import event, select
 
-from crm import addresses, appeals, calls, citizens, incidents, networks, repeats
+from crm import addresses, appeals, calls, citizens, incidents, life, networks, repeats
 from crm.confirmation_rules import Result
 from crm.errors import BadInput, IllegalAction, NotFound, Stale
 from crm.life import Action, Evidence, State
@@ -207,19 +207,32 @@ def test_who_gives_another_form_of_his_name_at_the_same_telephone_is_the_same_pe
 
 @given(st.sampled_from(State), st.booleans())
 def test_a_repeat_is_refused_only_when_the_first_was_resolved_on_its_merits(state: State, same: bool) -> None:
-    assert repeats.may_refuse_as_repeat(state, same_citizen=same) is (same and state in ("closed", "explained"))
+    assert life.may_refuse_repeat(state, same_citizen=same) is (same and state in ("closed", "explained"))
 
 
 def test_refusing_a_repeat_needs_the_laws_ground(city: City) -> None:
     first, second = city.executed(), city.registered()
-    refuse = {"now": city.now, "staff_id": city.operator, "note": "Повторне, перше вирішено"}
-    with pytest.raises(BadInput, match=r"repeat\.not_resolved"):
-        repeats.refuse(city.conn, second.id, **refuse)  # type: ignore[arg-type]  # not linked
     repeats.link(city.conn, second.id, first.id, now=city.now)
+
+    def refuse() -> State:
+        return appeals.act(city.conn, second.id, Action.REFUSE, now=city.now, note="Повторне, перше вирішено").state
+
     with pytest.raises(BadInput, match=r"repeat\.not_resolved"):
-        repeats.refuse(city.conn, second.id, **refuse)  # type: ignore[arg-type]  # executed, not confirmed
+        refuse()  # executed, not confirmed
     city.say(first, Result.SOLVED)
-    assert repeats.refuse(city.conn, second.id, **refuse).state is State.REFUSED  # type: ignore[arg-type]
+    assert refuse() is State.REFUSED
+
+
+def test_a_repeat_of_what_another_asked_is_not_refused_on_his_answer(city: City) -> None:
+    """Two of one family, at one telephone: what was solved for the one is not said of the other's."""
+    again = citizens.add(city.conn, now=city.now, name="Петро Іваненко", phones=[PHONE])
+    first, second, unnamed = city.executed(), city.registered(again), city.registered(None)
+    city.say(first, Result.SOLVED)
+    repeats.link(city.conn, second.id, first.id, now=city.now)
+    city.conn.execute(appeal.update().where(appeal.c.id == unnamed.id).values(repeat_of=first.id))
+    for one in (second, unnamed):
+        with pytest.raises(BadInput, match=r"repeat\.not_resolved"):
+            appeals.act(city.conn, one.id, Action.REFUSE, now=city.now, note="Повторне")
 
 
 # ── merged ──

@@ -192,8 +192,6 @@ def _do(conn: Connection, visit: Visit, appeal: Appeal, action: Action) -> None:
             if appeals.get(conn, appeal.id).version != version:
                 raise Stale("appeal.stale")
             incidents.join(conn, incident, appeal.id, now=visit.now, staff_id=who.id)
-        case Action.REFUSE if appeal.repeat_of is not None:  # the law gives one ground to refuse a repeat
-            repeats.refuse(conn, appeal.id, note=note, **common)
         case _:
             # A term ends with its day, a plan begins with it.
             at = None if until is None else law.end_of(until) if action is Action.EXTEND else _morning(until)
