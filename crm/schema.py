@@ -220,6 +220,7 @@ staff = Table(
     Column("language", String(2), nullable=False, server_default="uk"),
     Column("active", Boolean, nullable=False, server_default=true()),
     Column("email", String(200), nullable=False, server_default=""),
+    Column("skills", String(60), nullable=False, server_default=""),  # call_queue.order.Skill, by spaces: "en social"
 )
 
 # Wrong passwords, by account and by where they came from: a stranger's guessing keeps nobody else out.
@@ -258,7 +259,10 @@ call = Table(
     Column("queued_at", Instant, nullable=True),
     Column("queue", String(40), nullable=True),
     Column("position", Integer, nullable=True),  # on entering
-    Column("told_wait_s", Integer, nullable=True),  # the estimate that was announced
+    Column("told_wait_s", Integer, nullable=True),  # the estimate that was announced: its upper end
+    Column("told_low_s", Integer, nullable=True),  # and its lower one
+    Column("priority", String(10), nullable=False, server_default="ordinary"),  # call_queue.order.Priority
+    Column("skill", String(10), nullable=False, server_default=""),  # that he asked for: call_queue.order.Skill
     Column("answered_at", Instant, nullable=True),
     Column("ended_at", Instant, nullable=True),
     Column("seat", String(20), nullable=True),  # the last that answered
@@ -272,6 +276,8 @@ call = Table(
     _ref("outcome_by", "staff.id", nullable=True),
     Column("outcome_at", Instant, nullable=True),
     Index(None, "arrived_at"),
+    Index("ix_call_citizen_id", "citizen_id", sqlite_where=text("citizen_id IS NOT NULL"),
+          postgresql_where=text("citizen_id IS NOT NULL")),
     Index("ix_call_unended", "arrived_at", sqlite_where=text("ended_at IS NULL"),
           postgresql_where=text("ended_at IS NULL")),
     Index("ix_call_unsettled", "answered_at", sqlite_where=text("outcome = ''"), postgresql_where=text("outcome = ''")),
@@ -438,6 +444,36 @@ incident_report = Table(
     Index(None, "incident_id"),
 )
 
+# Who joined an incident by a key. One who is known has an appeal as well; all are asked when it is over.
+incident_caller = Table(
+    "incident_caller", metadata, _id(),
+    _ref("incident_id", "incident.id"),
+    Column("e164", String(16), nullable=False),
+    Column("language", String(2), nullable=False, server_default="uk"),
+    Column("linkedid", String(64), nullable=False, server_default=""),
+    Column("at", Instant, nullable=False),
+    _ref("appeal_id", "appeal.id", nullable=True),  # then its own confirmation asks him
+    Column("result", String(12), nullable=False, server_default=""),  # solved, not_solved; "" until he has said
+    UniqueConstraint("incident_id", "e164"),
+)
+
+# What callers hear before anything else, in a supervisor's own words, spoken by the machine: of an incident, at a
+# place's callers; or to everybody (a surge, an air alert). ``sound_…``: the prompt it was built to; "" until it is.
+announcement = Table(
+    "announcement", metadata, _id(),
+    _ref("incident_id", "incident.id", nullable=True),  # none: everybody hears it
+    Column("text_uk", String(600), nullable=False),
+    Column("text_en", String(600), nullable=False, server_default=""),
+    Column("sound_uk", String(60), nullable=False, server_default=""),
+    Column("sound_en", String(60), nullable=False, server_default=""),
+    Column("made_at", Instant, nullable=False),
+    _ref("made_by", "staff.id", nullable=True),
+    Column("ended_at", Instant, nullable=True),  # replaced, or over
+    _ref("ended_by", "staff.id", nullable=True),
+    Index("ix_announcement_live", "id", sqlite_where=text("ended_at IS NULL"),
+          postgresql_where=text("ended_at IS NULL")),
+)
+
 # ── what the operator knows ──────────────────────────────────────────────────────────────────
 article = Table(
     "article", metadata, _id(),
@@ -550,11 +586,68 @@ escalation = Table(
     UniqueConstraint("event", "days", "tell", "staff_id"),
 )
 
+# ── promised callbacks ───────────────────────────────────────────────────────────────────────
+# A place in the queue without a telephone in the hand: we owe this number a call. One open at a time for a number.
+promise = Table(
+    "promise", metadata, _id(),
+    Column("e164", String(16), nullable=False),
+    Column("reason", String(10), nullable=False),  # crm.promise_rules.Reason
+    Column("state", String(10), nullable=False),  # crm.promise_rules.State
+    Column("linkedid", String(64), nullable=False, server_default=""),  # the call it was made in
+    Column("language", String(2), nullable=False, server_default="uk"),
+    Column("priority", String(10), nullable=False, server_default="ordinary"),
+    Column("skill", String(10), nullable=False, server_default=""),
+    _ref("incident_id", "incident.id", nullable=True),  # of which he is to be asked
+    Column("since", Instant, nullable=False),  # when he began to wait
+    Column("turn", Instant, nullable=False),  # whose place he has: call_queue.order
+    Column("made_at", Instant, nullable=False),
+    Column("told_at", Instant, nullable=True),  # by when we said that we would call
+    Column("expires_at", Instant, nullable=False),
+    Column("due_at", Instant, nullable=False),  # not called before: hours, and tries that failed
+    Column("tries", Integer, nullable=False, server_default="0"),
+    Column("met_by", String(64), nullable=False, server_default=""),  # his own call, that has taken his place
+    Column("called_at", Instant, nullable=True),  # first
+    Column("ended_at", Instant, nullable=True),
+    Index("uq_promise_open_e164", "e164", unique=True,
+          sqlite_where=text("ended_at IS NULL"), postgresql_where=text("ended_at IS NULL")),
+    Index("ix_promise_open", "turn", sqlite_where=text("ended_at IS NULL"), postgresql_where=text("ended_at IS NULL")),
+    Index(None, "made_at"),
+)
+
+# Numbers from which somebody asked not to be called back any more.
+silenced = Table(
+    "silenced", metadata,
+    Column("e164", String(16), primary_key=True),
+    Column("at", Instant, nullable=False),
+)
+
 # ── confirmation callbacks ───────────────────────────────────────────────────────────────────
+# Which confirmations are called, how and when: a plan over those that are due.
+campaign = Table(
+    "campaign", metadata, _id(),
+    Column("name", String(200), nullable=False),
+    Column("state", String(10), nullable=False),  # crm.campaigns.State
+    Column("mode", String(12), nullable=False),  # crm.campaigns.Mode
+    _ref("department_id", "department.id", nullable=True),  # of these, none: any
+    _ref("subject_id", "subject.id", nullable=True),  # with all below it
+    _ref("district_id", "district.id", nullable=True),
+    Column("older_days", Integer, nullable=False, server_default="0"),  # reported at least so long ago
+    Column("call_from", Integer, nullable=True),  # minutes after midnight in Kyiv, else the centre's window
+    Column("call_to", Integer, nullable=True),
+    Column("daily_cap", Integer, nullable=True),
+    Column("citizen_daily_cap", Integer, nullable=False, server_default="2"),
+    Column("created_at", Instant, nullable=False),
+    _ref("created_by", "staff.id", nullable=True),
+    Column("started_at", Instant, nullable=True),
+    Column("ended_at", Instant, nullable=True),
+    Column("version", Integer, nullable=False, server_default="1"),
+)
+
 # One row for a citizen who is to be asked; at most one of a citizen's is open.
 callback = Table(
     "callback", metadata, _id(),
     _ref("citizen_id", "citizen.id"),
+    _ref("campaign_id", "campaign.id", nullable=True),  # that took it
     Column("mode", String(4), nullable=False),  # live, auto
     Column("state", String(10), nullable=False),  # due, calling, done, given_up
     Column("due_at", Instant, nullable=False),
@@ -563,6 +656,8 @@ callback = Table(
     Index("uq_callback_open_citizen", "citizen_id", unique=True,
           sqlite_where=text("ended_at IS NULL"), postgresql_where=text("ended_at IS NULL")),
     Index(None, "state", "due_at"),
+    Index("ix_callback_campaign_id", "campaign_id", sqlite_where=text("campaign_id IS NOT NULL"),
+          postgresql_where=text("campaign_id IS NOT NULL")),
 )
 
 callback_appeal = Table(
@@ -574,11 +669,13 @@ callback_appeal = Table(
 )
 
 # Committed before it is dialled; the id becomes the channel's, so that a second one is refused.
+# Of a confirmation (``callback_id`` and ``citizen_id``) or of a promise.
 attempt = Table(
     "attempt", metadata,
     Column("id", String(40), primary_key=True),
-    _ref("callback_id", "callback.id"),
-    _ref("citizen_id", "citizen.id"),
+    _ref("callback_id", "callback.id", nullable=True),
+    _ref("citizen_id", "citizen.id", nullable=True),
+    _ref("promise_id", "promise.id", nullable=True),
     Column("e164", String(16), nullable=False),
     Column("mode", String(4), nullable=False),
     Column("seat", String(20), nullable=True),  # a live one's
@@ -591,8 +688,45 @@ attempt = Table(
     # Never two calls to one citizen at a time, whoever asks for the second.
     Index("uq_attempt_open_citizen", "citizen_id", unique=True,
           sqlite_where=text("ended_at IS NULL"), postgresql_where=text("ended_at IS NULL")),
+    # Nor two of a promise's. (A number may be two citizens': who claims a call looks whether it is being rung.)
+    Index("uq_attempt_open_promise", "promise_id", unique=True,
+          sqlite_where=text("ended_at IS NULL"), postgresql_where=text("ended_at IS NULL")),
     Index(None, "callback_id"),
+    Index("ix_attempt_promise_id", "promise_id", sqlite_where=text("promise_id IS NOT NULL"),
+          postgresql_where=text("promise_id IS NOT NULL")),
     Index(None, "placed_at"),
+)
+
+# ── the worst day, and the plan for it ───────────────────────────────────────────────────────
+# A switch of the supervisor's: from when to when, by whom, and why.
+surge = Table(
+    "surge", metadata, _id(),
+    Column("kind", String(8), nullable=False),  # crm.surges.Kind: surge, alert
+    Column("began_at", Instant, nullable=False),
+    _ref("began_by", "staff.id", nullable=True),  # none: nobody but the proposal's own rule
+    Column("reason", String(200), nullable=False, server_default=""),
+    Column("ended_at", Instant, nullable=True),
+    _ref("ended_by", "staff.id", nullable=True),
+    Index("uq_surge_on", "kind", unique=True,
+          sqlite_where=text("ended_at IS NULL"), postgresql_where=text("ended_at IS NULL")),
+)
+
+# How many seats are to be taken, in each half-hour of a day.
+shift = Table(
+    "shift", metadata,
+    Column("day", Date, primary_key=True),
+    Column("minute", Integer, primary_key=True),  # after midnight in Kyiv: 0, 30, …
+    Column("seats", Integer, nullable=False),
+)
+
+# What the caller pressed after the conversation: 1 (bad) to 5.
+rating = Table(
+    "rating", metadata,
+    Column("linkedid", String(64), primary_key=True),
+    Column("score", Integer, nullable=False),
+    Column("seat", String(20), nullable=False, server_default=""),
+    _ref("staff_id", "staff.id", nullable=True),
+    Column("at", Instant, nullable=False, index=True),
 )
 
 # ── recordings ───────────────────────────────────────────────────────────────────────────────
