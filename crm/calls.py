@@ -27,6 +27,21 @@ class Queue(StrEnum):
     FEEDBACK = "feedback"  # residents whom we call, and who ask for a person
 
 
+class Priority(StrEnum):
+    """Who is served before those who came a little earlier (``call_queue.order``)."""
+
+    EMERGENCY = "emergency"  # by his own key: a burst pipe, gas, a lift with people in it
+    PRIVILEGED = "privileged"  # of a category that the law puts first
+    ORDINARY = "ordinary"
+
+
+class Skill(StrEnum):
+    """What a seat must be able to, of what not every seat is."""
+
+    ENGLISH = "en"
+    SOCIAL = "social"  # benefits, veterans, displaced persons
+
+
 class Direction(StrEnum):
     """Who called whom."""
 
@@ -42,6 +57,7 @@ class EndCause(StrEnum):
     TIMEOUT = "timeout"  # nobody came in queue_timeout
     IVR = "ivr"  # served or hung up before the queue
     CLOSED = "closed"  # came outside opening hours
+    PROMISED = "promised"  # took a callback instead of waiting
     LOST = "lost"  # Asterisk or a trunk died under it
     UNREACHED = "unreached"  # ours, out, and not answered
 

@@ -1,0 +1,95 @@
+"""When a callback instead of waiting is offered, and when, and how often, it is then called. Pure.
+
+Seconds; minutes after midnight in Kyiv.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from enum import StrEnum
+
+from crm import clock
+from crm.confirmation_rules import Reached
+
+
+class Reason(StrEnum):
+    WAITING = "waiting"  # he was offered it in the queue, and took it
+    ABANDONED = "abandoned"  # he hung up in the queue
+    CLOSED = "closed"  # he came when nobody was there
+    INCIDENT = "incident"  # he joined an incident, and it is over: he is asked whether it is for him
+
+
+class State(StrEnum):
+    WAITING = "waiting"
+    CALLING = "calling"
+    KEPT = "kept"  # he has spoken to a seat; of an incident: he has said how it is
+    WITHDRAWN = "withdrawn"  # he said that it is not needed any more
+    UNREACHED = "unreached"  # called as often as the rules say
+    EXPIRED = "expired"  # not called in its time
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The settings that decide."""
+
+    after_s: int = 60  # he has waited so long
+    left_s: int = 90  # and will wait that long still
+    again_s: int = 240  # who did not take it is asked again
+    abandoned_s: int = 10  # who gave up after so long is called back; 0: nobody is
+    call_from: int = 8 * 60
+    call_to: int = 21 * 60
+    tries: int = 3
+    retry_s: int = 300
+    valid_s: int = 24 * 3600
+    ring_s: int = 30
+    lines: int = 10  # promised callbacks that ring at a time
+    hourly_cap: int = 1200
+    margin: float = 1.5  # what is said of the time is the estimate's upper end, so many times
+
+
+def offer_in(waited_s: float, left_s: float | None, *, at_once: bool, declined_s: float | None,
+             rules: Rules) -> float | None:
+    """In how many seconds a caller is to be offered a callback: 0 now; None: not before more is known.
+
+    ``left_s``: how long he will wait still, None when nobody can tell: then time alone decides. ``at_once``: the
+    supervisor wants it offered to everybody as he comes. ``declined_s``: so long ago he did not take it.
+    """
+    if left_s is not None and left_s < rules.left_s and not at_once:
+        return None
+    threshold = 0.0 if at_once else float(rules.after_s)
+    wait = max(0.0, threshold - waited_s)
+    return wait if declined_s is None else max(wait, rules.again_s - declined_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What follows a call: waiting again not before ``at``, or an end."""
+
+    state: State
+    at: dt.datetime | None = None
+
+
+def told_by(now: dt.datetime, wait_s: float, rules: Rules) -> dt.datetime:
+    """By when we say that we shall call whom we expect to reach in ``wait_s``; inside the hours for calling."""
+    return clock.next_in_window(now + dt.timedelta(seconds=wait_s * rules.margin), rules.call_from, rules.call_to)
+
+
+def first_due(now: dt.datetime, rules: Rules) -> dt.datetime:
+    """Not called before."""
+    return clock.next_in_window(now, rules.call_from, rules.call_to)
+
+
+def after_call(reached: Reached, tries: int, now: dt.datetime, rules: Rules) -> Step:
+    """What follows the ``tries``-th call that did not bring him to a seat."""
+    match reached:
+        case Reached.DO_NOT_CALL | Reached.ANSWERED:  # he said so himself
+            return Step(State.WITHDRAWN)
+        case Reached.WRONG_NUMBER:
+            return Step(State.UNREACHED)
+        case Reached.NOT_PLACED:  # nobody called him
+            return Step(State.WAITING, now)
+    if tries >= rules.tries:
+        return Step(State.UNREACHED)
+    soon = now + dt.timedelta(seconds=rules.retry_s)
+    return Step(State.WAITING, clock.next_in_window(soon, rules.call_from, rules.call_to))
