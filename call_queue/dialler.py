@@ -1,8 +1,6 @@
 """Confirmation callbacks on the line: which may be placed now, placed once each, and what became of them.
 
-An attempt is committed before it is dialled, and its id is the channel's: a second Originate of it is refused by
-Asterisk while the channel lives, and after a crash what is on record tells what may have been dialled.
-The rules are ``crm.confirmation_rules``; this is their hand on AMI.
+The rules are ``crm.confirmation_rules``; this is their hand on AMI (``outbound``).
 """
 
 from __future__ import annotations
@@ -10,15 +8,15 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import logging
-from collections.abc import Callable, Collection, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
 from call_queue import events as ev
 from call_queue import tracker as t
-from call_queue.ami import Ami, AmiError, Unanswered, variable
+from call_queue.outbound import CAUSES, NORMAL, CallOut, Outbound
+from call_queue.rounds import Rounds
 from crm import confirmations
 from crm.calls import Queue
 from crm.confirmation_rules import Mode, Next, Reached, Rules, forbidden
@@ -26,59 +24,30 @@ from crm.confirmations import Attempt
 from crm.errors import BadInput, CentreError, NotFound
 from crm.store import Database, Writer
 
-PASS_S = 5.0  # at least so often it is looked what has come due
 LISTED = 100
-
-T = TypeVar("T")
-
-# How a call that nobody answered ended, by the Q.850 cause of the hangup of the citizen's channel: neither Originate's
-# own answer, nor DialEnd, nor DIALSTATUS can be relied on to tell busy from the rest. NORMAL: whoever called gave up.
-NORMAL = 16
-_CAUSES = {17: Reached.BUSY, 18: Reached.NO_ANSWER, 19: Reached.NO_ANSWER, 20: Reached.NO_ANSWER}
 
 _log = logging.getLogger(__name__)
 
 
-class Dialler:
+class Dialler(Rounds):
     """Places what is due, for ever (``run``), and what a person asks for (``call``).
 
-    ``ami``: the user who may originate. ``trunks``: those that calls out may take, best first, "PJSIP/trunk-landline".
-    ``in_step``: whether the tracker can be believed; nothing is placed while it cannot. ``counted`` is told how many
-    callbacks are due and how many on the line.
+    ``counted`` is told how many callbacks are due and how many on the line.
     """
 
-    def __init__(self, db: Database, writer: Writer, ami: Ami, tracker: t.Tracker, rules: Rules, *,
-                 interfaces: Mapping[str, str], trunks: Collection[str], own_number: str, seat_ring_s: int,
-                 in_step: Callable[[], bool], counted: Callable[[int, int], None],
-                 clock: Callable[[], dt.datetime]) -> None:  # fmt: skip
-        self._db, self._writer, self._ami, self._tracker, self._rules = db, writer, ami, tracker, rules
-        self._interfaces, self._trunks, self._own_number = interfaces, tuple(trunks), own_number
-        self._seat_ring_s = seat_ring_s
-        self._in_step, self._counted, self._now = in_step, counted, clock
-        self._poked = asyncio.Event()
-        self._placing: set[asyncio.Task[Any]] = set()
+    def __init__(self, db: Database, writer: Writer, outbound: Outbound, tracker: t.Tracker, rules: Rules, *,
+                 interfaces: Mapping[str, str], own_number: str, seat_ring_s: int,
+                 counted: Callable[[int, int], None], clock: Callable[[], dt.datetime]) -> None:  # fmt: skip
+        super().__init__(db, writer)
+        self._outbound, self._tracker, self._rules = outbound, tracker, rules
+        self._interfaces, self._own_number, self._seat_ring_s = interfaces, own_number, seat_ring_s
+        self._counted, self._now = counted, clock
 
     # ── what is due ──
-    def poke(self) -> None:
-        """Something has changed: look at once."""
-        self._poked.set()
-
-    async def run(self) -> None:
-        while True:
-            self._poked.clear()
-            try:
-                await self._pass()
-            except Exception:  # the database away, most likely: the next pass finds out
-                _log.exception("callbacks were not looked at")
-            try:
-                await asyncio.wait_for(self._poked.wait(), PASS_S)
-            except TimeoutError:
-                continue
-
     async def _pass(self) -> None:
         """Ends what is over, places what may be placed, counts what there is."""
         now = self._now()
-        if self._in_step():
+        if self._outbound.in_step:
             await self._end_the_left(now)
             await self._place_due(now)
         due, calling = await self._read(lambda conn: confirmations.counts(conn, now))
@@ -112,15 +81,10 @@ class Dialler:
         placed, busy = await self._read(lambda conn: (
             confirmations.placed_last_hour(conn, now),
             sum(one.mode is Mode.AUTO for one in confirmations.open_attempts(conn))))  # fmt: skip
-        if not (self._ami.up and self._in_step()):
+        if not self._outbound.ready:
             return "line.asterisk_away"
         return forbidden(mode=mode, inbound_longest_wait_s=longest, placed_last_hour=placed, lines_busy=busy,
-                         trunk_ok=bool(self._trunk()), rules=self._rules)  # fmt: skip
-
-    def _trunk(self) -> str:
-        """The endpoint that the next call takes; "" when all of them are down."""
-        up = (name for name in self._trunks if self._tracker.trunks[name].state is not t.TrunkState.DOWN)
-        return next(up, "").removeprefix("PJSIP/")
+                         trunk_ok=bool(self._outbound.trunk), rules=self._rules)  # fmt: skip
 
     # ── what a person asks for ──
     async def call(self, callback_id: int, seat: str, staff_id: int) -> Attempt | None:
@@ -139,18 +103,6 @@ class Dialler:
             raise BadInput("seat.offline")
         return await self._to_the_end(self._place(callback_id, seat, staff_id))
 
-    async def _to_the_end(self, placing: Coroutine[Any, Any, T]) -> T:
-        """Whoever waits for it may go away meanwhile: what is claimed is dialled."""
-        task = asyncio.create_task(placing)
-        self._placing.add(task)
-        task.add_done_callback(self._placing.discard)
-        return await asyncio.shield(task)
-
-    async def close(self) -> None:
-        """Waits for the calls that are being placed at this moment; nobody may ask for another one."""
-        if self._placing:
-            await asyncio.wait(self._placing)
-
     # ── the call itself ──
     async def _place(self, callback_id: int, seat: str | None = None, staff_id: int | None = None) -> Attempt | None:
         claim = partial(_claim, callback_id, self._now(), self._rules, seat, staff_id)
@@ -160,31 +112,14 @@ class Dialler:
         return attempt
 
     async def _originate(self, attempt: Attempt) -> None:
-        """Dials, once: of a live call the seat first, of an automatic one the citizen. What Asterisk did not even
-        begin is ended at once. CentreError as ``call``."""
-        trunk = self._trunk()
+        """Of a live call the seat is rung first, of an automatic one the citizen. CentreError as ``call``."""
         if attempt.seat is None:
-            channel, context, ring_s, shown = (
-                f"PJSIP/{attempt.e164}@{trunk}", "callback-auto", self._rules.ring_s, self._own_number)  # fmt: skip
+            call = CallOut(attempt.id, attempt.e164, attempt.language, "callback-auto", self._rules.ring_s,
+                           self._own_number)  # fmt: skip
         else:
-            channel, context, ring_s, shown = (
-                self._interfaces[attempt.seat], "callback-live", self._seat_ring_s, attempt.e164)  # fmt: skip
-        try:
-            if not trunk:  # the last one fell just now
-                raise BadInput("callback.trunk_down")
-            await self._ami.ask("Originate", {
-                "Channel": channel, "Context": context, "Exten": "s", "Priority": 1, "ChannelId": attempt.id,
-                "Timeout": ring_s * 1000, "CallerID": shown, "Async": "true",
-                "Variable": [variable("ATTEMPT", attempt.id), variable("CITIZEN_NUMBER", attempt.e164),
-                             variable("CALL_LANG", attempt.language), variable("TRUNK", trunk)],
-            }, action_id=attempt.id)  # fmt: skip
-        except Unanswered as error:
-            _log.warning("callback attempt %s may have been placed: %s", attempt.id, error)
-            raise CentreError("line.unanswered") from None
-        except CentreError as error:
-            _log.warning("callback attempt %s was not placed: %s", attempt.id, error)
-            await self._not_placed(attempt.id)
-            raise CentreError("line.asterisk_away") if isinstance(error, AmiError) else error from None
+            call = CallOut(attempt.id, attempt.e164, attempt.language, "callback-live", self._seat_ring_s,
+                           attempt.e164, self._interfaces[attempt.seat])  # fmt: skip
+        await self._outbound.dial(call, partial(self._not_placed, attempt.id))
 
     def originated(self, event: ev.Originated) -> None:
         """An Originate failed. A live call's rings the seat; an automatic one's channel tells more when it hangs up,
@@ -201,7 +136,7 @@ class Dialler:
         if not attempt_id.startswith(t.CALLBACK):
             return
         if event.endpoint in self._tracker.trunks:
-            told = _CAUSES.get(event.cause or 0)
+            told = CAUSES.get(event.cause or 0)
             otherwise = Reached.NO_ANSWER if event.cause == NORMAL else Reached.FAILED
             self._end_unanswered(attempt_id, Mode.AUTO, told or otherwise)
             if told:
@@ -228,32 +163,6 @@ class Dialler:
         now = self._now()
         await self._write(lambda conn: confirmations.finish(conn, attempt_id, Reached.NOT_PLACED, now,
                                                             rules=self._rules))  # fmt: skip
-
-    # ── the database ──
-    def _submit(self, fn: Callable[[Connection], object]) -> None:
-        loop = asyncio.get_running_loop()
-        try:
-            written = self._writer.submit(fn)
-        except CentreError as error:  # when the database is back the attempt is found open, and ended
-            _log.error("what became of a callback was not kept: %s", error)
-            return
-
-        def done(future: object) -> None:
-            if error := written.exception():
-                _log.error("what became of a callback was not kept: %s", error)
-            loop.call_soon_threadsafe(self.poke)
-
-        written.add_done_callback(done)
-
-    async def _read(self, fn: Callable[[Connection], T]) -> T:
-        def read() -> T:
-            with self._db.read() as conn:
-                return fn(conn)
-
-        return await asyncio.to_thread(read)
-
-    async def _write(self, fn: Callable[[Connection], T]) -> T:
-        return await asyncio.shield(asyncio.wrap_future(self._writer.submit(fn)))
 
 
 def _claim(callback_id: int, now: dt.datetime, rules: Rules, seat: str | None, staff_id: int | None,

@@ -24,6 +24,7 @@ from call_queue import tracker as t
 from call_queue.ami import Ami, Stream
 from call_queue.dialler import Dialler
 from call_queue.follower import Follower
+from call_queue.outbound import Outbound
 from call_queue.queue_log import Reader
 from call_queue.recorder import Recorder
 from call_queue.room import LATELY, WaitingRoom
@@ -114,10 +115,11 @@ class Line:
         self._room = WaitingRoom(self.tracker, Queue.CITY, self._in_step, settings.wrap_up, handled)
         self._seats = Seats(self.ami, self.tracker, interfaces, self._staff, self._in_step)
         out = [name for name, origin in trunks.items() if settings.dial_out in ("both", origin)]
+        outbound = Outbound(self._dialling, self.tracker, out, self._in_step)
         self._dialler = Dialler(
-            db, writer, self._dialling, self.tracker, settings.callback_rules, interfaces=interfaces, trunks=out,
-            own_number=settings.short_number, seat_ring_s=settings.ring_timeout, in_step=self._in_step,
-            counted=self._count, clock=_now)  # fmt: skip
+            db, writer, outbound, self.tracker, settings.callback_rules, interfaces=interfaces,
+            own_number=settings.short_number, seat_ring_s=settings.ring_timeout, counted=self._count,
+            clock=_now)  # fmt: skip
         self.agi = FastAgi(Steps(db, writer, settings, self._room, _now).by_name(), settings.agi_timeout)
         self._spool = Spool(settings.spool, writer, settings.callback_rules, announced, _now)
         self._queue_log = Reader(settings.asterisk / "log", db, writer)

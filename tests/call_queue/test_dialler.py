@@ -14,6 +14,7 @@ from sqlalchemy import Connection, select
 from call_queue import events as ev
 from call_queue.ami import Ami, AmiError, NotSent, Refused, Unanswered
 from call_queue.dialler import Dialler
+from call_queue.outbound import Outbound
 from call_queue.tracker import TrunkState
 from crm import calls, citizens, confirmations
 from crm.confirmation_rules import Result, Rules
@@ -47,9 +48,9 @@ class Centre:
         self.dialler = self.made()
 
     def made(self) -> Dialler:
-        return Dialler(self.db, self.writer, cast(Ami, self), self.exchange.tracker, self.rules, interfaces=INTERFACES,
-                       trunks=[LANDLINE, MOBILE], own_number="1551", seat_ring_s=15, in_step=lambda: self.believed,
-                       counted=self._counted, clock=lambda: self.now)  # fmt: skip
+        out = Outbound(cast(Ami, self), self.exchange.tracker, [LANDLINE, MOBILE], lambda: self.believed)
+        return Dialler(self.db, self.writer, out, self.exchange.tracker, self.rules, interfaces=INTERFACES,
+                       own_number="1551", seat_ring_s=15, counted=self._counted, clock=lambda: self.now)  # fmt: skip
 
     async def ask(self, action: str, headers: Mapping[str, Any], *, action_id: str) -> dict[str, str]:
         assert (action, headers["ChannelId"]) == ("Originate", action_id)
