@@ -99,6 +99,14 @@ def store(folder: Path, name: str, file: BinaryIO) -> Stored:
     return Stored(_name(name), media_type, size, digest.hexdigest())
 
 
+def remove(folder: Path, sha256: str) -> None:
+    """Takes a file off the disk, durably: it must be gone before its row is. One that is gone already is."""
+    path = place(folder, sha256)
+    with contextlib.suppress(FileNotFoundError):
+        path.unlink()
+        sync_folder(path.parent)
+
+
 def _name(name: str) -> str:
     """As people see it: without folders, one line, not too long."""
     plain = texts.line(name.replace("\\", "/").rpartition("/")[2][-LONGEST_NAME:], LONGEST_NAME * 2)

@@ -11,7 +11,6 @@ Others are not erased with him: who shares his telephone, and who complained of 
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -279,10 +278,8 @@ def remove_files(db: Database, folder: Path) -> int:
            .join(citizen, citizen.c.id == appeal.c.citizen_id).where(citizen.c.erased_at.is_not(None)))  # fmt: skip
     with db.read() as conn:
         rows = conn.execute(due).all()
-    for row in rows:
-        if not row.kept:
-            with contextlib.suppress(FileNotFoundError):
-                attachments.place(folder, row.sha256).unlink()
+    for sha256 in {row.sha256 for row in rows if not row.kept}:
+        attachments.remove(folder, sha256)
     if rows:
         with db.write() as conn:
             conn.execute(delete(attachment).where(a.id.in_([row.id for row in rows])))

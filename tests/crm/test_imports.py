@@ -5,8 +5,11 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import io
+import os
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +18,7 @@ from hypothesis import strategies as st
 from openpyxl import Workbook
 from sqlalchemy import func, select
 
+from centre import __main__
 from crm import addresses, appeals, departments, import_cells, imports, life, people, schema, sheets
 from crm.clock import KYIV
 from crm.errors import BadInput, CentreError
@@ -22,6 +26,7 @@ from crm.import_rows import OLD_STATES, Report
 from crm.life import State
 from crm.store import Database
 from tests.crm.conftest import NOON, City, found_city
+from tests.killing import killed
 
 APPEALS = """Номер;Зареєстровано;Стан;Тема;Зміст;Заявник;Телефон;Вулиця;Будинок;Квартира;Виконано;Відповідь
 К-1;05.03.2024 14:30;закрито;Немає опалення;Холодно;Марія Іваненко;0441234567;Московський пр-т;12а;7;2024-03-12;Тепло
@@ -192,6 +197,55 @@ def test_a_run_that_was_broken_off_goes_on_and_loads_nothing_twice(
     report = load(db, "appeals", text)
     assert (report.loaded, report.added, report.same) == (True, 4, 6)
     assert (counts(db)["appeal"], counts(db)["citizen"]) == (10, 11)
+
+
+# ── killed ───────────────────────────────────────────────────────────────────────────────────
+def at_the_terminal(url: str, folder: Path, kind: str) -> None:
+    """`./1551 import`, its appeals two a transaction."""
+    os.environ |= {"CENTRE_DATABASE": url, "CENTRE_VAR": str(folder), "CENTRE_SETTINGS": str(folder / "none.toml")}
+    imports.KINDS["appeals"] = replace(imports.KINDS["appeals"], chunk=2)
+    assert __main__.main(["import", kind, str(folder / f"{kind}.csv")]) == 0
+
+
+def killed_importing(db: Database, folder: Path, kind: str, text: str, at: int) -> bool:
+    (folder / f"{kind}.csv").write_text(text)
+    return killed(at, at_the_terminal, db.url.render_as_string(hide_password=False), folder, kind)
+
+
+def test_killed_at_any_moment_nothing_is_loaded_and_it_can_be_run_again(
+    db: Database, small: City, tmp_path: Path
+) -> None:
+    before, at = counts(db), 1
+    while killed_importing(db, tmp_path, "addresses", ADDRESSES, at):
+        assert counts(db) == before, at
+        at += 1
+    assert at > 15, "before every statement, and the commit"
+    added = {name: n - before[name] for name, n in counts(db).items() if n != before[name]}
+    assert added == {"street": 1, "street_name": 3, "building": 2, "edit_log": 1}
+    assert load(db, "addresses", ADDRESSES).same == 3
+
+
+def test_killed_at_any_moment_every_old_appeal_is_there_whole_or_not_at_all_and_the_next_run_loads_the_rest(
+    db: Database, small: City, tmp_path: Path
+) -> None:
+    before, at, seen = counts(db), 1, set[int]()
+    while killed_importing(db, tmp_path, "appeals", APPEALS, at):
+        with db.read() as conn:
+            kept = conn.execute(select(schema.appeal).order_by(schema.appeal.c.id)).all()
+            for row in kept:
+                history = appeals.history(conn, row.id)
+                assert life.replay(event.action for event in history) == (State(row.state), row.returns), at
+                assert row.version == len(history), at
+        seen.add(len(kept))
+        people_of = {row.citizen_id for row in kept} - {None, small.citizen}
+        assert counts(db)["citizen"] == before["citizen"] + len(people_of), "nobody whose appeal is not there"
+        at += 5  # each dies a little later than the last, which it goes on from
+    assert seen == {0, 2}, "between the transactions too"
+    with db.read() as conn:
+        numbers = conn.execute(select(schema.appeal.c.old_number, schema.appeal.c.number)).all()
+    assert {row.old_number: row.number for row in numbers} == {"К-1": 24000001, "К-2": 24000002, "К-3": 23000001}
+    assert counts(db)["citizen"] == before["citizen"] + 1
+    assert load(db, "appeals", APPEALS).same == 3
 
 
 # ── what is bad ──────────────────────────────────────────────────────────────────────────────

@@ -21,6 +21,7 @@ from crm.law import Kind
 from crm.life import Action
 from crm.store import Database
 from tests.crm.conftest import NOON, PHONE, SECOND_PHONE, found_city
+from tests.killing import killed
 
 NAME, SISTER = "Марія Іваненко", "Софія Іваненко"
 SECRETS = (NAME, PHONE, PHONE[1:], "maria@example.org", "кв. сорок сім", "У Марії холодно", "Марія просила",
@@ -277,3 +278,57 @@ def test_looks_are_told_by_appeal_and_by_who_looked(life: Life) -> None:
         assert [look.key for look in privacy.looks(conn, appeal_id=life.appeal)] == [str(life.appeal)]
         assert len(privacy.looks(conn, staff_id=life.operator)) == 2
         assert privacy.looks(conn, staff_id=life.operator + 99) == []
+
+
+# ── killed ───────────────────────────────────────────────────────────────────────────────────
+def at_the_page(url: str, folder: Path, citizen_id: int) -> None:
+    db = Database(url)
+    with db.write() as conn:
+        privacy.erase(conn, citizen_id, reason="Заява № 7 від 24.11.2026", now=NOON, staff_id=None)
+    privacy.remove_files(db, folder / "attachments")
+    recordings.erase(db, folder / "recordings")
+
+
+def by_the_line(url: str, folder: Path) -> None:
+    """What is done now and then of its own accord."""
+    db = Database(url)
+    privacy.remove_files(db, folder / "attachments")
+    recordings.retention(db, folder / "recordings", NOON, 180)
+
+
+def marked(db: Database) -> set[str]:
+    """The files that rows still say are to go, or belong to somebody."""
+    a, r = schema.attachment.c, schema.recording.c
+    with db.read() as conn:
+        paths = conn.scalars(select(r.path).where(r.state != "expired")).all()
+        return {*conn.scalars(select(a.sha256)), *(path.rpartition("/")[2] for path in paths)}
+
+
+def test_killed_at_any_moment_she_is_erased_wholly_or_not_at_all_and_the_rest_is_done_later(life: Life) -> None:
+    withdraw(life)
+    before, files, url = figures(life.db), life.files(), life.db.url.render_as_string(hide_password=False)
+    with life.db.read() as conn:
+        [theirs] = attachments.of_appeal(conn, life.sisters)
+    others = {"c" * 32 + ".wav", theirs.sha256}
+    at = 1
+    while killed(at, at_the_page, url, life.folder, life.maria) and NAME in everything_in(life.db):
+        assert all(secret in everything_in(life.db) for secret in SECRETS), at
+        assert (life.files(), figures(life.db)) == (files, before), at
+        at += 1
+    assert at > 15, "before every statement, and the commit"
+    assert life.files() == files, "and after it"
+    at = 1
+    while killed(at, by_the_line, url, life.folder):
+        there = everything_in(life.db)
+        assert [secret for secret in SECRETS if secret in there] == [], at
+        assert others <= life.files() <= marked(life.db), "what no row names would stay for ever"
+        assert figures(life.db) == before, at
+        at += 1
+    assert at > 5
+    assert (life.files(), figures(life.db)) == (others, before)
+    with life.db.read() as conn:
+        assert citizens.get(conn, life.sister).name == SISTER
+        hers = select(func.count()).where(schema.attachment.c.appeal_id == life.appeal)
+        assert conn.execute(hers).scalar_one() == 0
+        recorded = conn.execute(select(schema.recording.c.linkedid, schema.recording.c.state)).all()
+        assert {row.linkedid for row in recorded if row.state == "expired"} == {"1.1", "1.2", "1.4"}
