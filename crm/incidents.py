@@ -349,12 +349,14 @@ def gather(conn: Connection, incident_id: int, *, now: dt.datetime, staff_id: in
     return len(ids)
 
 
-def outside(conn: Connection, incident_id: int) -> list[AppealLine]:
-    """What ``gather`` would join, the latest first."""
+def outside(conn: Connection, incident_id: int, citizen_id: int | None = None) -> list[AppealLine]:
+    """What ``gather`` would join (a citizen's own, if given), the latest first."""
     found = conn.execute(select(incident).where(incident.c.id == incident_id)).one_or_none()
     if found is None:
         raise NotFound("incident.unknown")
     ids = _outside(conn, found).order_by(appeal.c.id.desc()).limit(GATHERED_AT_ONCE)
+    if citizen_id is not None:
+        ids = ids.where(appeal.c.citizen_id == citizen_id)
     return appeals.lines(conn, conn.execute(ids).scalars().all())
 
 

@@ -453,12 +453,19 @@ incident_caller = Table(
     Column("linkedid", String(64), nullable=False, server_default=""),
     Column("at", Instant, nullable=False),
     _ref("appeal_id", "appeal.id", nullable=True),  # then its own confirmation asks him
+    Column("asked_at", Instant, nullable=True),  # when a call to ask him was promised
     Column("result", String(12), nullable=False, server_default=""),  # solved, not_solved; "" until he has said
-    UniqueConstraint("incident_id", "e164"),
+    # Once a number; whose number is not known is counted, and cannot be asked.
+    Index("uq_incident_caller_e164", "incident_id", "e164", unique=True,
+          sqlite_where=text("e164 != ''"), postgresql_where=text("e164 != ''")),
+    Index(None, "incident_id"),
+    Index("ix_incident_caller_unasked", "id", sqlite_where=text("asked_at IS NULL AND appeal_id IS NULL"),
+          postgresql_where=text("asked_at IS NULL AND appeal_id IS NULL")),
 )
 
-# What callers hear before anything else, in a supervisor's own words, spoken by the machine: of an incident, at a
-# place's callers; or to everybody (a surge, an air alert). ``sound_…``: the prompt it was built to; "" until it is.
+# What callers hear before anything else, in a supervisor's own words or those made of what is on record, spoken by the
+# machine: of an incident, its place's callers; or everybody (a surge, an air alert). No text at all: nothing is said of
+# the incident; no English one: English speakers hear what is on record. ``sound_…``: the prompt it was built to.
 announcement = Table(
     "announcement", metadata, _id(),
     _ref("incident_id", "incident.id", nullable=True),  # none: everybody hears it
@@ -467,10 +474,10 @@ announcement = Table(
     Column("sound_uk", String(60), nullable=False, server_default=""),
     Column("sound_en", String(60), nullable=False, server_default=""),
     Column("made_at", Instant, nullable=False),
-    _ref("made_by", "staff.id", nullable=True),
+    _ref("made_by", "staff.id", nullable=True),  # none: made of what is on record
     Column("ended_at", Instant, nullable=True),  # replaced, or over
     _ref("ended_by", "staff.id", nullable=True),
-    Index("ix_announcement_live", "id", sqlite_where=text("ended_at IS NULL"),
+    Index("uq_announcement_live", "incident_id", unique=True, sqlite_where=text("ended_at IS NULL"),
           postgresql_where=text("ended_at IS NULL")),
 )
 
@@ -691,6 +698,8 @@ attempt = Table(
     # Nor two of a promise's. (A number may be two citizens': who claims a call looks whether it is being rung.)
     Index("uq_attempt_open_promise", "promise_id", unique=True,
           sqlite_where=text("ended_at IS NULL"), postgresql_where=text("ended_at IS NULL")),
+    Index("ix_attempt_ringing", "e164", sqlite_where=text("ended_at IS NULL"),
+          postgresql_where=text("ended_at IS NULL")),
     Index(None, "callback_id"),
     Index("ix_attempt_promise_id", "promise_id", sqlite_where=text("promise_id IS NOT NULL"),
           postgresql_where=text("promise_id IS NOT NULL")),

@@ -108,10 +108,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_announcement")),
     )
     op.create_index(
-        "ix_announcement_live",
+        "uq_announcement_live",
         "announcement",
-        ["id"],
-        unique=False,
+        ["incident_id"],
+        unique=True,
         sqlite_where=sa.text("ended_at IS NULL"),
         postgresql_where=sa.text("ended_at IS NULL"),
     )
@@ -167,16 +167,40 @@ def upgrade() -> None:
         sa.Column("linkedid", sa.String(length=64), server_default="", nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("appeal_id", sa.Integer(), nullable=True),
+        sa.Column("asked_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("result", sa.String(length=12), server_default="", nullable=False),
         sa.ForeignKeyConstraint(["appeal_id"], ["appeal.id"], name=op.f("fk_incident_caller_appeal_id_appeal")),
         sa.ForeignKeyConstraint(["incident_id"], ["incident.id"], name=op.f("fk_incident_caller_incident_id_incident")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_incident_caller")),
-        sa.UniqueConstraint("incident_id", "e164", name=op.f("uq_incident_caller_incident_id_e164")),
+    )
+    op.create_index(op.f("ix_incident_caller_incident_id"), "incident_caller", ["incident_id"], unique=False)
+    op.create_index(
+        "ix_incident_caller_unasked",
+        "incident_caller",
+        ["id"],
+        unique=False,
+        sqlite_where=sa.text("asked_at IS NULL AND appeal_id IS NULL"),
+        postgresql_where=sa.text("asked_at IS NULL AND appeal_id IS NULL"),
+    )
+    op.create_index(
+        "uq_incident_caller_e164",
+        "incident_caller",
+        ["incident_id", "e164"],
+        unique=True,
+        sqlite_where=sa.text("e164 != ''"),
+        postgresql_where=sa.text("e164 != ''"),
     )
     with op.batch_alter_table("attempt") as batch_op:
         batch_op.add_column(sa.Column("promise_id", sa.Integer(), nullable=True))
         batch_op.alter_column("callback_id", existing_type=sa.INTEGER(), nullable=True)
         batch_op.alter_column("citizen_id", existing_type=sa.INTEGER(), nullable=True)
+        batch_op.create_index(
+            "ix_attempt_ringing",
+            ["e164"],
+            unique=False,
+            sqlite_where=sa.text("ended_at IS NULL"),
+            postgresql_where=sa.text("ended_at IS NULL"),
+        )
         batch_op.create_index(
             "ix_attempt_promise_id",
             ["promise_id"],
@@ -252,6 +276,11 @@ def downgrade() -> None:
             postgresql_where=sa.text("ended_at IS NULL"),
         )
         batch_op.drop_index(
+            "ix_attempt_ringing",
+            sqlite_where=sa.text("ended_at IS NULL"),
+            postgresql_where=sa.text("ended_at IS NULL"),
+        )
+        batch_op.drop_index(
             "ix_attempt_promise_id",
             sqlite_where=sa.text("promise_id IS NOT NULL"),
             postgresql_where=sa.text("promise_id IS NOT NULL"),
@@ -260,6 +289,19 @@ def downgrade() -> None:
         batch_op.alter_column("callback_id", existing_type=sa.INTEGER(), nullable=False)
         batch_op.drop_column("promise_id")
 
+    op.drop_index(
+        "uq_incident_caller_e164",
+        table_name="incident_caller",
+        sqlite_where=sa.text("e164 != ''"),
+        postgresql_where=sa.text("e164 != ''"),
+    )
+    op.drop_index(
+        "ix_incident_caller_unasked",
+        table_name="incident_caller",
+        sqlite_where=sa.text("asked_at IS NULL AND appeal_id IS NULL"),
+        postgresql_where=sa.text("asked_at IS NULL AND appeal_id IS NULL"),
+    )
+    op.drop_index(op.f("ix_incident_caller_incident_id"), table_name="incident_caller")
     op.drop_table("incident_caller")
     op.drop_index(
         "uq_promise_open_e164",
@@ -277,7 +319,7 @@ def downgrade() -> None:
 
     op.drop_table("promise")
     op.drop_index(
-        "ix_announcement_live",
+        "uq_announcement_live",
         table_name="announcement",
         sqlite_where=sa.text("ended_at IS NULL"),
         postgresql_where=sa.text("ended_at IS NULL"),
