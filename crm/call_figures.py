@@ -262,13 +262,14 @@ class Callbacks:
 
 
 def callbacks(conn: Connection, period: Period) -> Callbacks:
-    """By when they were placed; the rest of the placed are on the line now."""
+    """Confirmation callbacks, by when they were placed; the rest of the placed are on the line now."""
     a = attempt.c
     reached, over = a.answered_at.is_not(None), a.ended_at.is_not(None)
     row = conn.execute(
         select(func.count(), func.count().filter(reached), func.count().filter(~reached, over),
                func.count().filter(a.mode == "auto"))
-        .where(a.placed_at >= period.start, a.placed_at < period.end, a.outcome != Reached.NOT_PLACED.value)
+        .where(a.placed_at >= period.start, a.placed_at < period.end, a.promise_id.is_(None),
+               a.outcome != Reached.NOT_PLACED.value)
     ).one()  # fmt: skip
     return Callbacks(*row)
 

@@ -30,7 +30,7 @@ from sqlalchemy import (
     update,
 )
 
-from crm import appeals, calls, citizens, clock, history, life, questions, texts
+from crm import appeals, calls, citizens, clock, history, life, questions, ringing, texts
 from crm.appeals import Appeal
 from crm.confirmation_rules import Mode, Next, Reached, Result, Rules, left_open, next_step, spent, window_of
 from crm.errors import BadInput, NotFound
@@ -124,6 +124,7 @@ _HELD = Statement(_BY_ID.with_for_update(of=attempt))
 _BUSY = Statement(select(attempt.c.id).where(attempt.c.citizen_id == bindparam("citizen"),
                                              attempt.c.ended_at.is_(None)))  # fmt: skip
 _PLACED = Statement(select(func.count()).where(attempt.c.placed_at > bindparam("since"),
+                                               attempt.c.promise_id.is_(None),
                                                attempt.c.outcome != Reached.NOT_PLACED.value))  # fmt: skip
 _LAST_WORD = Statement(select(appeal_event.c.evidence).where(appeal_event.c.appeal_id == bindparam("appeal"))
                        .order_by(appeal_event.c.id.desc()).limit(1))  # fmt: skip
@@ -222,6 +223,8 @@ def claim(conn: Connection, callback_id: int, *, now: dt.datetime, rules: Rules,
         raise BadInput("callback.outside_hours")
     if placed_last_hour(conn, now) >= rules.hourly_cap:
         raise BadInput("callback.hourly_cap")
+    if ringing.is_rung(conn, row.e164):  # at this number somebody else may be called, or what we promised is kept
+        raise BadInput("callback.calling")
     attempt_id = f"cb-{secrets.token_hex(12)}"
     mode = Mode.AUTO if seat is None else Mode.LIVE
     _PLACE(conn, {"id": attempt_id, "callback_id": callback_id, "citizen_id": row.id, "e164": row.e164,

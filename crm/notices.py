@@ -36,6 +36,7 @@ class Kind(StrEnum):
     EXTENDED = "extended"  # to the applicant: it takes longer, and why
     FORWARDED = "forwarded"  # to the applicant: to whom it was sent on
     DEFECTIVE = "defective"  # to the applicant: what is missing
+    UNREACHED = "unreached"  # to whom a call was promised: we could not reach him (crm.promises)
 
 
 class Audience(StrEnum):
@@ -277,15 +278,14 @@ def to_tell(conn: Connection, *, by_mail: bool, limit: int = 100) -> list[ToTell
     return [ToTell(row[0], Kind(row[1]), *row[2:]) for row in conn.execute(query, {"limit": limit})]
 
 
-def told(conn: Connection, notice_id: int, *, staff_id: int, now: dt.datetime) -> int:
-    """A person has told the applicant; the appeal's id. Told again, nothing changes. NotFound for no such notice."""
+def told(conn: Connection, notice_id: int, *, staff_id: int, now: dt.datetime) -> None:
+    """A person has told him. Told again, nothing changes. NotFound for no such notice."""
     its = (_n.id == notice_id, _n.audience == Audience.CITIZEN.value)
-    row = conn.execute(select(_n.state, _n.appeal_id).where(*its)).one_or_none()
+    row = conn.execute(select(_n.state).where(*its)).one_or_none()
     if row is None:
         raise NotFound("notice.unknown")
     if row.state == "due":
         conn.execute(_PUT, {"of": notice_id, "state": "told", "sent_at": now, "staff_id": staff_id})
-    return int(row.appeal_id)
 
 
 def of_appeal(conn: Connection, appeal_id: int) -> list[Told]:

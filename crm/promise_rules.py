@@ -20,6 +20,9 @@ class Reason(StrEnum):
     INCIDENT = "incident"  # he joined an incident, and it is over: he is asked whether it is for him
 
 
+ASKED_FOR = frozenset({Reason.WAITING, Reason.CLOSED})  # by himself: of the rest nobody said anything to him
+
+
 class State(StrEnum):
     WAITING = "waiting"
     CALLING = "calling"
@@ -70,6 +73,9 @@ class Step:
     at: dt.datetime | None = None
 
 
+LATE_S = 15  # until queue_log has told what became of a call that nobody watched
+
+
 def told_by(now: dt.datetime, wait_s: float, rules: Rules) -> dt.datetime:
     """By when we say that we shall call whom we expect to reach in ``wait_s``; inside the hours for calling."""
     return clock.next_in_window(now + dt.timedelta(seconds=wait_s * rules.margin), rules.call_from, rules.call_to)
@@ -93,3 +99,19 @@ def after_call(reached: Reached, tries: int, now: dt.datetime, rules: Rules) -> 
         return Step(State.UNREACHED)
     soon = now + dt.timedelta(seconds=rules.retry_s)
     return Step(State.WAITING, clock.next_in_window(soon, rules.call_from, rules.call_to))
+
+
+def became_of(*, placed_at: dt.datetime, picked_up: bool, queued: bool, seated: bool, lost_at: dt.datetime | None,
+              now: dt.datetime, rules: Rules) -> Reached | None:
+    """What a call came to that is on no line any more; None while somebody may still tell better.
+
+    ``seated``: a seat spoke with him. ``lost_at``: it ended and nobody saw how. The network's word on a call that was
+    not picked up may be late by the ring time.
+    """
+    if seated:
+        return Reached.ANSWERED
+    if lost_at is not None and now - lost_at < dt.timedelta(seconds=LATE_S):
+        return None
+    if picked_up:
+        return Reached.PERSON if queued else Reached.NO_KEY
+    return Reached.UNKNOWN if now - placed_at > dt.timedelta(seconds=2 * rules.ring_s) else None

@@ -170,7 +170,7 @@ def test_who_has_no_address_gets_no_letter_and_an_applicant_is_told_by_telephone
     assert told(city, made.id) == [(Kind.ASSIGNED, "void"), (Kind.EXTENDED, "due")]
     (one,) = notices.to_tell(city.conn, by_mail=True)
     for _ in range(2):
-        assert notices.told(city.conn, one.id, staff_id=city.operator, now=city.now) == made.id
+        notices.told(city.conn, one.id, staff_id=city.operator, now=city.now)
     assert notices.to_tell(city.conn, by_mail=True) == []
     assert told(city, made.id)[1] == (Kind.EXTENDED, "told")
     with pytest.raises(NotFound):
