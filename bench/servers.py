@@ -23,7 +23,6 @@ from call_queue.room import WaitingRoom
 from call_queue.tracker import Tracker
 from centre import settings as configuration
 from centre.settings import Settings
-from crm.calls import Queue
 from crm.store import Database, Writer
 from ivr import agi
 from ivr.server import FastAgi, Step
@@ -36,7 +35,7 @@ FIXED = {"CALL_LANG": "uk", "CALL_STAGE": "menu", "CALL_PENDING": "", "SAY": "",
 def our_steps(settings: Settings) -> dict[str, Step]:
     """What the line answers with, on records of this centre; nobody waits, and no seat serves."""
     db = Database(settings.database_url)
-    room = WaitingRoom(Tracker({}, {}, settings.wrap_up), Queue.CITY, lambda: False, settings.wrap_up)
+    room = WaitingRoom(Tracker({}, {}, settings.wrap_up), lambda: False, settings.wrap_up)
     return Steps(db, Writer(db), settings, room, lambda: datetime.now(UTC)).by_name()
 
 

@@ -213,11 +213,13 @@ class Said(Event):
 # ── of lists that were asked for ──
 @dataclass(frozen=True, slots=True)
 class Waiting(QueueEvent):
-    """One who waits, from QueueStatus (which knows no linkedid: it is empty). ``wait_s``: since entering."""
+    """One who waits, from QueueStatus (which knows no linkedid: it is empty). ``wait_s``: since entering. ``prio``: his
+    QUEUE_PRIO, None when he has none."""
 
     caller: str
     position: int | None
     wait_s: int
+    prio: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -429,7 +431,7 @@ def _waiting(at: dt.datetime, h: Headers) -> Event | None:
     if not uniqueid or not queue:
         return None
     return Waiting(at, uniqueid, "", queue, text(h.get("CallerIDNum")), number(h.get("Position")),
-                   _seconds(h.get("Wait")))  # fmt: skip
+                   _seconds(h.get("Wait")), number(h.get("Priority")) or None)  # fmt: skip
 
 
 def _live(at: dt.datetime, h: Headers) -> Event | None:

@@ -18,7 +18,7 @@ def snapshot(tracker: Tracker, staff: Mapping[str, int | None], *, at: dt.dateti
     return {
         "event": "snapshot",
         "at": at.isoformat(),
-        "waiting": [{"linkedid": call.linkedid, "caller": call.caller, "origin": call.origin, "queue": call.queue,
+        "waiting": [{"linkedid": call.linkedid, "caller": call.caller, "origin": call.origin, "queue": call.line,
                      "position": place, "since": (call.queued_at or call.began_at).isoformat()}
                     for call, place in tracker.waiting()],
         "seats": [{"seat": seat.number, "staff_id": staff.get(seat.number), "state": seat.told[0].value,

@@ -87,6 +87,11 @@ def stays(skills: Collection[Skill], own_seat: str, rules: Rules) -> list[Stay]:
     return [*own, *skilled, Stay(Queue.CITY, None)]
 
 
+def line_of(queue: str) -> str:
+    """The line of those who wait in one of Asterisk's queues: the city's is in several."""
+    return Queue.CITY.value if queue.startswith((f"{Queue.CITY}-", "seat-")) else queue
+
+
 def skill_queue(skill: Skill) -> str:
     return f"{Queue.CITY}-{skill}"
 

@@ -21,6 +21,7 @@ from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import DataError
 
 from call_queue.events import ident, number, text
+from call_queue.order import line_of
 from crm import calls
 from crm.calls import EndCause
 from crm.errors import CentreError
@@ -56,7 +57,7 @@ def parse(raw: bytes) -> Line | None:
     at, uniqueid = _epoch(fields[0]), ident(fields[1])
     if at is None or not uniqueid or uniqueid == "NONE":
         return None
-    return Line(dt.datetime.fromtimestamp(at, dt.UTC), uniqueid, text(fields[2]), text(fields[3]), fields[4],
+    return Line(dt.datetime.fromtimestamp(at, dt.UTC), uniqueid, line_of(text(fields[2])), text(fields[3]), fields[4],
                 tuple(fields[5:]))  # fmt: skip
 
 
@@ -86,9 +87,9 @@ def _abandoned(conn: Connection, line: Line, known: calls.Call | None) -> None:
 
 
 def _timed_out(conn: Connection, line: Line, known: calls.Call | None, waited: int = 2) -> None:
-    """The caller is still on the line: that he was there last is all that the end may be told by."""
+    """A slice of his wait is over. Who is not seen in the queue again hung up while he was told where he stood."""
     if known is not None and known.end_cause == EndCause.LOST:
-        _end(conn, line, known, EndCause.TIMEOUT, wait=line.number(waited))
+        _end(conn, line, known, EndCause.ABANDONED, wait=line.number(waited))
 
 
 def _pressed_a_key(conn: Connection, line: Line, known: calls.Call | None) -> None:

@@ -62,7 +62,7 @@ class Recorder:
 
 def _unhurried(change: t.Change) -> bool:
     """Whether the pages, told of it, read nothing of it from the records at once."""
-    return isinstance(change, (t.Arrived, t.Entered, t.Left)) or (isinstance(change, t.Ended) and change.talk_s is None)
+    return isinstance(change, (t.Arrived, t.Entered)) or (isinstance(change, t.Ended) and change.talk_s is None)
 
 
 def told(change: t.Change) -> dict[str, Any] | None:
@@ -86,9 +86,6 @@ def stored(change: t.Change, staff_id: int | None) -> Store | None:
             return lambda conn: calls.arrived(conn, linkedid, at=at, origin=origin, caller=caller, direction=direction)
         case t.Entered(at, linkedid, queue, position):
             return lambda conn: calls.queued(conn, linkedid, at, queue, position)
-        case t.Left(at, linkedid, queue):
-            return _once(change, "left", "", lambda conn: calls.add_event(conn, linkedid, at, "left",
-                                                                          data={"queue": queue}))  # fmt: skip
         case t.Rang(at, linkedid, seat):
             return _once(change, "rang", seat, lambda conn: calls.rang(conn, linkedid, seat, at))
         case t.Silent(at, linkedid, seat):

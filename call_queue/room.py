@@ -1,51 +1,171 @@
-"""The waiting room as a caller hears of it: his place, and the wait that we dare to announce."""
+"""The waiting room: everybody who waits for the city's seats stands in one line, those on the telephone and those to
+whom we have promised a call. Who is on the telephone learns here where he waits next, how long, and where he stands.
+
+A caller is in one of Asterisk's queues for a *slice* at a time, and then the dialplan asks again. Who is about to be
+served is left alone: while he listens to us he is in no queue. Callers are served without any of this as well.
+"""
 
 from __future__ import annotations
 
+import datetime as dt
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
+from call_queue import order
 from call_queue import tracker as t
 from call_queue.estimate import Estimate, estimate
+from crm import promise_rules
+from crm.calls import Priority, Queue, Skill
 
 LATELY = 40  # calls by which the next ones are judged
 UNKNOWN = Estimate(0.0, 0.0, False)
+SLICE_S = 45  # so often a caller hears where he stands
+NEAR = 2  # who has one of the first so many places is left alone
+NEAR_S = 120  # for so long
+SHORTEST_S = 5  # a slice
+
+# Those whom we owe a call now, also while we are calling them, but nobody who is on the telephone himself already.
+Promises = Callable[[], Sequence[order.Waiting]]
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """He is in ``queue``, by ``prio``, for ``seconds``. ``place`` in the line: 1 is next, None when nobody can tell.
+    ``offer``: he is to be offered a callback before it."""
+
+    queue: str
+    prio: int
+    seconds: int
+    place: int | None
+    wait: Estimate
+    offer: bool
+
+
+@dataclass(slots=True)
+class _Caller:
+    """``stays``: where he waits, the first one now, since ``at``. ``offered_at``: the last time that a callback was."""
+
+    since: dt.datetime
+    turn: dt.datetime
+    stays: list[order.Stay]
+    at: dt.datetime
+    may_be_offered: bool
+    offered_at: dt.datetime | None = None
 
 
 class WaitingRoom:
-    """Asked by the ``enqueue`` step, fed with the tracker's changes.
+    """Asked by the ``enqueue`` and ``waiting`` steps, fed with the tracker's changes.
 
-    ``in_step``: whether the tracker can be believed. ``handled_s``: how long the latest calls took, oldest first.
+    ``in_step``: whether the tracker can be believed. ``staff``: who sits where, seat → staff_id. ``handled_s``: how
+    long the latest calls took, oldest first. ``at_once``: whether a callback is offered to everybody as he comes.
     """
 
-    def __init__(self, tracker: t.Tracker, queue: str, in_step: Callable[[], bool], wrap_up_s: float,
-                 handled_s: Iterable[float] = ()) -> None:  # fmt: skip
-        self._tracker = tracker
-        self._queue = queue
-        self._in_step = in_step
-        self._wrap_up_s = wrap_up_s
+    def __init__(self, tracker: t.Tracker, in_step: Callable[[], bool], wrap_up_s: float,
+                 handled_s: Iterable[float] = (), *, staff: Mapping[str, int | None] | None = None,
+                 promises: Promises = tuple, at_once: Callable[[], bool] = lambda: False,
+                 rules: order.Rules | None = None, offers: promise_rules.Rules | None = None) -> None:  # fmt: skip
+        self._tracker, self._in_step, self._wrap_up_s = tracker, in_step, wrap_up_s
         self._handled_s = deque((seconds + wrap_up_s for seconds in handled_s), LATELY)
-        self._coming: dict[str, None] = {}  # told their place, and not in the queue yet: they hear it said
+        self._staff = {} if staff is None else staff
+        self._promises, self._at_once = promises, at_once
+        self._rules, self._offers = rules or order.Rules(), offers or promise_rules.Rules()
+        self._callers: dict[str, _Caller] = {}
 
-    def place(self, linkedid: str) -> tuple[int | None, Estimate]:
-        """The next caller's place (1 is next) and wait; (None, not confident) while nobody can tell.
+    # ── the line ──
+    def line(self) -> list[order.Waiting]:
+        """Everybody who waits, the next one first; also who listens to us between two slices, or before the first."""
+        turns = {call.linkedid: call.turn or call.queued_at for call, _ in self._tracker.waiting(Queue.CITY)}
+        for linkedid, caller in self._callers.items():
+            call = self._tracker.calls.get(linkedid)
+            if call and (call.sought or not call.answered_at):
+                turns[linkedid] = caller.turn
+        return order.in_order([*(order.Waiting(linkedid, turn) for linkedid, turn in turns.items() if turn),
+                               *self._promises()])  # fmt: skip
 
-        He counts as waiting from now on, so that of two who come together one is told that he is second.
+    # ── one caller ──
+    def enter(self, linkedid: str, now: dt.datetime, *, priority: Priority = Priority.ORDINARY,
+              skills: Collection[Skill] = (), known_to: int | None = None, since: dt.datetime | None = None,
+              promised: bool = False, may_be_offered: bool = True) -> Slice:  # fmt: skip
+        """He begins to wait. ``skills``: that his seat should have. ``known_to``: the staff_id of who spoke with him
+        last. ``since``, ``promised``: he has waited before, and we have called him back.
+
+        He stands in the line from now on, so that of two who come together one is told that he is second.
         """
-        if not self._in_step():
-            return None, UNKNOWN
-        others = [one for one in self._coming if one in self._tracker.calls and one != linkedid]
-        self._coming = dict.fromkeys([*others, linkedid])  # who hung up just before he asked is forgotten here
-        place = len(self._tracker.waiting(self._queue)) + len(others) + 1
-        serving, free = self._tracker.serving(self._queue), self._tracker.free(self._queue)
-        return place, estimate(place, serving, free, list(self._handled_s))
+        believed = self._in_step()
+        if believed:  # who hung up just before he asked is forgotten here
+            self._callers = {one: caller for one, caller in self._callers.items() if one in self._tracker.calls}
+        since = since or now
+        turn = order.turn(since, priority, self._rules, promised=promised)
+        served = [skill for skill in skills if believed and self._tracker.serving(order.skill_queue(skill))]
+        own_seat = self._own_seat(known_to, turn) if believed else ""
+        caller = _Caller(since, turn, order.stays(served, own_seat, self._rules), now, may_be_offered)
+        self._callers[linkedid] = caller
+        return self._slice(linkedid, caller, now)
+
+    def again(self, linkedid: str, now: dt.datetime, prio: int, since: dt.datetime | None = None, *,
+              may_be_offered: bool = True) -> Slice:  # fmt: skip
+        """His slice is over, or a seat has passed him back. ``prio``: what he entered the queue by, ``since``: when, as
+        it is on record; for one whom we do not remember."""
+        turn = order.turn_of(prio)
+        caller = self._callers.get(linkedid)
+        if caller is None:
+            stays = order.stays((), "", self._rules)
+            caller = self._callers[linkedid] = _Caller(since or turn, turn, stays, now, may_be_offered)
+        call = self._tracker.calls.get(linkedid)
+        while caller.stays[0].seconds is not None and (
+                self._left_of(caller, now) < 1 or (call and call.answered_at)
+                or (self._in_step() and not self._tracker.serving(caller.stays[0].queue))):  # fmt: skip
+            del caller.stays[0]
+            caller.at = now
+        return self._slice(linkedid, caller, now)
+
+    def _slice(self, linkedid: str, caller: _Caller, now: dt.datetime) -> Slice:
+        place, wait, seconds = None, UNKNOWN, float(SLICE_S)
+        if call := self._tracker.calls.get(linkedid):
+            call.turn = caller.turn
+        if self._in_step():
+            place = 1 + sum((one.turn, one.key) < (caller.turn, linkedid) for one in self.line() if one.key != linkedid)
+            wait = self._estimate(place)
+            seconds = NEAR_S if place <= NEAR else SLICE_S
+        offer_in = self._offer_in(caller, wait, now)
+        offer = offer_in == 0
+        if offer:
+            caller.offered_at = now
+        elif offer_in is not None:
+            seconds = min(seconds, offer_in)
+        stay = caller.stays[0]
+        if stay.seconds is not None:
+            seconds = min(seconds, self._left_of(caller, now))
+        return Slice(stay.queue, order.queue_prio(caller.turn), max(SHORTEST_S, round(seconds)), place, wait, offer)
+
+    def _estimate(self, place: int) -> Estimate:
+        serving, free = self._tracker.serving(Queue.CITY), self._tracker.free(Queue.CITY)
+        return estimate(place, serving, free, list(self._handled_s))
+
+    def _offer_in(self, caller: _Caller, wait: Estimate, now: dt.datetime) -> float | None:
+        if not caller.may_be_offered:
+            return None
+        declined_s = (now - caller.offered_at).total_seconds() if caller.offered_at else None
+        return promise_rules.offer_in((now - caller.since).total_seconds(), wait.mean_s if wait.confident else None,
+                                      at_once=self._at_once(), declined_s=declined_s, rules=self._offers)  # fmt: skip
+
+    def _own_seat(self, staff_id: int | None, turn: dt.datetime) -> str:
+        """The seat of who spoke with him last, if it is free for him: nobody stands before him."""
+        if staff_id is None or any(one.turn < turn for one in self.line()):
+            return ""
+        return next((number for number, who in self._staff.items() if who == staff_id
+                     and self._tracker.free(order.seat_queue(number))), "")  # fmt: skip
+
+    @staticmethod
+    def _left_of(caller: _Caller, now: dt.datetime) -> float:
+        """Seconds of the stay that he is in."""
+        return (caller.stays[0].seconds or 0) - (now - caller.at).total_seconds()
 
     def take(self, change: t.Change) -> None:
         """What the room learns from a change."""
         match change:
-            case t.Entered(linkedid=linkedid):
-                self._coming.pop(linkedid, None)
             case t.Ended(linkedid=linkedid, talk_s=talk_s, hold_s=hold_s):
-                self._coming.pop(linkedid, None)
+                self._callers.pop(linkedid, None)
                 if talk_s is not None:
                     self._handled_s.append(talk_s + (hold_s or 0.0) + self._wrap_up_s)

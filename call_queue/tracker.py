@@ -17,6 +17,7 @@ from enum import StrEnum
 from typing import Any
 
 from call_queue import events as ev
+from call_queue import order
 from crm.calls import UNKNOWN_ORIGIN, Direction, EndCause
 from crm.phones import parse_phone
 
@@ -71,17 +72,11 @@ class PickedUp(CallChange):
 
 @dataclass(frozen=True, slots=True)
 class Entered(CallChange):
-    """``position``: 1 is next; None when it is not known."""
+    """Waits from now on, for the first time or because a seat has passed him back. ``queue``: the line's name, as
+    crm.calls.Queue. ``position``: 1 is next; None when it is not known."""
 
     queue: str
     position: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Left(CallChange):
-    """Left the queue unanswered and is still on the line: nobody came in time, or a key was pressed."""
-
-    queue: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,11 +149,13 @@ class Call:
     origin: str
     caller: str
     began_at: dt.datetime
-    queue: str = ""  # where it waits now; "" when it does not
+    queue: str = ""  # Asterisk's, in which it is now; "" when it is in none
+    line: str = ""  # in which it waits, or did last: call_queue.order.line_of
+    turn: dt.datetime | None = None  # by which it has its place there, once somebody has said so
+    sought: bool = False  # it waits: in a queue, or listening to us between two slices
     queued_at: dt.datetime | None = None  # first
     entered_at: dt.datetime | None = None  # last
     left_at: dt.datetime | None = None  # last
-    sought: bool = False  # a queue has it, or has just let it go, and no seat has taken it since
     ringing: dict[str, str] = field(default_factory=dict)  # seat → the uniqueid of the channel to it
     rung_off: set[str] = field(default_factory=set)  # seats whose channel ended as it rang, before we were told why
     seat: str = ""  # who has it, or had it last
@@ -189,6 +186,10 @@ class Seat:
     wrap_until: dt.datetime | None = None
     told: tuple[SeatState, str, str] = (SeatState.OUT, "", "")
     since: dt.datetime | None = None
+
+    def takes(self, queue: str) -> bool:
+        """``queue``: one of Asterisk's, or a line."""
+        return any(queue in (one, order.line_of(one)) for one in self.queues)
 
     @property
     def offline(self) -> bool:
@@ -243,23 +244,25 @@ class Tracker:
         self._by_interface = dict(seats)
         self._own_number = own_number
         self._wrap_up = dt.timedelta(seconds=wrap_up_s)
-        self._queues: dict[str, list[str]] = {}  # queue → linkedids in their order
         self._channels: dict[str, str] = {}  # uniqueid → endpoint, of trunks and seats
         self._over: dict[str, None] = {}  # uniqueids of channels that have ended
 
     # ── reading ──
-    def waiting(self, queue: str | None = None) -> list[tuple[Call, int]]:
-        """Who waits and in which place (1 is next), by queue and then in order."""
-        return [(self.calls[linkedid], place)
-                for name, line in self._queues.items() if queue in (None, name)
-                for place, linkedid in enumerate(line, 1)]  # fmt: skip
+    def waiting(self, line: str | None = None) -> list[tuple[Call, int]]:
+        """Who waits on the telephone and in which place (1 is next), by line and then in order."""
+        lines: dict[str, list[Call]] = {}
+        for call in self.calls.values():
+            if call.sought and line in (None, call.line):
+                lines.setdefault(call.line, []).append(call)
+        return [(call, place) for standing in lines.values()
+                for place, call in enumerate(sorted(standing, key=_by_turn), 1)]  # fmt: skip
 
     def serving(self, queue: str) -> int:
-        """Seats that take calls of the queue: neither paused, offline nor out."""
-        return sum(queue in seat.queues and seat.told[0] in SERVING for seat in self.seats.values())
+        """Seats that take calls of the queue, or of the line: neither paused, offline nor out."""
+        return sum(seat.takes(queue) and seat.told[0] in SERVING for seat in self.seats.values())
 
     def free(self, queue: str) -> int:
-        return sum(queue in seat.queues and seat.told[0] is SeatState.FREE for seat in self.seats.values())
+        return sum(seat.takes(queue) and seat.told[0] is SeatState.FREE for seat in self.seats.values())
 
     def calls_on(self, trunk: str) -> int:
         """Channels on the trunk ("PJSIP/trunk-mobile") now."""
@@ -348,7 +351,7 @@ class Tracker:
 
     def _hangup_asked(self, event: ev.HangupAsked, tell: Tell) -> None:
         call = self.calls.get(event.uniqueid)
-        if call and call.queue:
+        if call and call.sought:
             call.hangup_asked = True
 
     def _ended(self, event: ev.ChannelEnded, tell: Tell) -> None:
@@ -370,8 +373,8 @@ class Tracker:
             self._end(call, event.at, _cause(call), tell)
 
     def _end(self, call: Call, at: dt.datetime, cause: EndCause, tell: Tell) -> None:
-        if call.queue:
-            self._leave(call, at)
+        if call.sought:
+            self._sought_no_more(call, at)
         for number in list(call.ringing):
             self._unring(call, self.seats[number], at, tell)
         self._unhold(call, at, tell)
@@ -394,40 +397,31 @@ class Tracker:
             self._enter(call, event.queue, event.position, event.at, tell)
 
     def _enter(self, call: Call, queue: str, position: int | None, at: dt.datetime, tell: Tell) -> None:
-        if call.queue == queue:
+        call.queue, call.line, call.left_at, call.hangup_asked = queue, order.line_of(queue), None, False
+        if call.sought:  # the next slice
             return
-        if call.queue:
-            self._leave(call, at)
-        line = self._queues.setdefault(queue, [])
-        line.insert(len(line) if position is None else max(0, position - 1), call.linkedid)
-        call.queue, call.left_at, call.hangup_asked, call.sought = queue, None, False, True
+        call.sought = True
         call.entered_at, call.queued_at = at, call.queued_at or at
-        tell(Entered(at, call.linkedid, queue, position))
-
-    def _leave(self, call: Call, at: dt.datetime) -> None:
-        line = self._queues.get(call.queue, [])
-        if call.linkedid in line:
-            line.remove(call.linkedid)
-        call.queue, call.left_at = "", at
-        if call.answered_at and call.entered_at:
-            call.again_s += _between(call.entered_at, at)
+        tell(Entered(at, call.linkedid, call.line, position))
 
     def _left(self, event: ev.CallerLeft, tell: Tell) -> None:
         call = self.calls.get(event.uniqueid)
         if call and call.queue == event.queue:
-            self._leave(call, event.at)
+            call.queue, call.left_at = "", event.at
+
+    def _sought_no_more(self, call: Call, at: dt.datetime) -> None:
+        call.queue, call.sought, call.left_at = "", False, at
+        if call.answered_at and call.entered_at:
+            call.again_s += _between(call.entered_at, at)
 
     def _abandoned(self, event: ev.CallerAbandoned, tell: Tell) -> None:
+        """A slice is over, or he has hung up, and then his channel ends as well."""
         call = self.calls.get(event.uniqueid)
-        if call is None or not call.sought:
+        if call is None or not call.sought or call.queue not in ("", event.queue):
             return
-        call.sought = False
-        if call.queue == event.queue:
-            self._leave(call, event.at)
+        call.queue, call.left_at = "", event.at
         for number in list(call.ringing):
             self._unring(call, self.seats[number], event.at, tell)
-        if not call.hangup_asked:
-            tell(Left(event.at, call.linkedid, event.queue))
 
     def _rang(self, event: ev.SeatRang, tell: Tell) -> None:
         call, seat = self.calls.get(event.uniqueid), self._seat(event.interface, event.member)
@@ -463,10 +457,10 @@ class Tracker:
 
     def _talk(self, call: Call, number: str, at: dt.datetime, tell: Tell) -> None:
         """The seat has the call."""
-        if call.queue:
-            self._leave(call, at)
+        if call.sought:
+            self._sought_no_more(call, at)
         self._unhold(call, at, tell)
-        call.seat, call.sought, call.passed = number, False, ("", "")
+        call.seat, call.passed = number, ("", "")
         call.answered_at = call.answered_at or at
         tell(Answered(at, call.linkedid, number, call.wait_s))
         seat = self.seats[number]
@@ -625,19 +619,16 @@ class Tracker:
         for number, queues in members.items():
             for queue in self.seats[number].queues - queues:
                 self._remove(self.seats[number], queue, at, tell)
-        self._queues = {}
         still = {(item.uniqueid, item.queue) for item in waiting}
         for call in self.calls.values():
             if call.queue and (call.linkedid, call.queue) not in still:
-                self._leave(call, at)
+                call.queue, call.left_at = "", at  # he listens to us, or a seat has him: the channels will tell
         for item in sorted(waiting, key=lambda one: (one.queue, one.position or 0)):
             since = at - dt.timedelta(seconds=item.wait_s)
             call = self.calls.get(item.uniqueid) or self._found(since, item.uniqueid, item.caller, tell)
-            line = self._queues.setdefault(item.queue, [])
-            if call.queue == item.queue:
-                if call.linkedid not in line:
-                    line.append(call.linkedid)
-            else:
+            if item.prio:
+                call.turn = order.turn_of(item.prio)
+            if call.queue != item.queue:
                 for seat in self.seats.values():
                     if seat.talking == call.linkedid:  # it was passed back
                         self._hang_up(seat, at, tell)
@@ -728,6 +719,12 @@ def _cause(call: Call) -> EndCause:
     if call.queue or call.hangup_asked:
         return EndCause.ABANDONED
     return EndCause.TIMEOUT if call.queued_at else EndCause.IVR
+
+
+def _by_turn(call: Call) -> tuple[dt.datetime, dt.datetime]:
+    """Of one who waits. Whose turn nobody has said has come as he entered."""
+    entered = call.queued_at or call.began_at
+    return call.turn or entered, entered
 
 
 def _between(start: dt.datetime, end: dt.datetime) -> float:

@@ -34,7 +34,6 @@ from centre.bus import Message, Publisher
 from centre.mailer import Mailer
 from centre.settings import Secrets, Settings
 from crm import appeals, calls, deadlines, incidents, privacy
-from crm.calls import Queue
 from crm.errors import BadInput
 from crm.store import Database, Writer
 from ivr.server import FastAgi
@@ -112,7 +111,7 @@ class Line:
         self.recorder = Recorder(writer, self.publisher.publish, self._staff)
         self.follower = Follower(self.stream, self.ami, self.tracker, self.recorder, changed=self._changed,
                                  heard=self._heard, compared=self._compared, lost=self._tell_soon)  # fmt: skip
-        self._room = WaitingRoom(self.tracker, Queue.CITY, self._in_step, settings.wrap_up, handled)
+        self._room = WaitingRoom(self.tracker, self._in_step, settings.wrap_up, handled, staff=self._staff)
         self._seats = Seats(self.ami, self.tracker, interfaces, self._staff, self._in_step)
         out = [name for name, origin in trunks.items() if settings.dial_out in ("both", origin)]
         outbound = Outbound(self._dialling, self.tracker, out, self._in_step)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -102,6 +102,9 @@ class Call:
     queue: str | None
     position: int | None
     told_wait_s: int | None
+    told_low_s: int | None
+    priority: str
+    skill: str
     answered_at: dt.datetime | None
     ended_at: dt.datetime | None
     seat: str | None
@@ -123,6 +126,12 @@ _UPDATE = update(call).where(call.c.linkedid == bindparam("of"))
 _BY_A_PERSON = exists().where(call_event.c.linkedid == call.c.linkedid, call_event.c.kind == "settled")
 _UNSAID = Statement(_UPDATE.where((call.c.outcome == "")
                                   | (call.c.outcome == Outcome.CONSULTED.value) & ~_BY_A_PERSON))  # fmt: skip
+_LAST_SPOKE = Statement(
+    select(call.c.staff_id)
+    .where(call.c.caller == bindparam("caller"), call.c.arrived_at > bindparam("since"),
+           call.c.answered_at.is_not(None), call.c.staff_id.is_not(None))
+    .order_by(call.c.arrived_at.desc()).limit(1)
+)  # fmt: skip
 _EVENT = insert(call_event)
 
 
@@ -188,7 +197,8 @@ def choose(conn: Connection, linkedid: str, at: dt.datetime, choice: str, langua
 
 
 def queued(conn: Connection, linkedid: str, at: dt.datetime, queue: str, position: int | None = None,
-           told_wait_s: int | None = None, *, choice: str = "", language: str = "") -> None:
+           told_wait_s: int | None = None, *, told_low_s: int | None = None, priority: Priority = Priority.ORDINARY,
+           skills: Iterable[Skill] = (), choice: str = "", language: str = "") -> None:
     """Entered the queue; told again, the first time and place stay. ``choice``, ``language``: as ``choose``."""
     known = _known(conn, linkedid, at)
     values: dict[str, Any] = {"choice": texts.line(choice, 10)} if choice else {}
@@ -196,7 +206,8 @@ def queued(conn: Connection, linkedid: str, at: dt.datetime, queue: str, positio
         values["language"] = language
     if known.queued_at is None:
         values = {"choice": known.choice or "queue", **values, "queued_at": at, "queue": queue, "position": position,
-                  "told_wait_s": told_wait_s}  # fmt: skip
+                  "told_wait_s": told_wait_s, "told_low_s": told_low_s, "priority": priority.value,
+                  "skill": " ".join(skills)}  # fmt: skip
         add_event(conn, linkedid, at, "queued", data={"queue": queue, "position": position})
     elif known.position is None and position is not None:
         values["position"] = position
@@ -294,6 +305,12 @@ def unsettled(conn: Connection, limit: int = 100, *, staff_id: int | None = None
     if staff_id is not None:
         query = query.where(call.c.staff_id == staff_id)
     return [_call(row) for row in conn.execute(query.order_by(call.c.answered_at).limit(limit))]
+
+
+def last_spoke(conn: Connection, caller: str, since: dt.datetime) -> int | None:
+    """The staff_id of who spoke last, after ``since``, with whoever called from this number (E.164)."""
+    staff_id: int | None = _LAST_SPOKE.value(conn, {"caller": caller, "since": since})
+    return staff_id
 
 
 def unended(conn: Connection) -> list[Call]:

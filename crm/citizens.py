@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, select
+from sqlalchemy import Connection, Select, bindparam, select
 from sqlalchemy import update as change
 
 from crm import texts
@@ -54,9 +54,9 @@ _CITIZEN: Select[Any] = (
            citizen_phone.c.e164, citizen_phone.c.wrong, citizen_phone.c.do_not_call.label("barred"))
     .join_from(citizen, citizen_phone, isouter=True)
 )  # fmt: skip
-_BY_ID = (_CITIZEN.where(citizen.c.id == bindparam("id"))
-          .order_by(citizen_phone.c.last_used_at.desc(), citizen_phone.c.id))  # fmt: skip
-_BY_PHONE = (
+_BY_ID = Statement(_CITIZEN.where(citizen.c.id == bindparam("id"))
+                   .order_by(citizen_phone.c.last_used_at.desc(), citizen_phone.c.id))  # fmt: skip
+_BY_PHONE = Statement(
     _CITIZEN.join(_theirs, _theirs.c.citizen_id == citizen.c.id)
     .where(_theirs.c.e164 == bindparam("e164"), _theirs.c.wrong.is_(False))
     .order_by(_theirs.c.last_used_at.desc(), citizen.c.id, citizen_phone.c.last_used_at.desc(), citizen_phone.c.id)
@@ -66,12 +66,16 @@ _LANGUAGE = Statement(
     .where(citizen_phone.c.e164 == bindparam("e164"), citizen_phone.c.wrong.is_(False))
     .order_by(citizen_phone.c.last_used_at.desc())
 )  # fmt: skip
+_PRIVILEGED = Statement(
+    select(citizen.c.id).join(citizen_phone)
+    .where(citizen_phone.c.e164 == bindparam("e164"), citizen_phone.c.wrong.is_(False), citizen.c.privilege != "")
+)  # fmt: skip
 _BUILDING = Statement(select(building.c.id).where(building.c.id == bindparam("building")))
 
 
 def get(conn: Connection, citizen_id: int) -> Citizen:
     """NotFound if there is none."""
-    found = _gather(conn.execute(_BY_ID, {"id": citizen_id}).all())
+    found = _gather(_BY_ID(conn, {"id": citizen_id}))
     if not found:
         raise NotFound("citizen.unknown")
     return found[0]
@@ -79,12 +83,12 @@ def get(conn: Connection, citizen_id: int) -> Citizen:
 
 def by_phone(conn: Connection, e164: str) -> list[Citizen]:
     """Everybody known at this number (a family may share one), last used first; one query."""
-    return _gather(conn.execute(_BY_PHONE, {"e164": e164}).all())
+    return _gather(_BY_PHONE(conn, {"e164": e164}))
 
 
-def _gather(rows: Sequence[Row[Any]]) -> list[Citizen]:
+def _gather(rows: Sequence[Any]) -> list[Citizen]:
     """One citizen of his consecutive rows, a row for each phone."""
-    people: dict[int, Row[Any]] = {}
+    people: dict[int, Any] = {}
     phones: dict[int, list[Phone]] = {}
     for row in rows:
         people.setdefault(row.id, row)
@@ -99,6 +103,11 @@ def _gather(rows: Sequence[Row[Any]]) -> list[Citizen]:
 def language_of(conn: Connection, e164: str) -> str:
     """The language of whoever used this number last; "" for a stranger."""
     return _LANGUAGE.value(conn, {"e164": e164}) or "" if e164 else ""
+
+
+def is_privileged(conn: Connection, e164: str) -> bool:
+    """Whether the law puts somebody at this number first."""
+    return _PRIVILEGED.value(conn, {"e164": e164}) is not None
 
 
 def add(conn: Connection, *, now: dt.datetime, name: str, phones: Sequence[str] = (), building_id: int | None = None,

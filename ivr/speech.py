@@ -9,6 +9,7 @@ from math import ceil, floor
 from crm.life import State
 from ivr.prompts import bounds
 
+PLACES = 50  # that are said; then "не ближче ніж п'ятдесят перший"
 NUMBERS = 10**8  # an appeal's number has eight digits
 
 
@@ -20,16 +21,33 @@ def wait(low_s: float | None, high_s: float | None) -> list[str]:
     """
     if low_s is None or high_s is None:
         return []
+    low, high = wait_said(low_s, high_s)
+    if high is None:
+        return ["wait-over"]
+    if low == 0:
+        return ["wait-less"]
+    return [f"wait-{high}" if low == high else f"wait-{low}-to-{high}"]
+
+
+def wait_said(low_s: float, high_s: float) -> tuple[int, int | None]:
+    """The ends, in minutes, of what ``wait`` says: (0, 1) is less than a minute; None: no upper end is said."""
     low_s, high_s = sorted((low_s, high_s))
     ends = bounds("wait")
     if high_s > ends[-1] * 60:
-        return ["wait-over"]
+        return ends[-1], None
     if high_s < 60:
-        return ["wait-less"]
+        return 0, 1
     if max(1, ceil(low_s / 60)) == (high := ceil(high_s / 60)):
-        return [f"wait-{high}"]
+        return high, high
     low = max(ends[0], floor(low_s / 60))
-    return [f"wait-{max(end for end in ends if end <= low)}-to-{min(end for end in ends if end >= high)}"]
+    return max(end for end in ends if end <= low), min(end for end in ends if end >= high)
+
+
+def place(of: int) -> list[str]:
+    """Where he stands in the queue: "Ви", "другий", "у черзі"."""
+    if of <= 1:
+        return ["queue-youarenext"]
+    return ["queue-thereare", f"digits/{of}" if of <= PLACES else "digits/many", "queue-callswaiting"]
 
 
 def number(appeal: int) -> list[str]:

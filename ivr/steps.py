@@ -12,8 +12,9 @@ import datetime as dt
 import logging
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from sqlalchemy import Connection
@@ -21,7 +22,7 @@ from sqlalchemy import Connection
 from centre.settings import Settings
 from crm import appeals, calls, citizens, clock, confirmations, life
 from crm.appeals import Appeal, AppealLine
-from crm.calls import Direction, Queue
+from crm.calls import Direction, Priority, Queue, Skill
 from crm.confirmation_rules import Reached, Result
 from crm.confirmations import Pending, Question
 from crm.errors import BadInput
@@ -37,8 +38,10 @@ SOON_S = 0.25  # for what nobody waits for: written together with other calls'
 TOLD = 3  # appeals that one call is told of
 WRONG_CODES = 3  # a call's tries of number and code
 CALLS_KEPT = 1000  # calls whose wrong codes are remembered
+LATELY = dt.timedelta(days=7)  # who spoke with him since then is asked first, if he is free
 ANSWERS = {"1": Result.SOLVED, "2": Result.NOT_SOLVED}
 PERSON = "0"
+OFFERED = ("landline", "mobile")  # to whom a callback may be offered: not to whom we have called, nor to a seat
 
 _log = logging.getLogger(__name__)
 
@@ -54,11 +57,33 @@ class Estimate(Protocol):
     def confident(self) -> bool: ...
 
 
-class WaitingRoom(Protocol):
-    """Who waits now, as the tracker knows it."""
+class Slice(Protocol):
+    """Where he waits until he asks again, ``seconds`` at most; his place, from 1, None when nobody can tell; his wait;
+    and whether he is to be offered a callback first."""
 
-    def place(self, linkedid: str) -> tuple[int | None, Estimate]:
-        """The place that this caller will have, from 1, None when nobody can tell; and his wait."""
+    @property
+    def queue(self) -> str: ...
+    @property
+    def prio(self) -> int: ...
+    @property
+    def seconds(self) -> int: ...
+    @property
+    def place(self) -> int | None: ...
+    @property
+    def wait(self) -> Estimate: ...
+    @property
+    def offer(self) -> bool: ...
+
+
+class WaitingRoom(Protocol):
+    """Who waits now, and who is next (``call_queue.room``)."""
+
+    def enter(self, linkedid: str, now: dt.datetime, *, priority: Priority = ..., skills: Collection[Skill] = ...,
+              known_to: int | None = ..., since: dt.datetime | None = ..., promised: bool = ...,
+              may_be_offered: bool = ...) -> Slice: ...  # fmt: skip
+
+    def again(self, linkedid: str, now: dt.datetime, prio: int, since: dt.datetime | None = ..., *,
+              may_be_offered: bool = ...) -> Slice: ...  # fmt: skip
 
 
 class Steps:
@@ -76,7 +101,8 @@ class Steps:
 
     def by_name(self) -> dict[str, Step]:
         """For ``FastAgi``."""
-        return {"arrival": self.arrival, "status": self.status, "enqueue": self.enqueue, "confirm": self.confirm}
+        return {"arrival": self.arrival, "status": self.status, "enqueue": self.enqueue, "waiting": self.waiting,
+                "confirm": self.confirm}  # fmt: skip
 
     async def arrival(self, args: list[str], environment: Mapping[str, str]) -> Variables:
         """linkedid, origin, caller → CALL_LANG, CALL_STAGE, CALL_PENDING."""
@@ -119,23 +145,40 @@ class Steps:
         return status_unknown(wrong + 1)
 
     async def enqueue(self, args: list[str], environment: Mapping[str, str]) -> Variables:
-        """linkedid, origin, caller, language, choice → SAY: his place and his wait.
+        """linkedid, origin, caller, language, choice → SAY (his place, his wait), ASK, QUEUE_NAME, QUEUE_PRIO, SLICE.
 
         Returns when it is on the disk: Asterisk does not remember who waited.
         """
         linkedid, origin, caller, language, choice = _exactly(args, 5)
         now, e164 = self._now(), parse_phone(caller)
-        position, estimate = self._waiting_room.place(linkedid)
+        if language not in citizens.LANGUAGES:
+            raise BadInput("ivr.language")
+        who = await self._read(lambda conn: _who_calls(conn, e164, now))
+        priority, skills = wanted(choice, language, who)
+        slice_ = self._waiting_room.enter(linkedid, now, priority=priority, skills=skills, known_to=who.known_to,
+                                          may_be_offered=origin in OFFERED)  # fmt: skip
 
         def write(conn: Connection) -> None:
             _arrived(conn, linkedid, now, origin, e164, language)
-            told_s = round(estimate.high_s) if estimate.confident else None
-            calls.queued(conn, linkedid, now, Queue.CITY, position, told_s, choice=choice, language=language)
+            low_s, high_s = _said(slice_.wait)
+            calls.queued(conn, linkedid, now, Queue.CITY, slice_.place, high_s, told_low_s=low_s, priority=priority,
+                         skills=skills, choice=choice, language=language)  # fmt: skip
 
-        if language not in citizens.LANGUAGES:
-            raise BadInput("ivr.language")
         await self._write(write)
-        return {"SAY": place_and_wait(position, estimate)}
+        return {"SAY": speech.play(place_and_wait(slice_)), **_next_slice(slice_),
+                "QUEUE_PRIO": str(slice_.prio)}  # fmt: skip
+
+    async def waiting(self, args: list[str], environment: Mapping[str, str]) -> Variables:
+        """linkedid, caller, language, QUEUE_PRIO, QUEUESTATUS → SAY, ASK, QUEUE_NAME, SLICE. He has waited a slice, or
+        a seat has passed him back."""
+        linkedid, _caller, _language, prio, _status = _exactly(args, 5)
+        now = self._now()
+        if not re.fullmatch(r"[0-9]{1,10}", prio):
+            raise BadInput("ivr.arguments")
+        call = await self._read(lambda conn: calls.get(conn, linkedid))
+        slice_ = self._waiting_room.again(linkedid, now, int(prio), call.queued_at if call else None,
+                                          may_be_offered=call is None or call.origin in OFFERED)  # fmt: skip
+        return {"SAY": speech.play(place_and_wait(slice_) or ["thanks-waiting"]), **_next_slice(slice_)}
 
     async def confirm(self, args: list[str], environment: Mapping[str, str]) -> Variables:
         """linkedid, caller, attempt, appeal, key → SAY, APPEAL, CONFIRM_NEXT.
@@ -197,6 +240,15 @@ class Steps:
         return await asyncio.shield(asyncio.wrap_future(self._writer.submit(fn)))
 
 
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """``privileged``: by the law, of those who share the number anybody. ``known_to``: the staff_id of who spoke with
+    him lately."""
+
+    privileged: bool
+    known_to: int | None
+
+
 # ── decisions ────────────────────────────────────────────────────────────────────────────────
 def status_of(found: Sequence[Appeal | AppealLine]) -> Variables:
     """What is said of a caller's appeals, newest first: the open ones before the others, a few of them."""
@@ -222,13 +274,27 @@ def status_unknown(wrong: int) -> Variables:
     return {"SAY": speech.play(["wrong-number-or-code-again"]), "STATUS_ASK": ""}
 
 
-def place_and_wait(position: int | None, estimate: Estimate) -> str:
-    """What a caller hears before he enters the queue, in which Asterisk says every place but the first.
+def wanted(choice: str, language: str, who: Caller) -> tuple[Priority, list[Skill]]:
+    """What follows from what he is and what he pressed."""
+    priority = (Priority.EMERGENCY if choice == "emergency" else Priority.PRIVILEGED if who.privileged
+                else Priority.ORDINARY)  # fmt: skip
+    asked = {Skill.ENGLISH: language == "en", Skill.SOCIAL: choice == "social"}
+    return priority, [skill for skill in Skill if asked[skill]]
 
-    Neither place nor wait when we are not sure of it.
-    """
-    wait = speech.wait(estimate.low_s, estimate.high_s) if estimate.confident else []
-    return speech.play([*(["queue-youarenext"] if position == 1 else []), *wait])
+
+def place_and_wait(slice_: Slice) -> list[str]:
+    """What a caller hears of where he stands: neither place nor wait when we are not sure of it."""
+    low_s, high_s = _said(slice_.wait)
+    return [*(speech.place(slice_.place) if slice_.place is not None else []), *speech.wait(low_s, high_s)]
+
+
+def _said(wait: Estimate) -> tuple[int, int] | tuple[None, None]:
+    """The two ends that are said of it."""
+    return (round(wait.low_s), round(wait.high_s)) if wait.confident else (None, None)
+
+
+def _next_slice(slice_: Slice) -> Variables:
+    return {"ASK": "offer" if slice_.offer else "", "QUEUE_NAME": slice_.queue, "SLICE": str(slice_.seconds)}
 
 
 def callback_asked(left: Sequence[Question], key: str) -> tuple[Variables, Reached | None]:
@@ -289,6 +355,12 @@ def _known(conn: Connection, e164: str) -> tuple[str, Pending | None]:
     """The caller's language, "" for a stranger, and what he is to be asked: of a stranger there is nothing."""
     language = citizens.language_of(conn, e164)
     return language, confirmations.pending_for(conn, e164) if language else None
+
+
+def _who_calls(conn: Connection, e164: str, now: dt.datetime) -> Caller:
+    if not e164:
+        return Caller(False, None)
+    return Caller(citizens.is_privileged(conn, e164), calls.last_spoke(conn, e164, now - LATELY))
 
 
 def _arrived(conn: Connection, linkedid: str, now: dt.datetime, origin: str, e164: str, language: str) -> None:
