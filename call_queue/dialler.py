@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from call_queue import events as ev
 from call_queue import tracker as t
-from call_queue.outbound import CAUSES, NORMAL, CallOut, Outbound
+from call_queue.outbound import CAUSES, CallOut, Outbound, unanswered
 from call_queue.rounds import Rounds
 from crm import confirmations
 from crm.calls import Queue
@@ -136,10 +136,8 @@ class Dialler(Rounds):
         if not attempt_id.startswith(t.CALLBACK):
             return
         if event.endpoint in self._tracker.trunks:
-            told = CAUSES.get(event.cause or 0)
-            otherwise = Reached.NO_ANSWER if event.cause == NORMAL else Reached.FAILED
-            self._end_unanswered(attempt_id, Mode.AUTO, told or otherwise)
-            if told:
+            self._end_unanswered(attempt_id, Mode.AUTO, unanswered(event.cause))
+            if told := CAUSES.get(event.cause or 0):
                 self._end_unanswered(attempt_id, Mode.LIVE, told)
         if event.uniqueid == attempt_id:
             self._submit(partial(_left, attempt_id, self._now(), self._rules))

@@ -20,6 +20,12 @@ from crm.errors import BadInput, CentreError
 NORMAL = 16
 CAUSES = {17: Reached.BUSY, 18: Reached.NO_ANSWER, 19: Reached.NO_ANSWER, 20: Reached.NO_ANSWER}
 
+
+def unanswered(cause: int | None) -> Reached:
+    """What a call came to whose citizen's channel ended so."""
+    return CAUSES.get(cause or 0) or (Reached.NO_ANSWER if cause == NORMAL else Reached.FAILED)
+
+
 _log = logging.getLogger(__name__)
 
 
@@ -46,11 +52,12 @@ class Outbound:
 
     @property
     def in_step(self) -> bool:
+        """Whether we know what is on the line."""
         return self._in_step()
 
     @property
     def ready(self) -> bool:
-        """Whether Asterisk would hear us, and we know what is on the line."""
+        """Whether Asterisk would hear us as well."""
         return self._ami.up and self._in_step()
 
     @property

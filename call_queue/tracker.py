@@ -22,6 +22,7 @@ from crm.calls import UNKNOWN_ORIGIN, Direction, EndCause
 from crm.phones import parse_phone
 
 CALLBACK = "cb-"  # how the ids of crm.confirmations' attempts begin
+OURS = (CALLBACK, "pr-")  # and those of crm.promises': the centre's own calls
 
 
 class SeatState(StrEnum):
@@ -298,7 +299,7 @@ class Tracker:
         if seat:
             seat.calls[event.uniqueid] = event.linkedid
         if event.uniqueid == event.linkedid and event.uniqueid not in self.calls:
-            if event.uniqueid.startswith(CALLBACK):
+            if event.uniqueid.startswith(OURS):
                 self._arrive(event.at, event.uniqueid, "", "centre", Direction.OUT, tell)
                 if seat:
                     self.calls[event.uniqueid].seat = seat.number
@@ -694,7 +695,7 @@ class Tracker:
                 known.origin = self.trunks[channel.endpoint].origin
                 tell(Arrived(known.began_at, known.linkedid, known.caller, known.origin, known.direction))
             return
-        callback = channel.uniqueid.startswith(CALLBACK)
+        callback = channel.uniqueid.startswith(OURS)
         if callback or (channel.endpoint in self.trunks and channel.uniqueid == channel.linkedid):
             origin = "centre" if callback else self.trunks[channel.endpoint].origin
             call = self._arrive(at - dt.timedelta(seconds=channel.age_s), channel.uniqueid, channel.caller, origin,

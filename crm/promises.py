@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import secrets
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,6 +66,8 @@ class Attempt:
     placed_at: dt.datetime
     answered_at: dt.datetime | None
 
+
+Turn = Callable[[dt.datetime, Priority], dt.datetime]  # the moment that decides who is next: call_queue.order.turn
 
 _p = promise.c
 _FIELDS = tuple(Promise.__dataclass_fields__)
@@ -139,7 +141,7 @@ def make(conn: Connection, *, e164: str, reason: Reason, now: dt.datetime, rules
     return get(conn, kept.id)
 
 
-def abandoned(conn: Connection, linkedid: str, now: dt.datetime, *, turn: dt.datetime, rules: Rules,
+def abandoned(conn: Connection, linkedid: str, now: dt.datetime, *, turn: Turn, rules: Rules,
               prefixes: Collection[str]) -> Promise | None:  # fmt: skip
     """Promises a call to who has just given up waiting in this call, if by the rules he gets one."""
     his = calls.get(conn, linkedid)
@@ -151,8 +153,10 @@ def abandoned(conn: Connection, linkedid: str, now: dt.datetime, *, turn: dt.dat
         return None
     if _asked_for_silence(conn, his.caller):
         return None
+    priority = Priority(his.priority)
     return make(conn, e164=his.caller, reason=Reason.ABANDONED, now=now, rules=rules, linkedid=linkedid,
-                language=his.language, since=his.queued_at, turn=turn)  # fmt: skip
+                language=his.language, since=his.queued_at, turn=turn(his.queued_at, priority),
+                priority=priority, skill=his.skill)  # fmt: skip
 
 
 def _asked_for_silence(conn: Connection, e164: str) -> bool:
