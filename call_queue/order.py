@@ -101,6 +101,12 @@ def seat_queue(seat: str) -> str:
     return f"seat-{seat}"
 
 
+def queues_of(seat: str, lines: Collection[str], skills: Collection[str]) -> list[str]:
+    """Asterisk's queues that a seat is in, of those who serve these lines and have these skills."""
+    of_city = [Queue.CITY.value, seat_queue(seat), *(skill_queue(skill) for skill in Skill if skill in skills)]
+    return [queue for line in Queue if line in lines for queue in (of_city if line is Queue.CITY else [line.value])]
+
+
 def to_call(line: Sequence[Waiting], free: int, serving: int, handled_s: float, rules: Rules) -> list[str]:
     """Whom of the promised to call now, the next one first.
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 
+from call_queue import order
 from call_queue.ami import Ami, Headers, NotSent, Refused, Unanswered
 from call_queue.tracker import Change, Seat, SeatChanged, Tracker
-from crm.calls import Queue
+from crm.calls import Queue, Skill
 from crm.errors import BadInput, CentreError
 
 
@@ -30,12 +31,13 @@ class Seats:
                 if number in self._left:
                     self._left[number].set()
 
-    async def log_in(self, number: str, staff_id: int, queues: Sequence[str]) -> None:
-        """Into these queues, and out of the others. BadInput "seat.unknown", "seat.offline" (its telephone is not
-        registered), "seat.on_call" (somebody else's, and he is speaking); AMI's own errors as ``reached``."""
+    async def log_in(self, number: str, staff_id: int, lines: Sequence[str], skills: Sequence[str] = ()) -> None:
+        """To serve these lines (crm.calls.Queue), and no others, with these skills. BadInput "seat.unknown",
+        "seat.offline" (its telephone is not registered), "seat.on_call" (somebody else's, and he is speaking); AMI's
+        own errors as ``reached``."""
         self._seat(number)
         async with self._turn[number]:
-            await self._log_in(number, staff_id, [queue for queue in Queue if queue in queues])
+            await self._log_in(number, staff_id, order.queues_of(number, lines, skills))
 
     async def _log_in(self, number: str, staff_id: int, wanted: Sequence[str]) -> None:
         seat = self._seat(number)
@@ -58,7 +60,7 @@ class Seats:
     async def _put_out(self, number: str) -> None:
         """Returns when it has been heard that nobody sits there: what is heard later would put out the next one."""
         self._left[number].clear()
-        for queue in Queue:
+        for queue in order.queues_of(number, tuple(Queue), tuple(Skill)):
             await self._remove(number, queue)
         if not self._tracker.seats[number].queues:  # it was in none, or that has been heard already
             self._staff.pop(number, None)

@@ -228,7 +228,8 @@ class Line:
             raise BadInput("line.bad_request") from None
 
     async def _log_in(self, request: Message) -> None:
-        await self._seats.log_in(str(request["seat"]), int(request["staff_id"]), list(request["queues"]))
+        await self._seats.log_in(str(request["seat"]), int(request["staff_id"]), list(request["queues"]),
+                                 list(request.get("skills", ())))  # fmt: skip
         self._tell_soon()  # who sits there may be all that has changed
 
     async def _log_out(self, request: Message) -> None:

@@ -7,7 +7,7 @@ import functools
 import hashlib
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Select, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from crm import departments, life, texts
+from crm.calls import Skill
 from crm.edits import log_edit
 from crm.errors import BadInput, NotAllowed, NotFound
 from crm.life import Action, State
@@ -131,6 +132,7 @@ class Staff:
     language: str
     active: bool
     email: str = ""
+    skills: tuple[Skill, ...] = ()  # what not every seat can do
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +207,7 @@ def _nobodys() -> str:
 
 
 def add_staff(conn: Connection, *, login: str, name: str, password_hash: str, role: Role,
-              department_id: int | None = None, language: str = "uk", email: str = "",
+              department_id: int | None = None, language: str = "uk", email: str = "", skills: Iterable[str] = (),
               by: Edit | None = None) -> int:
     """The new account's id. ``by``: who adds it, for the log; None for the centre itself.
 
@@ -218,7 +220,7 @@ def add_staff(conn: Connection, *, login: str, name: str, password_hash: str, ro
     if by_login(conn, login) is not None:
         raise BadInput("staff.login_taken")
     values = _checked(conn, {"name": name, "role": role.value, "department_id": department_id, "language": language,
-                             "email": email})  # fmt: skip
+                             "email": email, "skills": " ".join(skills)})  # fmt: skip
     staff_id = insert_row(conn, accounts, {"login": login, "password_hash": password_hash, **values})
     if by is not None:
         _log(conn, by, staff_id, None, {"login": login, **values})
@@ -226,7 +228,7 @@ def add_staff(conn: Connection, *, login: str, name: str, password_hash: str, ro
 
 
 def change(conn: Connection, staff_id: int, values: Mapping[str, Any], by: Edit) -> bool:
-    """Changes any of name, role, department_id, email, language and active; whether anything differed.
+    """Changes any of name, role, department_id, email, language, skills and active; whether anything differed.
 
     Whoever may do something else from now on, or nothing, is signed out. BadInput as ``add_staff``, and for the last
     administrator that works: somebody must be able to let people in. NotFound for no such account.
@@ -236,7 +238,8 @@ def change(conn: Connection, staff_id: int, values: Mapping[str, Any], by: Edit)
     if row is None:
         raise NotFound("staff.unknown")
     was = row._asdict()
-    wanted = _checked(conn, {**was, **values})
+    given = {**values, "skills": " ".join(values["skills"])} if "skills" in values else values
+    wanted = _checked(conn, {**was, **given})
     after = {name: value for name, value in wanted.items() if value != was[name]}
     if not after:
         return False
@@ -252,7 +255,7 @@ def change(conn: Connection, staff_id: int, values: Mapping[str, Any], by: Edit)
     return True
 
 
-_CHANGES = ("name", "role", "department_id", "email", "language", "active")
+_CHANGES = ("name", "role", "department_id", "email", "language", "skills", "active")
 
 
 def _checked(conn: Connection, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -268,6 +271,8 @@ def _checked(conn: Connection, values: Mapping[str, Any]) -> dict[str, Any]:
         raise BadInput("staff.name")
     if email and not departments.is_email(email):
         raise BadInput("staff.email")
+    if not set(values["skills"].split()) <= set(Skill):
+        raise BadInput("staff.skill")
     return {**values, "name": name, "email": email}
 
 
@@ -301,7 +306,7 @@ def _change(conn: Connection, staff_id: int, **values: Any) -> None:
 
 
 _STAFF: Select[Any] = select(*(accounts.c[name] for name in ("id", "login", "name", "role", "department_id",
-                                                             "language", "active", "email")))  # fmt: skip
+                                                             "language", "active", "email", "skills")))  # fmt: skip
 
 
 def staff(conn: Connection) -> list[Staff]:
@@ -324,7 +329,8 @@ def by_login(conn: Connection, login: str) -> Staff | None:
 
 
 def _staff(row: Any) -> Staff:
-    return Staff(row.id, row.login, row.name, Role(row.role), row.department_id, row.language, row.active, row.email)
+    return Staff(row.id, row.login, row.name, Role(row.role), row.department_id, row.language, row.active, row.email,
+                 tuple(Skill(skill) for skill in row.skills.split()))  # fmt: skip
 
 
 def sign_in(db: Database, login: str, password: str, *, now: dt.datetime, source: str = "",

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from call_queue import order
+from crm.calls import Skill
+
 if TYPE_CHECKING:
     from centre.settings import Seat, Secrets, Settings
 
@@ -82,7 +85,8 @@ def render(settings: Settings, secrets: Secrets, places: Places) -> dict[str, st
         "trunks_apart": not _overlap(trunk_networks, settings.seat_networks),
         "allowed_networks": [_with_mask(network) for network in sorted({*trunk_networks, *settings.seat_networks})],
         "outside": [pattern for prefix in settings.callback_prefixes for pattern in _numbers(prefix)],
-        "loaded": MODULES,
+        "loaded": MODULES, "skill_queues": [order.skill_queue(skill) for skill in Skill],
+        "seat_queue": order.seat_queue,
     }  # fmt: skip
     return {path.stem: _environment.get_template(path.name).render(values) for path in sorted(TEMPLATES.glob("*.j2"))}
 

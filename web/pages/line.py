@@ -33,7 +33,8 @@ def sit(visit: Visit) -> Response:
     if number not in visit.parts.settings.seats:
         raise BadInput("form.no_seat")
     queues = [queue for permission, queue in QUEUES.items() if visit.can(permission)]
-    return _asked(visit, "seat", "login", seat=number, staff_id=visit.person.id, queues=queues, sits=number)
+    return _asked(visit, "seat", "login", seat=number, staff_id=visit.person.id, queues=queues,
+                  skills=list(visit.person.skills), sits=number)  # fmt: skip
 
 
 def leave(visit: Visit) -> Response:

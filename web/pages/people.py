@@ -7,6 +7,7 @@ from typing import Any
 from starlette.responses import Response
 
 from crm import departments, people
+from crm.calls import Skill
 from crm.errors import CentreError
 from crm.people import PERMISSIONS, Edit, Permission, Role, Staff
 from web.texts import LANGUAGES
@@ -76,6 +77,7 @@ def _said(visit: Visit) -> dict[str, Any]:
     role = form.choice("role", frozenset(Role), required=True)
     return {"name": form.text("name", NAME_MOST), "role": Role(role) if role else None,
             "department_id": form.number("department"), "email": form.text("email", NAME_MOST),
+            "skills": [skill for skill in Skill if form.ticked(f"skill_{skill}")],
             "language": form.choice("language", frozenset(LANGUAGES)) or LANGUAGES[0]}  # fmt: skip
 
 
@@ -86,7 +88,7 @@ def _list(visit: Visit, problem: CentreError | None = None) -> Response:
     return visit.page("people/people.html", status=status_of(problem) if problem else 422 if bad else 200,
                       staff=sorted(staff, key=lambda person: (not person.active, person.name.casefold())),
                       departments=known, names={each.id: each.name for each in known}, problem=problem,
-                      typed=bool(bad), roles=tuple(Role), languages=LANGUAGES)  # fmt: skip
+                      typed=bool(bad), roles=tuple(Role), languages=LANGUAGES, skills=tuple(Skill))  # fmt: skip
 
 
 def _one(visit: Visit, problem: CentreError | None = None) -> Response:
@@ -95,9 +97,10 @@ def _one(visit: Visit, problem: CentreError | None = None) -> Response:
     bad = bool(visit.form.problems or problem)
     return visit.page("people/person.html", status=status_of(problem) if problem else 422 if bad else 200,
                       person=person, shown=visit.form if bad else _as_form(person), departments=known, problem=problem,
-                      roles=tuple(Role), languages=LANGUAGES)  # fmt: skip
+                      roles=tuple(Role), languages=LANGUAGES, skills=tuple(Skill))  # fmt: skip
 
 
 def _as_form(person: Staff) -> dict[str, str]:
     return {"name": person.name, "role": person.role.value, "department": str(person.department_id or ""),
-            "email": person.email, "language": person.language, "active": "1" if person.active else ""}  # fmt: skip
+            "email": person.email, "language": person.language, "active": "1" if person.active else "",
+            **{f"skill_{skill}": "1" if skill in person.skills else "" for skill in Skill}}  # fmt: skip
