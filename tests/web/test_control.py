@@ -52,6 +52,14 @@ async def test_each_list_shows_its_own_and_counts_it(site: Site) -> None:
         assert (await desk.open(f"/control?{bad}")).status == 200, bad
 
 
+async def test_it_opens_at_the_first_list_that_has_something(site: Site) -> None:
+    desk, number = await site.person(Role.CONTROL), site.appeal()
+    shown = await desk.open("/control")
+    assert (found(shown), counts(shown)["overdue"]) == ([number], "0")
+    assert 'href="/control?list=unacknowledged" aria-current="page"' in shown.html
+    assert found(await desk.open("/control?list=overdue")) == [], "an empty one is shown to who asks for it"
+
+
 async def test_an_official_sees_his_own_personal_control_and_does_nothing_to_many(site: Site) -> None:
     official, number, other = await site.person(Role.OFFICIAL), site.appeal(), site.appeal()
     site.hire(Role.OFFICIAL, "second")

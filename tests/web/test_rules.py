@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import select
 
-from crm import appeals, calendar, deadlines, departments, law_settings, routing_editions
+from crm import appeals, calendar, deadlines, departments, law_settings, networks, routing_editions
 from crm.clock import KYIV
 from crm.people import Role
 from crm.schema import department, edit_log
@@ -153,9 +154,39 @@ async def test_days_terms_and_warnings_are_the_citys(site: Site) -> None:
     page = await desk.submit(await desk.open(f"/rules/calendar?year={year}"), "/rules/calendar", day=f"{year}-08-24",
                              do="unsay")  # fmt: skip
     assert "На цей рік винятків немає." in page.text
-    overview = (await desk.open("/rules")).text
-    for said in ("День календаря", "вилучено", "Скільки днів є, щоб переслати звернення", "Людина control"):
+    overview = (await desk.open("/rules")).text.replace("\u202f", " ")
+    for said in (f"День календаря: 24 серпня {year} р. вилучено день: вихідний назва: День Незалежності",
+                 "Скільки днів є, щоб переслати звернення за належністю (ст. 7) змінено значення: 5 → 3",
+                 "Попередження додано подія: Строк минув робочих днів: 0 кому: Контрольній службі", "Людина control"):
         assert said in overview
+
+
+async def test_the_overview_tells_each_change_from_what_to_what(site: Site) -> None:
+    desk, city = await site.person(Role.CONTROL), site.city
+    heat, water = city.departments.values()
+    who: dict[str, Any] = {"now": datetime.now(UTC), "staff_id": None}
+    with site.db.write() as conn:
+        its = next(each for each in departments.subjects(conn) if each.name_uk == "Опалення")
+        departments.save_subject(conn, its.id, name_uk="Опалення", name_en="Heating", parent_id=its.parent_id,
+                                 department_id=water, term_days=None, kind="complaint", active=False,
+                                 **who)  # fmt: skip
+        boiler = networks.add(conn, "heat", "Котельня № 1", **who)
+        networks.put(conn, boiler, list(city.buildings.values()), **who)
+        networks.put(conn, boiler, list(city.buildings.values())[:1], **who)
+        edition = routing_editions.draft(conn, note="Своя котельня", **who)
+        rule = routing_editions.add_rule(conn, edition, department_id=heat, network_id=boiler,
+                                         building_id=city.buildings["Бандери 10-А"], **who)  # fmt: skip
+        routing_editions.drop_rule(conn, edition, rule, **who)
+    page = (await desk.open("/rules")).text
+    for told in (
+        "Тема: Опалення змінено виконавець: Київтеплоенерго → Київводоканал строк: 15 днів → один місяць "
+        "вид: Заява (клопотання) → Скарга діє: так → ні",
+        "Мережа: Котельня № 1 додано вид: мережа опалення назва: Котельня № 1",
+        "Мережа: Котельня № 1 змінено будинків: 3 → 1 (додано 0, вилучено 2)",
+        f"Розподіл: Редакція правил № {edition} додано стан: чернетка примітка: Своя котельня",
+        "вилучено мережа: Котельня № 1 будинок: проспект Степана Бандери, 10-А виконавець: Київтеплоенерго",
+    ):  # fmt: skip
+        assert told in page, (told, page)
 
 
 async def test_a_rule_for_one_of_several_buildings_asks_which(site: Site) -> None:

@@ -11,7 +11,7 @@ import pytest
 from babel import Locale
 
 from call_queue.tracker import SeatState, TrunkState
-from crm import appeals, calls, departments, imports, incidents, networks, notices, repeats
+from crm import appeals, calls, departments, imports, incidents, networks, notices, repeats, schema
 from crm.calls import EndCause, Outcome, Queue
 from crm.confirmation_rules import Reached, Result
 from crm.control import Watched
@@ -35,6 +35,10 @@ TRUNKS = ("landline", "mobile")
 
 FIGURES = tuple({*COHORT, *PERCENTILES, *NOW, *CALL_COUNTS, *CALL_COLUMNS, *SEAT_COLUMNS, "placed", "reached",
                  "unreached", "by_machine"})  # fmt: skip
+# What an edit of the rules may name: a column of theirs, an edition's own, and which buildings a network has.
+RULE_FIELDS = tuple({column.name for name in rules.EDITED for column in schema.metadata.tables[
+    {"routing": "routing_rule"}.get(name, name)].c} - {"id", "version_id", "position", "day"}
+    | {"state", "note", "buildings"})  # fmt: skip
 # A key that a page puts together: its beginning, and all that may follow.
 BUILT: dict[str, tuple[str, ...]] = {
     "role.": tuple(Role), "permission.": tuple(Permission), "import.of.": tuple(imports.KINDS),
@@ -52,8 +56,8 @@ BUILT: dict[str, tuple[str, ...]] = {
     "seat_state.": tuple(SeatState), "pause.": line.PAUSES, "queue.": Queue, "trunk.": TRUNKS,
     "trunk_state.": tuple(TrunkState), "live.alarm_": ("line", "asterisk"),
     "department_kind.": departments.KINDS, "edition_state.": ("draft", "live", "retired", "dropped"),
-    "edit_what.": rules.EDITED, "routing_reason.": tuple(Reason), "routing_lost.": tuple(Lost),
-    "routing_unable.": tuple(Unable), "law.terms.": tuple(ALLOWED), "escalation.event.": tuple(Event),
+    "edit_what.": rules.EDITED, "rule_field.": RULE_FIELDS, "routing_reason.": tuple(Reason),
+    "routing_lost.": tuple(Lost), "routing_unable.": tuple(Unable), "law.terms.": tuple(ALLOWED), "escalation.event.": tuple(Event),
     "escalation.days.": tuple(Event), "escalation.tell.": tuple(Tell),
     **{f"knowledge.{each}.": ("articles", "bulletins", "contacts") for each in ("add", "form")},
     "knowledge.kind.": tuple(ContactKind),

@@ -69,11 +69,12 @@ def _one(visit: Visit, number: int, version: int, action: Action, values: dict[s
 
 def _page(visit: Visit, asked: Any, *, problem: CentreError | None = None,
           outcomes: list[Outcome] | None = None) -> Response:  # fmt: skip
-    which = Watched(asked["list"]) if asked["list"] in set(Watched) else Watched.OVERDUE
     official = visit.person.id if visit.person.role is Role.OFFICIAL else None
     of, page = asked.number("of"), min(asked.number("page") or 1, MOST_PAGES)
     with visit.db.read() as conn:
         counts = control.counts(conn, visit.now, official_id=official, department_id=of)
+        which = (Watched(asked["list"]) if asked["list"] in set(Watched) else
+                 next((each for each in Watched if counts[each]), Watched.OVERDUE))  # fmt: skip
         found = control.listed(conn, which, visit.now, official_id=official, department_id=of, limit=PAGE,
                                offset=(page - 1) * PAGE)  # fmt: skip
         known, post = departments.departments(conn), notices.post(conn)

@@ -32,6 +32,7 @@ from crm.errors import BadInput, CentreError, NotFound
 from crm.law import Kind
 from crm.routing import Explained
 from crm.routing_editions import Edition
+from web import changes
 from web.forms import Form
 from web.places import building_of
 from web.visit import Visit, status_of
@@ -43,13 +44,10 @@ NAME_MOST, EMAIL_MOST, PHONE_MOST, NOTE_MOST = 200, 200, 40, 200
 
 
 def overview(visit: Visit) -> Response:
-    """What was changed lately, by whom."""
+    """What was changed lately, by whom, from what to what."""
     with visit.db.read() as conn:
-        recent = edits.recent(conn, EDITED, RECENT)
-        staff = {person.id: person.name for person in people.staff(conn)}
-        names, tree = _names(conn), departments.subjects(conn)
-    return visit.page("rules/overview.html", recent=recent, staff=staff, names=names,
-                      subject_names=_subject_names(visit, tree))  # fmt: skip
+        recent = changes.read(conn, edits.recent(conn, EDITED, RECENT), visit.texts)
+    return visit.page("rules/overview.html", recent=recent)
 
 
 # ── subjects ──
