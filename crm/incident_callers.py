@@ -7,22 +7,20 @@ else is promised a call when the incident is closed, which asks whether it is ov
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, case, func, select, update
 
-from crm import appeals, citizens, incidents, life, texts
+from crm import appeals, citizens, incidents, life, promises, texts
 from crm.confirmation_rules import Result
 from crm.errors import BadInput, IllegalAction, NotFound
 from crm.incidents import Incident, State
+from crm.promise_rules import Reason, Rules
 from crm.schema import appeal, citizen_phone, incident, incident_caller, network_building
 from crm.store import insert_row
 
 AT_ONCE = 50  # promised in one transaction
-
-Promise = Callable[[Connection, str, str, int], object]
-"""(connection, number, language, incident's id): owes this number a call that asks whether the incident is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,12 +133,13 @@ _UNASKED = (
 )  # fmt: skip
 
 
-def carry_on(conn: Connection, now: dt.datetime, promise: Promise) -> bool:
+def carry_on(conn: Connection, now: dt.datetime, rules: Rules) -> bool:
     """Promises calls to some of those who joined incidents that are over and have no appeal, in this transaction.
     False when nobody was left. As ``incidents.carry_on``: whoever is interrupted goes on where he was."""
     rows = conn.execute(_UNASKED.with_for_update(skip_locked=True, of=incident_caller)).all()
     for row in rows:
-        promise(conn, row.e164, row.language, row.incident_id)
+        promises.make(conn, e164=row.e164, reason=Reason.INCIDENT, now=now, rules=rules, language=row.language,
+                      incident_id=row.incident_id)  # fmt: skip
         conn.execute(update(incident_caller).where(_c.id == row.id).values(asked_at=now))
     return bool(rows)
 
@@ -161,6 +160,13 @@ def figures(conn: Connection, incident_id: int) -> Figures:
         many(_c.result == Result.SOLVED.value), many(_c.result == Result.NOT_SOLVED.value))
         .where(_c.incident_id == incident_id)).one()  # fmt: skip
     return Figures(*map(int, row))
+
+
+def without_appeal(conn: Connection, incident_ids: Collection[int]) -> dict[int, int]:
+    """How many callers of each of these joined without one; only where some did."""
+    rows = conn.execute(select(_c.incident_id, func.count()).where(
+        _c.incident_id.in_(incident_ids), _c.appeal_id.is_(None)).group_by(_c.incident_id))  # fmt: skip
+    return {row[0]: row[1] for row in rows}
 
 
 def not_over(conn: Connection, incident_ids: Collection[int]) -> dict[int, int]:

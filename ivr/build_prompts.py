@@ -8,6 +8,8 @@ what is written into one would be heard in every centre.
                           …/<name>.wav16   16 kHz, for wideband telephones
                           …/<name>.alaw    8 kHz A-law: the trunks' own, played without transcoding
     var/voice/<language>/<name>.wav        a recording, which replaces the spoken one
+
+What a supervisor has just written is spoken while the centre runs (``speak``), into ``announcements/`` beside them.
 """
 
 from __future__ import annotations
@@ -50,6 +52,8 @@ PATIENCE_S = 60.0  # for one program on one prompt
 SHORTEST_S, LONGEST_S = 0.3, 120.0  # of a recording, when it is trimmed
 READ_S = 600.0  # of a recording before that: a file of hours shall not fill the disk
 NOT_VOICES = "moh"  # var/voice/moh is music, and Asterisk's affair
+ANNOUNCEMENTS = "announcements"
+SAID = "said"  # the three files of one
 
 
 @dataclass(frozen=True)
@@ -115,6 +119,41 @@ def _recordings(folder: Path) -> Iterator[Prompt]:
         yield Prompt(language, "/".join(names).removesuffix(".wav") if file.suffix == ".wav" else file.name, file)
 
 
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """``name``: as Asterisk plays it."""
+
+    name: str
+    seconds: float
+
+
+def speak(text: str, language: str, prompts: Path) -> Spoken:
+    """A sound for this text, made now unless it is there. Blocking; ProvisionError as ``build``.
+
+    Its files are there together or not at all, in a folder named by all that they are made of: another text is another
+    sound, and who listens to the old one hears it to its end.
+    """
+    folder = prompts / language / ANNOUNCEMENTS
+    folder.mkdir(parents=True, exist_ok=True)
+    prompt = Prompt(language, ANNOUNCEMENTS, text)
+    made = folder / prompt.made_of
+    if made.exists():
+        os.utime(made)  # it is wanted still: ``forget``
+    else:
+        for left in folder.glob(f"{DRAFT}*"):
+            if time.time() - left.stat().st_mtime > PATIENCE_S:  # by one that was killed
+                shutil.rmtree(left, ignore_errors=True)
+        _synthesise(prompt, made, f"{SAID}.")
+    return Spoken(f"{ANNOUNCEMENTS}/{prompt.made_of}/{SAID}", (made / f"{SAID}.alaw").stat().st_size / 8000)
+
+
+def forget(prompts: Path, kept: Collection[str], older_s: float) -> None:
+    """Removes what was spoken that long ago, but for the sounds ``kept``."""
+    for made in prompts.glob(f"*/{ANNOUNCEMENTS}/*"):
+        if f"{ANNOUNCEMENTS}/{made.name}/{SAID}" not in kept and time.time() - made.stat().st_mtime > older_s:
+            shutil.rmtree(made, ignore_errors=True)
+
+
 # ── made, each once ──────────────────────────────────────────────────────────────────────────
 
 
@@ -125,7 +164,7 @@ def _make(prompts: Collection[Prompt], progress: Callable[[int, int], None]) -> 
         _tool(program)  # fetched once, not by two threads
     told = time.monotonic()
     with ThreadPoolExecutor(WORKERS) as pool:
-        running = [pool.submit(_synthesise, prompt) for prompt in prompts]
+        running = [pool.submit(_synthesise, prompt, prompt.cached) for prompt in prompts]
         try:
             for done, one in enumerate(as_completed(running), start=1):
                 one.result()
@@ -137,10 +176,10 @@ def _make(prompts: Collection[Prompt], progress: Callable[[int, int], None]) -> 
             raise
 
 
-def _synthesise(prompt: Prompt) -> None:
-    """ProvisionError if it fails."""
+def _synthesise(prompt: Prompt, made: Path, stem: str = "") -> None:
+    """Into the folder ``made``. ProvisionError if it fails."""
     try:
-        with _draft(prompt) as draft:
+        with _draft(made, stem) as draft:
             if isinstance(prompt.source, str):
                 speech = draft / "speech"
                 _run("espeak-ng", *SPEAK, "-v", prompt.language, "-w", speech, "--", _ssml(prompt.source))
@@ -162,7 +201,7 @@ def _usable(recording: Prompt) -> bool:
     try:
         if recording.cached.exists():
             return True
-        with _draft(recording) as draft:
+        with _draft(recording.cached) as draft:
             _formats(draft, ("-t", "wav", recording.source), ("trim", "0", str(READ_S), *AUDIBLE, *TRIM))
             if not SHORTEST_S < (draft / "alaw").stat().st_size / 8000 <= LONGEST_S:
                 raise _Unusable
@@ -176,17 +215,18 @@ class _Unusable(Exception):
 
 
 @contextmanager
-def _draft(prompt: Prompt) -> Iterator[Path]:
-    """A folder for the three files, which is in the cache when the block has ended well, and is gone otherwise."""
-    folder = Path(tempfile.mkdtemp(prefix=DRAFT, dir=CACHE))
+def _draft(made: Path, stem: str = "") -> Iterator[Path]:
+    """A folder for the three files, which is ``made`` when the block has ended well, and is gone otherwise. ``stem``
+    comes before their names then."""
+    folder = Path(tempfile.mkdtemp(prefix=DRAFT, dir=made.parent))
     try:
         yield folder
-        for file in folder.iterdir():
+        for file in list(folder.iterdir()):
             if file.name in FORMATS:
-                _keep(file)
+                _keep(file.rename(folder / f"{stem}{file.name}"))
             else:
                 file.unlink()
-        folder.rename(prompt.cached)
+        folder.rename(made)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -243,7 +283,7 @@ def _alone(when_it_takes_long: Callable[[], None]) -> Iterator[None]:
 
 
 def _publish(prompts: Iterable[Prompt], folder: Path) -> None:
-    """Puts each into ``folder``, whole or not at all; what else lies there goes."""
+    """Puts each into ``folder``, whole or not at all; what else lies there goes, but what the line has spoken."""
     expected = set()
     for prompt in prompts:
         for format_ in FORMATS:
@@ -251,7 +291,8 @@ def _publish(prompts: Iterable[Prompt], folder: Path) -> None:
             expected.add(target)
             _link(prompt.cached / format_, target)
     for found in list(folder.rglob("*")):
-        if found not in expected and not found.is_dir():
+        spoken = found.relative_to(folder).parts[1:2] == (ANNOUNCEMENTS,)
+        if found not in expected and not found.is_dir() and not spoken:
             found.unlink()
 
 

@@ -51,7 +51,7 @@ def bounds(family: str) -> tuple[int, ...]:
 
 
 def cardinal(number: int, language: str) -> str:
-    """21 → "двадцять один". Numbers of 0…99."""
+    """21 → "двадцять один". Numbers of 0…999."""
     return _cardinal(number, _numerals(language), {})
 
 
@@ -82,6 +82,27 @@ def minutes(number: int, language: str) -> str:
     return f"{_cardinal(number, words, words['feminine'])} {form}"
 
 
+def hour_of(hour: int, language: str) -> str:
+    """The genitive of an hour: 21 → "двадцять першої"; English has twelve."""
+    return str(_numerals(language)["hours_of"][hour])
+
+
+def minutes_of(number: int, language: str) -> str:
+    """The genitive: 21 → "двадцяти однієї хвилини", 35 → "тридцяти п'яти хвилин". Numbers of 0…59."""
+    words = _numerals(language)
+    said = words["minutes_of"][number if number < 20 else number % 10]
+    if number >= 20:
+        tens = words["tens_of"][number // 10 - 2]
+        said = f"{tens}{words['join']}{words['minutes_of'][number % 10].split()[-1]}" if number % 10 else tens
+    return f"{said}{words['minute_of'][Locale(language).plural_form(number)]}"
+
+
+def announcements(language: str) -> Mapping[str, Any]:
+    """The templates of what is said of an incident (``ivr/announcing.py``)."""
+    found: dict[str, Any] = _read("announcements.toml")[language]
+    return found
+
+
 def _filled(template: str, number: int, language: str) -> str:
     """The template with its place, whichever it has, said of the number."""
     spoken: dict[str, Callable[[], str]] = {
@@ -97,6 +118,9 @@ def _filled(template: str, number: int, language: str) -> str:
 
 def _cardinal(number: int, words: Mapping[str, Any], instead: Mapping[str, str]) -> str:
     """``instead``: units that another gender says otherwise, by the digit."""
+    if number >= 100:
+        hundreds = str(words["hundreds"][number // 100 - 1])
+        return f"{hundreds} {_cardinal(number % 100, words, instead)}" if number % 100 else hundreds
     unit = number if number < 20 else number % 10
     said = str(instead.get(str(unit), words["cardinal"][unit]))
     if number < 20:
