@@ -22,6 +22,7 @@ from sqlalchemy import (
     Select,
     and_,
     bindparam,
+    case,
     func,
     insert,
     or_,
@@ -30,12 +31,35 @@ from sqlalchemy import (
     update,
 )
 
-from crm import appeals, calls, citizens, clock, history, life, questions, ringing, texts
+from crm import (
+    appeals,
+    calls,
+    campaign_rules,
+    campaigns,
+    citizens,
+    clock,
+    history,
+    life,
+    questions,
+    ringing,
+    texts,
+)
 from crm.appeals import Appeal
 from crm.confirmation_rules import Mode, Next, Reached, Result, Rules, left_open, next_step, spent, window_of
 from crm.errors import BadInput, NotFound
 from crm.life import Action, Evidence, State
-from crm.schema import appeal, appeal_event, attempt, call, callback, callback_appeal, citizen, citizen_phone, subject
+from crm.schema import (
+    appeal,
+    appeal_event,
+    attempt,
+    call,
+    callback,
+    callback_appeal,
+    campaign,
+    citizen,
+    citizen_phone,
+    subject,
+)
 from crm.store import Statement
 
 
@@ -54,7 +78,7 @@ class Question:
 @dataclass(frozen=True, slots=True)
 class Due:
     """A callback that may be placed now. ``e164`` is "" when no number is left: claim it all the same,
-    that gives it up."""
+    that gives it up. ``campaign_id``: of the campaign that has taken it, if one has."""
 
     callback_id: int
     mode: Mode
@@ -63,6 +87,7 @@ class Due:
     citizen: str
     language: str
     e164: str
+    campaign_id: int | None
     questions: tuple[Question, ...]
 
 
@@ -121,6 +146,7 @@ _COUNT_TRY = Statement(update(callback_appeal).values(tries=callback_appeal.c.tr
     callback_appeal.c.callback_id == bindparam("callback"), callback_appeal.c.result == ""))  # fmt: skip
 _BY_ID = _ATTEMPT.where(attempt.c.id == bindparam("id"))
 _HELD = Statement(_BY_ID.with_for_update(of=attempt))
+_RESERVED = Statement(select(attempt.c.id).where(attempt.c.seat == bindparam("seat"), attempt.c.ended_at.is_(None)))
 _BUSY = Statement(select(attempt.c.id).where(attempt.c.citizen_id == bindparam("citizen"),
                                              attempt.c.ended_at.is_(None)))  # fmt: skip
 _PLACED = Statement(select(func.count()).where(attempt.c.placed_at > bindparam("since"),
@@ -146,20 +172,44 @@ def _numbers(prefixes: Sequence[str]) -> ScalarSelect[Any]:
 
 
 @cache
-def _due(prefixes: tuple[str, ...], any_mode: bool) -> Select[Any]:
+def _due(prefixes: tuple[str, ...], mode: Mode | None, within: campaign_rules.Mode | None,
+         campaigns_call: bool) -> Select[Any]:  # fmt: skip
     minute: BindParameter[int] = bindparam("minute", type_=Integer)
     start = func.coalesce(citizen.c.call_from, bindparam("call_from", type_=Integer))
     end = func.coalesce(citizen.c.call_to, bindparam("call_to", type_=Integer))
     inside = or_(and_(start <= minute, minute < end), and_(start >= end, or_(start <= minute, minute < end)),
                  start == end)  # as clock.in_window
-    return (
+    asked_by = true() if mode is None else callback.c.mode == mode.value
+    if mode is Mode.AUTO:
+        asked_by = and_(asked_by, citizen.c.auto_confirm)
+    e164 = func.coalesce(_numbers(prefixes), "")
+    found: Select[Any] = (
         select(callback.c.id, callback.c.mode, callback.c.due_at, citizen.c.id, citizen.c.name, citizen.c.language,
-               func.coalesce(_numbers(prefixes), ""))
+               e164, callback.c.campaign_id)
         .join(citizen)
-        .where(callback.c.state == "due", callback.c.due_at <= bindparam("now"), inside,
-               true() if any_mode else callback.c.mode == bindparam("mode"),
+        .where(callback.c.state == "due", callback.c.due_at <= bindparam("now"), inside, asked_by,
                or_(callback.c.created_at <= bindparam("reported"), callback.c.due_at > callback.c.created_at))
-        .order_by(callback.c.due_at, callback.c.id).limit(bindparam("limit"))
+        .limit(bindparam("limit"))
+    )  # fmt: skip
+    longest_due = (callback.c.due_at, callback.c.id)
+    if not campaigns_call:
+        return found.where(campaigns.free()).order_by(*longest_due)
+    tried = (select(attempt.c.citizen_id, func.count().label("times"))
+             .where(attempt.c.placed_at >= bindparam("midnight"), attempt.c.promise_id.is_(None),
+                    attempt.c.outcome != Reached.NOT_PLACED.value).group_by(attempt.c.citizen_id)
+             .subquery("tried"))  # fmt: skip
+    taken = and_(campaign.c.id.in_(bindparam("calling", expanding=True)),
+                 func.coalesce(tried.c.times, 0) < campaign.c.citizen_daily_cap)  # fmt: skip
+    if within is not None:
+        taken = and_(taken, campaign.c.mode == within.value)
+    elif mode is Mode.AUTO:  # with no number left nobody is called: it is only given up
+        taken = and_(taken, or_(campaign.c.mode == campaign_rules.Mode.AUTOMATIC.value, e164 == ""))
+    return (
+        found.join(campaign, callback.c.campaign_id == campaign.c.id, isouter=True)
+        .join(tried, tried.c.citizen_id == citizen.c.id, isouter=True)
+        .where(taken if within is not None else or_(campaigns.free(), taken))
+        .order_by(case((campaigns.free(), None), else_=campaign.c.started_at).desc().nulls_last(),
+                  case((campaigns.free(), None), else_=campaign.c.id).desc().nulls_last(), *longest_due)
     )  # fmt: skip
 
 
@@ -167,22 +217,28 @@ def _due(prefixes: tuple[str, ...], any_mode: bool) -> Select[Any]:
 def _claimed(prefixes: tuple[str, ...]) -> Statement:
     """A callback, held, and whom it calls where."""
     return Statement(
-        select(callback.c.state, callback.c.mode, citizen.c.id, citizen.c.call_from, citizen.c.call_to,
-               citizen.c.language, _numbers(prefixes).label("e164"))
+        select(callback.c.state, callback.c.mode, callback.c.campaign_id, citizen.c.id, citizen.c.call_from,
+               citizen.c.call_to, citizen.c.language, citizen.c.auto_confirm, _numbers(prefixes).label("e164"))
         .join(citizen).where(callback.c.id == bindparam("id")).with_for_update(of=callback)
     )  # fmt: skip
 
 
-def due(conn: Connection, now: dt.datetime, mode: Mode | None, limit: int, rules: Rules) -> list[Due]:
-    """Callbacks that may be placed at ``now``, each inside its citizen's hours, longest due first.
+def due(conn: Connection, now: dt.datetime, mode: Mode | None, limit: int, rules: Rules, *,
+        within: campaign_rules.Mode | None = None) -> list[Due]:  # fmt: skip
+    """Callbacks that may be placed at ``now``, each inside its citizen's hours: those of the campaign that was started
+    last first, those of no campaign last, each longest due first.
 
-    ``mode``: None for both.
+    ``mode``: None for both; AUTO: those that a machine may ask. ``within``: only those of campaigns of that mode.
     """
-    rows: list[Any] = list(conn.execute(_due(rules.prefixes, mode is None), {
+    calling = [campaign_id for campaign_id, why_not in campaigns.calling(conn, now, rules).items() if why_not is None]
+    if within is not None and not calling:
+        return []
+    rows: list[Any] = list(conn.execute(_due(rules.prefixes, mode, within, bool(calling)), {
         "minute": clock.minutes_of_day(now), "call_from": rules.call_from, "call_to": rules.call_to, "now": now,
-        "mode": mode, "reported": now - dt.timedelta(seconds=rules.first_s), "limit": limit}))  # fmt: skip
+        "reported": now - dt.timedelta(seconds=rules.first_s), "limit": limit,
+        **({"calling": calling, "midnight": campaigns.midnight(now)} if calling else {})}))  # fmt: skip
     asked = _questions(conn, [row[0] for row in rows])
-    return [Due(row[0], Mode(row[1]), row[2], row[3], row[4], row[5], row[6], tuple(asked[row[0]])) for row in rows]
+    return [Due(row[0], Mode(row[1]), *row[2:], tuple(asked[row[0]])) for row in rows]
 
 
 def _questions(conn: Connection, callback_ids: Sequence[int]) -> dict[int, list[Question]]:
@@ -199,26 +255,36 @@ def questions_of(conn: Connection, callback_id: int) -> list[Question]:
 
 
 def claim(conn: Connection, callback_id: int, *, now: dt.datetime, rules: Rules, seat: str | None = None,
-          staff_id: int | None = None) -> Attempt | None:
-    """Takes a callback for calling: commit this before dialling. With a seat it is a live call.
+          staff_id: int | None = None, reserve: bool = False) -> Attempt | None:  # fmt: skip
+    """Takes a callback for calling: commit this before dialling. With a seat it is a live call. ``reserve``: the seat
+    has not asked for it, and must have no other call to make or to write down.
 
     None when there is no number left to call, and the appeals are unconfirmed now. BadInput
     "callback.not_open", "callback.calling" (the citizen is being called), "callback.needs_seat",
-    "callback.outside_hours", "callback.hourly_cap"; NotFound for no such callback.
+    "callback.outside_hours", "callback.hourly_cap", "seat.on_call" (the one to be reserved), and why its campaign does
+    not call him; NotFound for no such callback.
     """
+    if reserve:
+        campaigns.take_turns(conn)
+        if _RESERVED(conn, {"seat": seat}):
+            raise BadInput("seat.on_call")
+    its = campaigns.holder(conn, callback_id)
     rows = _claimed(rules.prefixes)(conn, {"id": callback_id})
     if not rows:
         raise NotFound("callback.unknown")
     row = rows[0]
     if _BUSY(conn, {"citizen": row.id}):
         raise BadInput("callback.calling")
-    if row.state != "due":
+    if row.state != "due" or row.campaign_id != (its.id if its else None):  # a campaign has taken it just now
         raise BadInput("callback.not_open")
     if row.e164 is None:
         _end(conn, callback_id, Next.GIVE_UP, "no_contact", "", now)
         return None
-    if row.mode == Mode.LIVE and seat is None:
+    by_person = its is not None and its.is_open and its.terms.mode is not campaign_rules.Mode.AUTOMATIC
+    if seat is None and (row.mode == Mode.LIVE or not row.auto_confirm or by_person):
         raise BadInput("callback.needs_seat")
+    if its is not None:
+        campaigns.check(conn, its, row.id, now, rules)
     if not clock.in_window(now, *window_of(row.call_from, row.call_to, rules)):
         raise BadInput("callback.outside_hours")
     if placed_last_hour(conn, now) >= rules.hourly_cap:

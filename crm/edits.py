@@ -66,9 +66,10 @@ class Edit:
     after: dict[str, Any] | None
 
 
-def recent(conn: Connection, what: Collection[str], limit: int) -> list[Edit]:
-    """The latest changes of these, newest first."""
+def recent(conn: Connection, what: Collection[str], limit: int, *, key: object = None) -> list[Edit]:
+    """The latest changes of these, newest first; of one record with ``key``."""
     e = edit_log.c
-    rows = conn.execute(select(e.at, e.staff_id, e.what, e.record_key, e.before, e.after).where(e.what.in_(what))
-                        .order_by(e.id.desc()).limit(limit))  # fmt: skip
-    return [Edit(*row) for row in rows]
+    found = select(e.at, e.staff_id, e.what, e.record_key, e.before, e.after).where(e.what.in_(what))
+    if key is not None:
+        found = found.where(e.record_key == str(key))
+    return [Edit(*row) for row in conn.execute(found.order_by(e.id.desc()).limit(limit))]
