@@ -5,9 +5,10 @@ The caller in place n goes when n places have become free before him. With s sea
 wait is a sum of such steps, its mean Σ 1/(sμ + kθ), its variance the sum of their squares. That is the wait that stands
 behind Erlang A (behind Erlang C when nobody gives up).
 
-No formula knows the day. So each word is held against what came of it: by how many *spreads* a wait was longer than its
-mean is its score, and what is said next is the mean plus the scores' lower and upper quantile, times the spread. Whoever
-hung up, took a callback or waits still has waited *at least* so long; such scores count as Kaplan and Meier count them.
+No formula knows the day. So each word is held against what came of it: by how many *spreads* a wait was longer than
+its mean is its score, and what is said next is the mean plus the scores' lower and upper quantile, times the spread.
+Whoever hung up, took a callback or waits still has waited *at least* so long; such scores count as Kaplan and Meier
+count them.
 The upper quantile itself moves (adaptive conformal inference): up after each who waited beyond what he was told, down
 after each who did not, so that ``AIM`` of the callers are served within the upper end, also on a day like no other.
 """
@@ -60,8 +61,8 @@ UNKNOWN = Estimate(0.0, 0.0, False)
 
 @dataclass(frozen=True, slots=True)
 class Waited:
-    """A wait of ``waited_s`` seconds, which ended at the second ``at_s`` (one that lasts: now), and what was estimated as
-    it began."""
+    """A wait of ``waited_s`` seconds, which ended at the second ``at_s`` (one that lasts: now), and what was estimated
+    as it began."""
 
     at_s: float
     waited_s: float

@@ -14,12 +14,10 @@ from dataclasses import dataclass
 
 from call_queue import order
 from call_queue import tracker as t
-from call_queue.estimate import Estimate, estimate
+from call_queue.estimate import CALLS, UNKNOWN, WAITS, End, Estimate, Learnt, Waited, learn
 from crm import promise_rules
-from crm.calls import Priority, Queue, Skill
+from crm.calls import EndCause, Priority, Queue, Skill
 
-LATELY = 40  # calls by which the next ones are judged
-UNKNOWN = Estimate(0.0, 0.0, False)
 SLICE_S = 45  # so often a caller hears where he stands
 NEAR = 2  # who has one of the first so many places is left alone
 NEAR_S = 120  # for so long
@@ -44,14 +42,21 @@ class Slice:
 
 @dataclass(slots=True)
 class _Caller:
-    """``stays``: where he waits, the first one now, since ``at``. ``offered_at``: the last time that a callback was."""
+    """``stays``: where he waits, the first one now, since ``at``. ``offered_at``: the last time that a callback was.
+    ``came``: when he was told of his ``wait``; ``over``: that is behind him."""
 
     since: dt.datetime
     turn: dt.datetime
     stays: list[order.Stay]
     at: dt.datetime
     may_be_offered: bool
+    came: dt.datetime
+    wait: Estimate = UNKNOWN
+    over: bool = False
     offered_at: dt.datetime | None = None
+
+    def waited(self, at: dt.datetime, end: End) -> Waited:
+        return Waited(at.timestamp(), max(0.0, (at - self.came).total_seconds()), end, self.wait)
 
 
 class WaitingRoom:
@@ -66,7 +71,8 @@ class WaitingRoom:
                  promises: Promises = tuple, at_once: Callable[[], bool] = lambda: False,
                  rules: order.Rules | None = None, offers: promise_rules.Rules | None = None) -> None:  # fmt: skip
         self._tracker, self._in_step, self._wrap_up_s = tracker, in_step, wrap_up_s
-        self._handled_s = deque((seconds + wrap_up_s for seconds in handled_s), LATELY)
+        self._handled_s = deque((seconds + wrap_up_s for seconds in handled_s), CALLS)
+        self._waits: deque[Waited] = deque(maxlen=WAITS)  # that are over, as they ended
         self._staff = {} if staff is None else staff
         self._promises, self._at_once = promises, at_once
         self._rules, self._offers = rules or order.Rules(), offers or promise_rules.Rules()
@@ -99,9 +105,11 @@ class WaitingRoom:
         turn = order.turn(since, priority, self._rules, promised=promised)
         served = [skill for skill in skills if believed and self._tracker.serving(order.skill_queue(skill))]
         own_seat = self._own_seat(known_to, turn) if believed else ""
-        caller = _Caller(since, turn, order.stays(served, own_seat, self._rules), now, may_be_offered)
+        caller = _Caller(since, turn, order.stays(served, own_seat, self._rules), now, may_be_offered, now)
         self._callers[linkedid] = caller
-        return self._slice(linkedid, caller, now)
+        first = self._slice(linkedid, caller, now)
+        caller.wait = first.wait
+        return first
 
     def again(self, linkedid: str, now: dt.datetime, prio: int, since: dt.datetime | None = None, *,
               may_be_offered: bool = True) -> Slice:  # fmt: skip
@@ -111,7 +119,7 @@ class WaitingRoom:
         caller = self._callers.get(linkedid)
         if caller is None:
             stays = order.stays((), "", self._rules)
-            caller = self._callers[linkedid] = _Caller(since or turn, turn, stays, now, may_be_offered)
+            caller = self._callers[linkedid] = _Caller(since or turn, turn, stays, now, may_be_offered, now)
         call = self._tracker.calls.get(linkedid)
         while caller.stays[0].seconds is not None and (
                 self._left_of(caller, now) < 1 or (call and call.answered_at)
@@ -126,7 +134,7 @@ class WaitingRoom:
             call.turn = caller.turn
         if self._in_step():
             place = 1 + sum((one.turn, one.key) < (caller.turn, linkedid) for one in self.line() if one.key != linkedid)
-            wait = self._estimate(place)
+            wait = self._estimate(place, now)
             seconds = NEAR_S if place <= NEAR else SLICE_S
         offer_in = self._offer_in(caller, wait, now)
         offer = offer_in == 0
@@ -139,9 +147,14 @@ class WaitingRoom:
             seconds = min(seconds, self._left_of(caller, now))
         return Slice(stay.queue, order.queue_prio(caller.turn), max(SHORTEST_S, round(seconds)), place, wait, offer)
 
-    def _estimate(self, place: int) -> Estimate:
+    def _estimate(self, place: int, now: dt.datetime) -> Estimate:
         serving, free = self._tracker.serving(Queue.CITY), self._tracker.free(Queue.CITY)
-        return estimate(place, serving, free, list(self._handled_s))
+        return self.learnt(now).wait(place, serving, free)
+
+    def learnt(self, now: dt.datetime) -> Learnt:
+        """What the last minutes taught of the calls and the waits."""
+        last = [caller.waited(now, End.WAITING) for caller in self._callers.values() if not caller.over]
+        return learn(self._handled_s, [*self._waits, *last])
 
     def _offer_in(self, caller: _Caller, wait: Estimate, now: dt.datetime) -> float | None:
         if not caller.may_be_offered:
@@ -165,7 +178,19 @@ class WaitingRoom:
     def take(self, change: t.Change) -> None:
         """What the room learns from a change."""
         match change:
-            case t.Ended(linkedid=linkedid, talk_s=talk_s, hold_s=hold_s):
+            case t.Answered(linkedid=linkedid):
+                self._over(linkedid, change.at, End.SERVED)
+            case t.Ended(linkedid=linkedid, cause=cause, talk_s=talk_s, hold_s=hold_s):
+                self._over(linkedid, change.at, End.LEFT if cause is EndCause.ABANDONED else End.PROMISED)
                 self._callers.pop(linkedid, None)
                 if talk_s is not None:
                     self._handled_s.append(talk_s + (hold_s or 0.0) + self._wrap_up_s)
+
+    def _over(self, linkedid: str, at: dt.datetime, end: End) -> None:
+        """He waits no more. Who is called back for having given up keeps his place, as if he had been promised it."""
+        caller = self._callers.get(linkedid)
+        if caller is None or caller.over:
+            return
+        caller.over, waited = True, caller.waited(at, end)
+        called_back = caller.may_be_offered and 0 < self._offers.abandoned_s <= waited.waited_s
+        self._waits.append(caller.waited(at, End.PROMISED) if end is End.LEFT and called_back else waited)

@@ -23,11 +23,12 @@ from call_queue import live, reconcile, recorder
 from call_queue import tracker as t
 from call_queue.ami import Ami, Stream
 from call_queue.dialler import Dialler
+from call_queue.estimate import CALLS
 from call_queue.follower import Follower
 from call_queue.outbound import Outbound
 from call_queue.queue_log import Reader
 from call_queue.recorder import Recorder
-from call_queue.room import LATELY, WaitingRoom
+from call_queue.room import WaitingRoom
 from call_queue.seats import Seats
 from call_queue.tracker import Tracker
 from centre.bus import Message, Publisher
@@ -98,7 +99,7 @@ class Line:
                                settings.short_number)  # fmt: skip
         with db.read() as conn:
             self._staff = recorder.sitting(conn)
-            handled = calls.handled_s(conn, _now() - timedelta(hours=LATELY_H), LATELY)
+            handled = calls.handled_s(conn, _now() - timedelta(hours=LATELY_H), CALLS)
         self._callbacks = (0, 0)
         self._telling: asyncio.TimerHandle | None = None
         self.publisher = Publisher(settings.line_socket)
