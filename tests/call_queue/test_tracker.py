@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from call_queue import events as ev
+from call_queue import order
 from call_queue import tracker as t
 from call_queue.tracker import SeatState, Tracker, TrunkState
 from crm.calls import Direction, EndCause
@@ -214,31 +215,56 @@ def test_abandoned(exchange: Exchange) -> None:
     exchange.abandon(A)
     exchange.end("17.11", INTERFACES["101"], A)
     exchange.end(A)
-    assert exchange.of(t.Left, t.Ended) == [t.Ended(at(50), A, EndCause.ABANDONED, 40.0, None, None)]
+    assert exchange.of(t.Ended) == [t.Ended(at(50), A, EndCause.ABANDONED, 40.0, None, None)]
     assert exchange.seat("101")[1] == ""
 
 
-def test_nobody_came_in_time(exchange: Exchange) -> None:
+def test_who_hangs_up_between_two_slices_has_given_up(exchange: Exchange) -> None:
     exchange.arrive(A)
     exchange.join(A)
     exchange.later(60).abandon(A)
-    assert exchange.of(t.Left) == [t.Left(at(60), A, "city")]
-    assert not exchange.tracker.waiting()
+    assert [place for _, place in exchange.tracker.waiting("city")] == [1], "he still waits"
     exchange.later(5).hang_up(A)
     exchange.end(A)
-    assert exchange.of(t.Ended) == [t.Ended(at(65), A, EndCause.TIMEOUT, 60.0, None, None)]
+    assert exchange.of(t.Ended) == [t.Ended(at(65), A, EndCause.ABANDONED, 65.0, None, None)]
+    assert not exchange.tracker.waiting()
 
 
-def test_he_waits_on_after_a_timeout(exchange: Exchange) -> None:
+def test_whom_the_dialplan_hangs_up_on_has_not(exchange: Exchange) -> None:
+    """Joined an incident, say; of a callback taken instead the record tells."""
     exchange.arrive(A)
     exchange.join(A)
     exchange.later(60).abandon(A)
-    exchange.later(3).join(A, position=1)
+    exchange.later(5).end(A)
+    assert exchange.of(t.Ended) == [t.Ended(at(65), A, EndCause.TIMEOUT, 65.0, None, None)]
+
+
+def test_slices_are_one_wait(exchange: Exchange) -> None:
+    exchange.arrive(A)
+    exchange.join(A, "city-en")
+    exchange.later(60).abandon(A, "city-en")
+    exchange.later(3).join(A, "city", position=1)
     exchange.later(30).hang_up(A)
     exchange.abandon(A)
     exchange.end(A)
-    assert [type(change) for change in exchange.told] == [t.Arrived, t.Entered, t.Left, t.Entered, t.Ended]
-    assert exchange.of(t.Ended) == [t.Ended(at(93), A, EndCause.ABANDONED, 93.0, None, None)]
+    assert exchange.of(t.CallChange)[1:] == [
+        t.Entered(at(0), A, "city", None), t.Ended(at(93), A, EndCause.ABANDONED, 93.0, None, None)]  # fmt: skip
+
+
+def test_who_was_passed_back_waits_from_then_until_a_seat_takes_him(exchange: Exchange) -> None:
+    """What he hears between two slices is no conversation."""
+    talking(exchange)
+    exchange.later(20).apply(ev.Transferred(at(20), A, A, INTERFACES["101"], "1551", False))
+    exchange.done(A, "101", "17.11", "transfer")
+    exchange.join(A)
+    exchange.later(45).abandon(A)
+    exchange.later(5).join(A)
+    exchange.later(10).ring(A, "102", "17.12")
+    exchange.answer(A, "102", "17.12")
+    exchange.later(7).done(A, "102", "17.12")
+    exchange.end(A)
+    assert [type(change) for change in exchange.of(t.Entered, t.Ended)] == [t.Entered, t.Entered, t.Ended]
+    assert exchange.of(t.Ended) == [t.Ended(at(87), A, EndCause.COMPLETED, 0.0, 27.0, 0.0)]
 
 
 def test_served_by_the_machine(exchange: Exchange) -> None:
@@ -278,11 +304,10 @@ def test_a_seat_calls_the_short_number(exchange: Exchange) -> None:
 
 # ── who waits ──
 def test_the_waiting_stand_in_their_order(exchange: Exchange) -> None:
-    for place, uid in enumerate(("17.1", "17.2", "17.3"), 1):
+    for uid in ("17.1", "17.2", "17.3", "17.4"):
         exchange.arrive(uid)
-        exchange.join(uid, position=place)
-    exchange.arrive("17.4")
-    exchange.join("17.4", position=1)  # with a higher priority
+        exchange.later(1).join(uid, "city-social" if uid == "17.2" else "city")
+    exchange.tracker.calls["17.4"].turn = at(-600)  # an emergency
     exchange.arrive("17.5")
     exchange.join("17.5", "feedback")
     places = [(call.linkedid, place) for call, place in exchange.tracker.waiting("city")]
@@ -290,7 +315,7 @@ def test_the_waiting_stand_in_their_order(exchange: Exchange) -> None:
     exchange.abandon("17.1")
     exchange.end("17.4")
     assert [(call.linkedid, place) for call, place in exchange.tracker.waiting()] == [
-        ("17.2", 1), ("17.3", 2), ("17.5", 1)]  # fmt: skip
+        ("17.1", 1), ("17.2", 2), ("17.3", 3), ("17.5", 1)]  # fmt: skip
 
 
 def test_a_caller_first_heard_of_in_the_queue(exchange: Exchange) -> None:
@@ -322,6 +347,18 @@ def test_a_seats_day(exchange: Exchange) -> None:
         exchange.apply(ev.MemberRemoved(at(9), queue, "101", INTERFACES["101"]))
     told = [(change.kind, change.state.value, change.reason) for change in exchange.of(t.SeatChanged) if change.kind]
     assert told == [("login", "free", ""), ("pause", "paused", "обід"), ("unpause", "free", ""), ("logout", "out", "")]
+
+
+def test_one_login_however_many_queues(exchange: Exchange) -> None:
+    for queue in ("city", "seat-101", "city-en"):
+        exchange.log_in("101", queue=queue)
+    exchange.log_in("102")
+    assert [exchange.tracker.serving(line) for line in ("city", "city-en", "city-social")] == [2, 1, 0]
+    assert exchange.tracker.free("seat-101") == 1
+    for queue in ("city", "city-en", "seat-101"):
+        assert exchange.seat("101") == ("free", "", "")
+        exchange.apply(ev.MemberRemoved(at(9), queue, "101", INTERFACES["101"]))
+    assert [change.kind for change in exchange.of(t.SeatChanged) if change.seat == "101"] == ["login", "logout"]
 
 
 @pytest.mark.parametrize(("status", "state"), [(1, "free"), (5, "offline"), (4, "offline"), (0, "free"), (99, "free"),
@@ -455,9 +492,11 @@ def sound(one: Tracker) -> None:
     """What is always so."""
     lines: dict[str, list[str]] = {}
     for call, place in one.waiting():
-        lines.setdefault(call.queue, []).append(call.linkedid)
-        assert place == len(lines[call.queue])
-    assert sorted(itertools.chain(*lines.values())) == sorted(c.linkedid for c in one.calls.values() if c.queue)
+        lines.setdefault(call.line, []).append(call.linkedid)
+        assert place == len(lines[call.line])
+    standing = sorted(itertools.chain(*lines.values()))
+    assert standing == sorted(c.linkedid for c in one.calls.values() if c.sought)
+    assert {c.linkedid for c in one.calls.values() if c.queue} <= set(standing), "who is in a queue waits"
     for linkedid, call in one.calls.items():
         assert call.linkedid == linkedid
         assert set(call.ringing) <= set(one.seats)
@@ -485,7 +524,7 @@ channels = uids | legs
 endpoints = st.sampled_from([*SEATS, MOBILE, LANDLINE, "PJSIP/stranger", ""])
 interfaces = st.sampled_from([*SEATS, "PJSIP/stranger", ""])
 members = st.sampled_from([*SEATS.values(), "999", ""])
-queues = st.sampled_from(["city", "feedback"])
+queues = st.sampled_from(["city", "city-en", "seat-101", "feedback"])
 counts = st.none() | st.integers(0, 9)
 texts = st.sampled_from(["", "0671234567", "102", "1551", "обід", *SEATS])
 states = st.sampled_from(["NOT_INUSE", "INUSE", "RINGING", "ONHOLD", "UNAVAILABLE", "RINGINUSE", "?"])
@@ -509,7 +548,8 @@ events = st.one_of(
 )  # fmt: skip
 ages, bridges = st.integers(0, 60), st.sampled_from(["", "b1"])
 listed_members = st.builds(ev.Member, times, queues, members, interfaces, st.booleans(), texts, counts)
-listed_callers = st.builds(ev.Waiting, times, uids, st.just(""), queues, texts, counts, ages)
+listed_callers = st.builds(ev.Waiting, times, uids, st.just(""), queues, texts, counts, ages,
+                           st.none() | st.integers(1, 10**9 - 1))  # fmt: skip
 listed_channels = st.builds(ev.LiveChannel, times, channels, uids, endpoints, texts, texts, bridges, st.booleans(),
                             ages)  # fmt: skip
 steps = st.one_of(
@@ -553,10 +593,13 @@ class World:
         self.exchange = Stammering()
         self.chance = chance
         self.ids = itertools.count(1)
-        self.calls: dict[str, str] = {}  # linkedid → "", its queue, or "talk"
+        self.calls: dict[str, str] = {}  # linkedid → "", its line, or "talk"
         self.trunk: dict[str, str] = {}
-        self.lines: dict[str, list[str]] = {"city": [], "feedback": []}
-        self.entered: dict[str, float] = {}
+        self.lines: dict[str, list[str]] = {"city": [], "feedback": []}  # who was first to enter stands first
+        self.queues: dict[str, str] = {}  # who is in a queue now, and not between two slices
+        self.entered: dict[str, float] = {}  # last
+        self.first: dict[str, float] = {}
+        self.trackers = [self.exchange.tracker]  # to whom the room tells whose turn it is
         self.rings: dict[str, tuple[str, str]] = {}  # linkedid → seat, leg
         self.talks: dict[str, tuple[str, str]] = {}
         self.paused: set[str] = set()
@@ -570,17 +613,24 @@ class World:
 
     @property
     def waiting(self) -> set[str]:
-        return {uid for line in self.lines.values() for uid in line}
+        """In a queue."""
+        return set(self.queues)
+
+    @property
+    def between(self) -> list[str]:
+        """Two slices."""
+        return [uid for line in self.lines.values() for uid in line if uid not in self.queues]
 
     def step(self) -> None:
-        self.exchange.later(self.chance.choice([0.5, 1, 7]))
+        self.exchange.later(self.chance.choice([1, 2, 7]))
         doable = [
             self.arrive, *([self.join] * 2 * any(state == "" for state in self.calls.values())),
             *([self.ring] * 3 * bool(self.at_rest and self.waiting - set(self.rings))),
             *([self.answer, self.answer, self.silent] * bool(self.rings)),
             *([self.hold, self.done, self.give_back, self.give_on] * bool(self.talks)),
             *([self.give_up, self.pause] * bool(self.calls)),
-            *([self.time_out] * bool(self.waiting - set(self.rings))),
+            *([self.slice_over] * bool(self.waiting - set(self.rings))),
+            *([self.next_slice] * 2 * bool(self.between)),
         ]  # fmt: skip
         self.chance.choice(doable)()
 
@@ -593,29 +643,41 @@ class World:
         uid = self.chance.choice([uid for uid, state in self.calls.items() if state == ""])
         self._join(uid, self.chance.choice(["city", "city", "feedback"]))
 
-    def _join(self, uid: str, queue: str) -> None:
-        place = self.chance.choice([0, len(self.lines[queue])])
-        self.lines[queue].insert(place, uid)
-        self.calls[uid], self.entered[uid] = queue, self.exchange.now
-        self.exchange.join(uid, queue, place + 1)
+    def _join(self, uid: str, line: str) -> None:
+        self.first.setdefault(uid, self.exchange.now)
+        self.lines[line] = sorted([*self.lines[line], uid], key=self.first.__getitem__)
+        self.calls[uid] = line
+        self._enter(uid)
+
+    def _enter(self, uid: str) -> None:
+        line = self.calls[uid]
+        self.queues[uid] = self.chance.choice(["city", "city-en", "seat-101"]) if line == "city" else line
+        self.entered[uid] = self.exchange.now
+        self.exchange.join(uid, self.queues[uid])
+        self.tell_turns()
+
+    def tell_turns(self) -> None:
+        for one in self.trackers:
+            for uid in self.queues:
+                if uid in one.calls:
+                    one.calls[uid].turn = at(self.first[uid])
 
     def ring(self) -> None:
         uid = self.chance.choice(sorted(self.waiting - set(self.rings)))
         seat, leg = self.chance.choice(self.at_rest), f"17.{next(self.ids)}"
         self.rings[uid] = seat, leg
-        self.exchange.ring(uid, seat, leg, self.calls[uid])
+        self.exchange.ring(uid, seat, leg, self.queues[uid])
 
     def silent(self) -> None:
         uid = self.chance.choice(sorted(self.rings))
-        self.exchange.silent(uid, *self.rings.pop(uid), self.calls[uid])
+        self.exchange.silent(uid, *self.rings.pop(uid), self.queues[uid])
 
     def answer(self) -> None:
         uid = self.chance.choice(sorted(self.rings))
         self.talks[uid] = self.rings.pop(uid)
-        queue = self.calls[uid]
-        self.lines[queue].remove(uid)
+        self.lines[self.calls[uid]].remove(uid)
         self.calls[uid] = "talk"
-        self.exchange.answer(uid, *self.talks[uid], queue)
+        self.exchange.answer(uid, *self.talks[uid], self.queues.pop(uid))
 
     def hold(self) -> None:
         uid = self.chance.choice(sorted(self.talks))
@@ -657,7 +719,8 @@ class World:
             self.exchange.done(uid, *self.talks.pop(uid))
         elif self.calls[uid]:
             self.lines[self.calls[uid]].remove(uid)
-            self.exchange.abandon(uid, self.calls[uid])
+            if uid in self.queues:
+                self.exchange.abandon(uid, self.queues.pop(uid))
             if uid in self.rings:
                 seat, leg = self.rings.pop(uid)
                 self.exchange.end(leg, INTERFACES[seat], uid)
@@ -665,11 +728,17 @@ class World:
         self.exchange.end(uid, self.trunk[uid])
         del self.calls[uid]
 
-    def time_out(self) -> None:
+    def slice_over(self) -> None:
         uid = self.chance.choice(sorted(self.waiting - set(self.rings)))
-        self.lines[self.calls[uid]].remove(uid)
-        self.exchange.abandon(uid, self.calls[uid])
-        self.calls[uid] = ""
+        self.exchange.abandon(uid, self.queues.pop(uid))
+
+    def next_slice(self) -> None:
+        self._enter(self.chance.choice(self.between))
+
+    def settle(self) -> None:
+        """Nobody is between two slices."""
+        for uid in self.between:
+            self._enter(uid)
 
     def pause(self) -> None:
         seat = self.chance.choice(sorted(SEATS.values()))
@@ -689,8 +758,8 @@ class World:
         reasons = dict.fromkeys(self.paused, "break")
         return [*(ev.Member(at(now), queue, seat, interface, seat in self.paused, reasons.get(seat, ""), None)
                   for queue in self.lines for interface, seat in SEATS.items()),
-                *(ev.Waiting(at(now), uid, "", queue, "0671234567", place, int(now - self.entered[uid]))
-                  for queue, line in self.lines.items() for place, uid in enumerate(line, 1))]  # fmt: skip
+                *(ev.Waiting(at(now), uid, "", queue, "0671234567", None, int(now - self.entered[uid]),
+                             order.queue_prio(at(self.first[uid]))) for uid, queue in self.queues.items())]  # fmt: skip
 
     def channels(self) -> list[ev.Event]:
         now = at(self.exchange.now)
@@ -713,7 +782,7 @@ class World:
 def believed(one: Tracker) -> dict[str, object]:
     waiting: dict[str, list[str]] = {}
     for call, _ in one.waiting():
-        waiting.setdefault(call.queue, []).append(call.linkedid)
+        waiting.setdefault(call.line, []).append(call.linkedid)
     seats = one.seats.values()
     return {
         "calls": set(one.calls), "waiting": waiting,
@@ -746,6 +815,7 @@ def test_after_a_loss_it_believes_what_is_so(seed: int, steps: int, lost: float,
     world = World(chance)
     for _ in range(steps):
         world.step()
+    world.settle()
     one = tracker()
     told = [change for event in world.exchange.heard if chance.random() >= lost for change in one.apply(event)]
     now = at(world.exchange.now)
@@ -763,13 +833,15 @@ def test_after_a_loss_it_believes_what_is_so(seed: int, steps: int, lost: float,
         world.step()
     for event in world.exchange.heard[heard:]:
         told += one.apply(event)
+    world.trackers = [one]
+    world.tell_turns()
     assert believed(one) == world.truth()
     for change in told:
         sound_change(change)
 
 
 def test_after_a_loss_the_wait_is_counted_from_when_it_began(exchange: Exchange) -> None:
-    waits = ev.Waiting(at(100), A, "", "city", "0671234567", 2, 61)
+    waits = ev.Waiting(at(100), A, "", "city-en", "0671234567", 2, 61)
     [arrived, entered] = exchange.tracker.adopt_queues(at(100), [waits])
     assert arrived == t.Arrived(at(39), A, "+380671234567", "unknown", Direction.IN)
     assert entered == t.Entered(at(39), A, "city", None)
