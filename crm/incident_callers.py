@@ -61,7 +61,7 @@ _c = incident_caller.c
 def join(conn: Connection, incident_id: int, *, e164: str, linkedid: str, language: str, now: dt.datetime) -> Joined:
     """Counts a caller; told again, nothing changes. The call must be on record.
 
-    NotFound for no such incident; IllegalAction unless it is open, or for who had not joined while it was.
+    NotFound for no such incident; IllegalAction unless it is open, or was at ``now`` if that has passed.
     """
     linkedid = texts.linkedid(linkedid)
     same = _c.e164 == e164 if e164 else (_c.e164 == "") & (_c.linkedid == linkedid)
@@ -70,9 +70,10 @@ def join(conn: Connection, incident_id: int, *, e164: str, linkedid: str, langua
                          .where(_c.incident_id == incident_id, same)).first()  # fmt: skip
     if known is not None:
         return Joined(known.number, bool(e164))
-    if found.state is not State.OPEN:
+    is_open = found.state is State.OPEN
+    if not is_open and (found.closed_at is None or now >= found.closed_at):
         raise IllegalAction("incident.illegal_action", state=found.state)
-    his = _appeal(conn, found, e164, linkedid, now) if e164 else None
+    his = _appeal(conn, found, e164, linkedid, now) if e164 and is_open else None
     insert_row(conn, incident_caller, {"incident_id": incident_id, "e164": e164, "linkedid": linkedid, "at": now,
                                        "language": language, "appeal_id": his[0] if his else None})  # fmt: skip
     return Joined(his[1] if his else None, bool(e164))

@@ -26,10 +26,10 @@ from pathlib import Path
 from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, DBAPIError
 
-from crm import calls, confirmations, texts
+from crm import calls, confirmations, incident_callers, promises, texts
 from crm.calls import Direction, EndCause, Queue
 from crm.confirmation_rules import Mode, Reached, Rules
-from crm.errors import BadInput, CentreError
+from crm.errors import BadInput, CentreError, IllegalAction
 from crm.phones import parse_phone
 from crm.store import Writer
 from ivr.steps import ANSWERS
@@ -57,6 +57,7 @@ class Kind(StrEnum):
     RECORDING = "recording"
     ATTEMPT = "attempt"  # a live callback's Dial() is over
     ANSWER = "answer"  # a key, after the question whether it is solved
+    JOIN = "join"  # the key by which he joins an incident
     ENDED = "ended"
 
 
@@ -77,6 +78,7 @@ class Spooled:
     outcome: str = ""
     appeal: str = ""
     key: str = ""
+    incident: str = ""
 
 
 @dataclass(slots=True)
@@ -238,6 +240,8 @@ def apply(conn: Connection, spooled: Spooled, rules: Rules, announced: Announced
             _attempt_dialled(conn, spooled, rules)
         case Kind.ANSWER:
             _answered(conn, spooled)
+        case Kind.JOIN:
+            _joined(conn, spooled)
         case Kind.ENDED:
             _ended(conn, spooled, rules)
 
@@ -287,9 +291,22 @@ def _answered(conn: Connection, spooled: Spooled) -> None:
                          attempt_id=spooled.attempt or None, citizen_id=citizen_id, key=spooled.key)  # fmt: skip
 
 
+def _joined(conn: Connection, spooled: Spooled) -> None:
+    """What was over when he pressed the key he cannot join."""
+    if not re.fullmatch(r"[0-9]{1,9}", spooled.incident):
+        raise BadInput("spool.damaged", why="incident")
+    _arrived(conn, spooled)
+    with suppress(IllegalAction):
+        incident_callers.join(conn, int(spooled.incident), e164=spooled.caller, linkedid=spooled.linkedid,
+                              language=_language(spooled) or "uk", now=spooled.at)  # fmt: skip
+
+
 def _ended(conn: Connection, spooled: Spooled, rules: Rules) -> None:
     _arrived(conn, spooled)
     calls.ended(conn, spooled.linkedid, spooled.at, _cause(spooled))
+    if spooled.attempt.startswith(promises.ATTEMPT):  # that he picked up is all we need: the call's record has the rest
+        promises.answered(conn, spooled.attempt, spooled.at)
+        return
     for attempt in confirmations.open_attempts(conn) if spooled.attempt else ():
         if attempt.id == spooled.attempt and attempt.mode is Mode.AUTO:  # a live one's end is a form's
             ended_as = Reached.PERSON if spooled.stage == "queue" else Reached.NO_KEY

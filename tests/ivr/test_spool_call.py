@@ -28,12 +28,12 @@ CALL = {
     "CHANNEL(linkedid)": "1764000000.16", "ORIGIN": "mobile", "CALLER": "+380501112233", "CHANNEL(language)": "uk",
     "CHOICE": "queue", "STAGE": "queue", "RECORDING": "ab/ab012345678901234567890123456789.wav",
     "ATTEMPT": "cb-0123456789abcdef01234567", "OUTCOME": "ANSWER", "APPEAL": "26000123", "KEY": "1",
-    "QUEUESTATUS": "CONTINUE",
+    "CALL_INCIDENT": "12", "QUEUESTATUS": "CONTINUE",
 }  # fmt: skip
 WRITTEN = {
     "linkedid": "1764000000.16", "origin": "mobile", "caller": "+380501112233", "language": "uk", "choice": "queue",
     "stage": "queue", "file": "ab/ab012345678901234567890123456789.wav", "attempt": "cb-0123456789abcdef01234567",
-    "outcome": "ANSWER", "appeal": "26000123", "key": "1", "queue_status": "CONTINUE",
+    "outcome": "ANSWER", "appeal": "26000123", "key": "1", "incident": "12", "queue_status": "CONTINUE",
 }  # fmt: skip
 
 
@@ -65,7 +65,7 @@ class Asterisk:
         line = self.process.stdout.readline().decode()
         if not line:
             return None
-        asked = re.fullmatch(r'GET FULL VARIABLE "?\$\{([A-Z]+(?:\([a-z]+\))?)\}"?\n', line)
+        asked = re.fullmatch(r'GET FULL VARIABLE "?\$\{([A-Z_]+(?:\([a-z]+\))?)\}"?\n', line)
         assert asked, line
         return asked[1]
 
