@@ -32,19 +32,28 @@ _by_a_person = call.c.answered_at.is_not(None)
 _gave_up = call.c.end_cause == EndCause.ABANDONED.value
 
 # What became of a call that came in: each has one fate. Those that entered the queue for a person were offered.
-OFFERED = ("answered", "short", "abandoned", "timed_out", "lost", "waiting")
+OFFERED = ("answered", "promised", "short", "abandoned", "timed_out", "lost", "waiting")
 NOT_OFFERED = ("closed", "menu")
 _FATE = case(
     (call.c.queued_at.is_(None), case((call.c.end_cause == EndCause.CLOSED.value, "closed"), else_="menu")),
     (_by_a_person, "answered"),
+    (call.c.end_cause == EndCause.PROMISED.value, "promised"),
     (_gave_up & (call.c.wait_s < SHORT_S), "short"),
     (_gave_up, "abandoned"),
     (call.c.end_cause == EndCause.TIMEOUT.value, "timed_out"),
     (call.c.ended_at.is_(None), "waiting"),
     else_="lost",
 )
+# What was said of the wait, and came of it; who gave up before the upper end of it tells nothing.
+TOLD = {
+    "told": call.c.told_wait_s.is_not(None),
+    "told_answered": _by_a_person & call.c.told_wait_s.is_not(None),
+    "told_in_time": _by_a_person & (call.c.wait_s <= call.c.told_wait_s),
+    "told_too_little": call.c.wait_s > call.c.told_wait_s,
+}
+_ERROR = func.abs(call.c.wait_s - (func.coalesce(call.c.told_low_s, 0) + call.c.told_wait_s) / 2.0)
 # A count beside the fates: consulted was answered with information and no appeal, handled has ended.
-COUNTS = (*OFFERED, *NOT_OFFERED, "arrived", "offered", "consulted", "handled")
+COUNTS = (*OFFERED, *NOT_OFFERED, "arrived", "offered", "consulted", "handled", *TOLD)
 
 
 @dataclass(slots=True)
@@ -56,6 +65,7 @@ class Calls:
     wait_s: float = 0.0  # of the answered
     longest_s: float = 0.0
     handled_s: float = 0.0  # talk and hold
+    error_s: float = 0.0  # between the wait and the middle of what was said of it, of the answered
 
     def __getitem__(self, figure: str) -> int:
         return self.counts[figure]
@@ -87,12 +97,22 @@ class Calls:
         """The share of the offered that was answered within so many seconds."""
         return _over(sum(count for wait, count in self.waits.items() if wait <= seconds), self["offered"])
 
+    @property
+    def calibration(self) -> float | None:
+        """The share of those who were told their wait that was served within what was said."""
+        return _over(self["told_in_time"], self["told_in_time"] + self["told_too_little"])
+
+    @property
+    def mean_error_s(self) -> float | None:
+        return _over(self.error_s, self["told_answered"])
+
     def add(self, other: Calls) -> None:
         self.counts += other.counts
         self.waits += other.waits
         self.wait_s += other.wait_s
         self.longest_s = max(self.longest_s, other.longest_s)
         self.handled_s += other.handled_s
+        self.error_s += other.error_s
 
 
 def _over(part: float, all_of_it: float) -> float | None:
@@ -109,7 +129,8 @@ def calls(conn: Connection, period: Period, by: By) -> dict[Any, Calls]:
     found = (
         select(_key(period, by).label("key"), _FATE.label("fate"), waited, func.count(), func.sum(call.c.wait_s),
                func.max(call.c.wait_s), func.count().filter(call.c.outcome == Outcome.CONSULTED.value),
-               func.count(call.c.talk_s), func.sum(call.c.talk_s + call.c.hold_s))
+               func.count(call.c.talk_s), func.sum(call.c.talk_s + call.c.hold_s),
+               func.sum(_ERROR).filter(TOLD["told_answered"]), *(func.count().filter(said) for said in TOLD.values()))
         .where(call.c.arrived_at >= period.start, call.c.arrived_at < period.end,
                call.c.direction == Direction.IN.value)
         .group_by(*(literal_column(name) for name in ("key", "fate", "waited")))
@@ -128,9 +149,9 @@ def _key(period: Period, by: By) -> ColumnElement[int]:
 
 
 def _alike(fate: str, waited: int | None, count: int, wait_s: float | None, longest_s: float | None, consulted: int,
-           handled: int, handled_s: float | None) -> Calls:
+           handled: int, handled_s: float | None, error_s: float | None, *told: int) -> Calls:
     """Calls of one fate that waited equally long."""
-    counts = Counter({fate: count, "arrived": count})
+    counts = Counter({fate: count, "arrived": count, **dict(zip(TOLD, told, strict=True))})
     if fate in OFFERED:
         counts["offered"] = count
     if fate == "short":
@@ -138,7 +159,8 @@ def _alike(fate: str, waited: int | None, count: int, wait_s: float | None, long
     if fate != "answered":
         return Calls(counts)
     counts += Counter(consulted=consulted, handled=handled)
-    return Calls(counts, Counter({waited or 0: count}), wait_s or 0.0, longest_s or 0.0, handled_s or 0.0)
+    return Calls(counts, Counter({waited or 0: count}), wait_s or 0.0, longest_s or 0.0, handled_s or 0.0,
+                 error_s or 0.0)  # fmt: skip
 
 
 def total(each: Iterable[Calls]) -> Calls:

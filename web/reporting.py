@@ -12,7 +12,7 @@ from babel.dates import format_date
 from sqlalchemy import Connection
 
 from crm import addresses, departments
-from crm.call_figures import OFFERED, SERVICE, Callbacks, Calls, Seats
+from crm.call_figures import OFFERED, SERVICE, TOLD, Callbacks, Calls, Seats
 from crm.figures import BY_CALLBACK, Cube, Key, Tally
 from crm.periods import Period, day_of, month_of
 from web.tables import Cell, Kind, Table, Value
@@ -27,7 +27,7 @@ SCORE = ("registered", "executed", "on_time", "confirmed", "returned")
 BRIEF = ("registered", "executed", "confirmed", "returned")
 PERCENTILES = {"median": 50, "p90": 90}  # of the hours to execution
 LYING = ("overdue", "unacknowledged")
-CALL_COUNTS = ("arrived", "offered", *OFFERED, "closed", "menu", "consulted")
+CALL_COUNTS = ("arrived", "offered", *OFFERED, "closed", "menu", "consulted", *TOLD)
 CALL_COLUMNS: dict[str, tuple[Kind, Callable[[Calls], Value]]] = {
     "offered": ("count", lambda calls: calls["offered"]),
     "answered": ("count", lambda calls: calls["answered"]),
@@ -40,6 +40,8 @@ CALL_COLUMNS: dict[str, tuple[Kind, Callable[[Calls], Value]]] = {
     "p90_wait": ("seconds", lambda calls: calls.p90_wait_s),
     "longest_wait": ("seconds", lambda calls: calls.longest_s),
     "mean_handled": ("seconds", lambda calls: calls.mean_handled_s),
+    "calibration": ("share", lambda calls: calls.calibration),
+    "mean_error": ("seconds", lambda calls: calls.mean_error_s),
 }
 SEAT_COLUMNS: dict[str, tuple[Kind, Callable[[Seats], Value]]] = {
     "staffed": ("seconds", lambda seats: seats.staffed_s),

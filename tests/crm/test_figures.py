@@ -149,8 +149,9 @@ class Life:
         if chance.random() < 0.2:
             calls.ended(conn, linkedid, later(9), chance.choice([EndCause.CLOSED, EndCause.IVR]))
             return
-        calls.queued(conn, linkedid, at, "city", 1)
-        fate = chance.choice(["answered"] * 4 + ["abandoned", "abandoned", "timeout", "lost", "waiting"])
+        said = chance.choice([(None, None), (0, 10), (60, 60), (0, 25)])
+        calls.queued(conn, linkedid, at, "city", 1, said[1], told_low_s=said[0])
+        fate = chance.choice(["answered"] * 4 + ["abandoned", "abandoned", "promised", "timeout", "lost", "waiting"])
         at = later(5 if fate == "abandoned" else 20)
         if fate == "answered":
             calls.answered(conn, linkedid, "101", at, self.staff[0])
@@ -164,7 +165,8 @@ class Life:
                     conn.execute(insert(consultation), {"linkedid": linkedid, "kind": chance.choice(["article",
                                  "contact"]), "record_id": 1, "at": at})  # fmt: skip
         elif fate != "waiting":
-            cause = {"abandoned": EndCause.ABANDONED, "timeout": EndCause.TIMEOUT, "lost": EndCause.LOST}[fate]
+            cause = {"abandoned": EndCause.ABANDONED, "promised": EndCause.PROMISED, "timeout": EndCause.TIMEOUT,
+                     "lost": EndCause.LOST}[fate]  # fmt: skip
             calls.ended(conn, linkedid, at, cause, wait_s=(at - self.now).total_seconds())
 
     def sit(self) -> None:
@@ -443,13 +445,23 @@ class Heard:
     def fates(self) -> set[str]:
         if self.at("queued") is None:
             return {"arrived", "closed" if self.cause == "closed" else "menu"}
-        found = {"arrived", "offered"}
+        found = {"arrived", "offered"} | self.told()
         if self.at("answered") is not None:
             found |= {"answered"} | ({"handled"} if self.at("ended") else set())
             return found | ({"consulted"} if any(e.kind == "settled" for e in self.events) else set())
         if self.cause == "abandoned":
             return found | {"abandoned"} | ({"short"} if self.wait_s < 5 else set())
-        return found | {{"": "waiting", "timeout": "timed_out", "lost": "lost"}[self.cause]}
+        return found | {{"": "waiting", "timeout": "timed_out"}.get(self.cause, self.cause)}
+
+    def told(self) -> set[str]:
+        """What came of what was said of his wait."""
+        said, answered = self.row.told_wait_s, self.at("answered") is not None
+        if said is None:
+            return set()
+        found = {"told"} | ({"told_answered"} if answered else set())
+        if (answered or self.cause) and self.wait_s > said:
+            return found | {"told_too_little"}
+        return found | ({"told_in_time"} if answered else set())
 
 
 def heard(conn: Connection) -> list[Heard]:
@@ -475,6 +487,11 @@ def check(counted: Calls, mine: list[Heard]) -> None:
         assert counted.longest_s == pytest.approx(waits[-1])
         ninth = waits[-(-len(waits) * 90 // 100) - 1]
         assert ninth <= (counted.p90_wait_s or 0) < ninth + 1
+    if decided := expected["told_in_time"] + expected["told_too_little"]:
+        assert counted.calibration == expected["told_in_time"] / decided
+    errors = [abs(one.wait_s - (one.row.told_low_s + one.row.told_wait_s) / 2) for one in mine
+              if "told_answered" in one.fates()]  # fmt: skip
+    assert counted.mean_error_s == (pytest.approx(sum(errors) / len(errors)) if errors else None)
     spans = [(one.at("ended"), one.at("answered")) for one in mine if "handled" in one.fates()]
     if spans:
         handled = [(end - began).total_seconds() for end, began in spans if end and began]
