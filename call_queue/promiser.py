@@ -30,6 +30,7 @@ from crm.promises import ATTEMPT, Promise
 from crm.store import Database, Writer
 
 REST_S = 0.1  # after each look: much may change in a second
+USUAL_S = 180.0  # a call, while nobody knows
 
 _log = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ class Promiser(Rounds):
 
     def __init__(self, db: Database, writer: Writer, outbound: Outbound, tracker: t.Tracker, rules: Rules,
                  turns: order.Rules, *, prefixes: Collection[str], own_number: str,
-                 line: Callable[[], Sequence[order.Waiting]], handled_s: Callable[[], float],
+                 line: Callable[[], Sequence[order.Waiting]], handled_s: Callable[[], float | None],
                  clock: Callable[[], dt.datetime], lines: Callable[[], int] | None = None) -> None:  # fmt: skip
         super().__init__(db, writer)
         self._outbound, self._tracker, self._rules, self._turns = outbound, tracker, rules, turns
@@ -98,7 +99,7 @@ class Promiser(Rounds):
         if not (self._open and self._outbound.ready and self._outbound.trunk):
             return
         serving, free = self._tracker.serving(Queue.CITY), self._tracker.free(Queue.CITY)
-        due = order.to_call(self._line(), free, serving, self._handled_s(), self._turns)
+        due = order.to_call(self._line(), free, serving, self._handled_s() or USUAL_S, self._turns)
         # What a machine asks needs no seat: it takes the lines that are left.
         asked = [_key(kept.id) for kept in self._open.values()
                  if kept.reason is Reason.INCIDENT and kept.state is State.WAITING and kept.due_at <= now]  # fmt: skip

@@ -165,7 +165,7 @@ class WaitingRoom:
 
     def _own_seat(self, staff_id: int | None, turn: dt.datetime) -> str:
         """The seat of who spoke with him last, if it is free for him: nobody stands before him."""
-        if staff_id is None or any(one.turn < turn for one in self.line()):
+        if staff_id is None or any(one.turn <= turn for one in self.line()):
             return ""
         return next((number for number, who in self._staff.items() if who == staff_id
                      and self._tracker.free(order.seat_queue(number))), "")  # fmt: skip
@@ -174,6 +174,12 @@ class WaitingRoom:
     def _left_of(caller: _Caller, now: dt.datetime) -> float:
         """Seconds of the stay that he is in."""
         return (caller.stays[0].seconds or 0) - (now - caller.at).total_seconds()
+
+    def wait_s(self, linkedid: str, now: dt.datetime) -> float | None:
+        """How long he will wait still, at most; None when nobody can tell."""
+        at = [one.key for one in self.line()]
+        wait = self._estimate(at.index(linkedid) + 1, now) if linkedid in at and self._in_step() else UNKNOWN
+        return wait.high_s if wait.confident else None
 
     def take(self, change: t.Change) -> None:
         """What the room learns from a change."""

@@ -19,13 +19,14 @@ from typing import Any
 import uvloop
 
 from call_queue import events as ev
-from call_queue import live, reconcile, recorder
+from call_queue import live, order, reconcile, recorder
 from call_queue import tracker as t
 from call_queue.ami import Ami, Stream
 from call_queue.dialler import Dialler
 from call_queue.estimate import CALLS
 from call_queue.follower import Follower
 from call_queue.outbound import Outbound
+from call_queue.promiser import Promiser
 from call_queue.queue_log import Reader
 from call_queue.recorder import Recorder
 from call_queue.room import WaitingRoom
@@ -37,6 +38,7 @@ from centre.settings import Secrets, Settings
 from crm import appeals, calls, deadlines, incidents, privacy
 from crm.errors import BadInput
 from crm.store import Database, Writer
+from ivr.promise_steps import PromiseSteps
 from ivr.server import FastAgi
 from ivr.spool import Spool
 from ivr.steps import Steps
@@ -112,7 +114,10 @@ class Line:
         self.recorder = Recorder(writer, self.publisher.publish, self._staff)
         self.follower = Follower(self.stream, self.ami, self.tracker, self.recorder, changed=self._changed,
                                  heard=self._heard, compared=self._compared, lost=self._tell_soon)  # fmt: skip
-        self._room = WaitingRoom(self.tracker, self._in_step, settings.wrap_up, handled, staff=self._staff)
+        turns = order.Rules()
+        self._room = WaitingRoom(self.tracker, self._in_step, settings.wrap_up, handled, staff=self._staff,
+                                 promises=lambda: self._promiser.waiting(), rules=turns,
+                                 offers=settings.promise_rules)  # fmt: skip
         self._seats = Seats(self.ami, self.tracker, interfaces, self._staff, self._in_step)
         out = [name for name, origin in trunks.items() if settings.dial_out in ("both", origin)]
         outbound = Outbound(self._dialling, self.tracker, out, self._in_step)
@@ -120,7 +125,16 @@ class Line:
             db, writer, outbound, self.tracker, settings.callback_rules, interfaces=interfaces,
             own_number=settings.short_number, seat_ring_s=settings.ring_timeout, counted=self._count,
             clock=_now)  # fmt: skip
-        self.agi = FastAgi(Steps(db, writer, settings, self._room, _now).by_name(), settings.agi_timeout)
+        self._promiser = Promiser(
+            db, writer, outbound, self.tracker, settings.promise_rules, turns, prefixes=settings.callback_prefixes,
+            own_number=settings.short_number, line=self._room.line,
+            handled_s=lambda: self._room.learnt(_now()).handled_s, clock=_now)  # fmt: skip
+        promised = PromiseSteps(
+            db, writer, settings, wait_s=lambda linkedid: self._room.wait_s(linkedid, _now()),
+            turn=lambda since, priority: order.turn(since, priority, turns), changed=self._promiser.poke,
+            clock=_now)  # fmt: skip
+        steps = Steps(db, writer, settings, self._room, _now)
+        self.agi = FastAgi({**steps.by_name(), **promised.by_name()}, settings.agi_timeout)
         self._spool = Spool(settings.spool, writer, settings.callback_rules, announced, _now)
         self._queue_log = Reader(settings.asterisk / "log", db, writer)
         self._mailer = Mailer(settings, db)
@@ -142,12 +156,13 @@ class Line:
         self.working.cancel()
         await asyncio.wait([self.working])
         await self._dialler.close()
+        await self._promiser.close()
         await self.ami.close()
         await self._dialling.close()
 
     async def _work(self) -> None:
         async with asyncio.TaskGroup() as parts:
-            for part in (self.follower.run(), self._dialler.run(), self._keeper.run(),
+            for part in (self.follower.run(), self._dialler.run(), self._promiser.run(), self._keeper.run(),
                          self._spool.keep_taking(SPOOL_S), _every(QUEUE_LOG_S, self._read_queue_log),
                          _every(PLANNED_S, self._resume_planned), _every(INCIDENTS_S, self._execute_incidents),
                          _every(WATCH_S, self._watch_deadlines), _every(MAIL_S, self._send_mail),
@@ -159,8 +174,10 @@ class Line:
         match event:
             case ev.Originated():
                 self._dialler.originated(event)
+                self._promiser.originated(event)
             case ev.ChannelEnded():
                 self._dialler.hung_up(event)
+                self._promiser.hung_up(event)
             case ev.Said(at=at, name="Recording", fields=said):
                 linkedid, path = said.get("Linkedid", ""), said.get("File", "")
                 _tell_of_failure(self._writer.submit(lambda conn: announced(conn, linkedid, path, at)))
@@ -169,10 +186,11 @@ class Line:
         self._tell_soon()
         self._room.take(change)
         self._seats.take(change)
+        self._promiser.take(change)
         match change:
             case t.Ended(linkedid=linkedid):
                 self._measure(linkedid, kept)
-            case t.PickedUp(linkedid=linkedid):
+            case t.PickedUp(linkedid=linkedid) if linkedid.startswith(t.CALLBACK):
                 self._dialler.picked_up(linkedid)
 
     def _measure(self, linkedid: str, kept: Future[object] | None) -> None:
@@ -185,6 +203,7 @@ class Line:
         self._stand_up()
         _tell_of_failure(self._writer.submit(lambda conn: reconcile.bury(conn, alive, asked_at, _now())))
         self._dialler.poke()
+        self._promiser.poke()
         self._tell_soon()
 
     def _stand_up(self) -> None:
@@ -250,6 +269,7 @@ class Line:
 
     async def _changed_on_record(self, request: Message) -> None:
         self._dialler.poke()
+        self._promiser.poke()
 
     # ── now and then ──
     async def _read_queue_log(self) -> None:

@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from crm import promise_rules
 from crm.clock import minutes
 from crm.confirmation_rules import Rules
 
@@ -97,6 +98,20 @@ class Settings(BaseSettings):
     callback_inbound_wait: int = Field(default=60, ge=0)  # no callbacks while somebody waits longer
     callback_lines: int = Field(default=4, ge=1)  # automatic ones at a time
 
+    # ── a callback instead of waiting ──
+    promise_after: int = Field(default=60, ge=0)  # offered to who has waited so long
+    promise_left: int = Field(default=90, ge=0)  # and will wait that long still
+    promise_again: int = Field(default=240, ge=10)  # offered again to who did not take it
+    promise_abandoned: int = Field(default=10, ge=0)  # who gave up after so long is called back; 0: nobody is
+    promise_from: ClockTime = "08:00"
+    promise_to: ClockTime = "21:00"
+    promise_tries: int = Field(default=3, ge=1, le=10)
+    promise_retry: int = Field(default=300, ge=1)  # between two tries
+    promise_valid: int = Field(default=86400, ge=600)  # then it is over, and he is told
+    promise_ring: int = Field(default=30, ge=5, le=120)
+    promise_lines: int = Field(default=10, ge=1)  # that ring at a time
+    promise_hourly_cap: int = Field(default=1200, ge=1)
+
     # ── mail: notices to departments, officials and applicants; with no host nothing is sent ──
     smtp_host: Annotated[str, Field(pattern=r"^[A-Za-z0-9.:\-]*$")] = ""
     smtp_port: Port = 587
@@ -148,6 +163,15 @@ class Settings(BaseSettings):
                      ring_s=self.callback_ring, call_from=minutes(self.call_from), call_to=minutes(self.call_to),
                      hourly_cap=self.callback_hourly_cap, inbound_wait_s=self.callback_inbound_wait,
                      lines=self.callback_lines, prefixes=tuple(self.callback_prefixes))  # fmt: skip
+
+    @property
+    def promise_rules(self) -> promise_rules.Rules:
+        """The settings of promised callbacks, as the rules take them."""
+        return promise_rules.Rules(
+            after_s=self.promise_after, left_s=self.promise_left, again_s=self.promise_again,
+            abandoned_s=self.promise_abandoned, call_from=minutes(self.promise_from), call_to=minutes(self.promise_to),
+            tries=self.promise_tries, retry_s=self.promise_retry, valid_s=self.promise_valid, ring_s=self.promise_ring,
+            lines=self.promise_lines, hourly_cap=self.promise_hourly_cap)  # fmt: skip
 
     @property
     def seats(self) -> list[str]:

@@ -133,6 +133,9 @@ _LAST_SPOKE = Statement(
     .order_by(call.c.arrived_at.desc()).limit(1)
 )  # fmt: skip
 _EVENT = insert(call_event)
+PROMISED = "promised"  # the line of a call's history that says so (crm.promises)
+_PROMISED = Statement(select(call_event.c.id).where(call_event.c.linkedid == bindparam("linkedid"),
+                                                    call_event.c.kind == PROMISED).limit(1))  # fmt: skip
 
 
 def arrived(conn: Connection, linkedid: str, *, at: dt.datetime, origin: str, caller: str = "", language: str = "",
@@ -247,8 +250,11 @@ def transferred(conn: Connection, linkedid: str, at: dt.datetime, seat: str, to:
 def ended(conn: Connection, linkedid: str, at: dt.datetime, cause: EndCause, wait_s: float | None = None,
           talk_s: float | None = None, hold_s: float | None = None) -> None:
     """Ended, once: told again (by the spool, by queue_log), it fills in only what was missing, and
-    says better what was only known as lost."""
+    says better what was only known as lost. Who took a callback did not give up."""
     known = _known(conn, linkedid, at)
+    left = known.queued_at is not None and known.answered_at is None and cause is not EndCause.COMPLETED
+    if left and _PROMISED(conn, {"linkedid": linkedid}):
+        cause = EndCause.PROMISED
     _set(conn, linkedid, ended_at=known.ended_at or at,
          end_cause=cause.value if known.end_cause in ("", EndCause.LOST) else known.end_cause,
          wait_s=known.wait_s if known.wait_s is not None else wait_s,

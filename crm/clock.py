@@ -35,6 +35,23 @@ def is_open(now: dt.datetime, opens: str, closes: str, closed_days: Collection[s
     return day not in closed_days and day[5:] not in closed_days and in_window(now, minutes(opens), minutes(closes))
 
 
+def next_open(now: dt.datetime, opens: str, closes: str, closed_days: Collection[str] = ()) -> dt.datetime:
+    """``now`` itself if the centre answers, else when it does so next (as ``is_open``); within a year."""
+    at = now
+    for _ in range(366):
+        at = next_in_window(at, minutes(opens), minutes(closes))
+        if is_open(at, opens, closes, closed_days):
+            return at
+        at = _at_minute(at.astimezone(KYIV).date() + dt.timedelta(days=1), 0)
+    return now
+
+
+def full_hour(at: dt.datetime) -> dt.datetime:
+    """The first full hour that is not before it."""
+    whole = at.replace(minute=0, second=0, microsecond=0)
+    return whole if whole == at else whole + dt.timedelta(hours=1)
+
+
 def in_window(now: dt.datetime, start: int, end: int) -> bool:
     """Whether Kyiv's time of day is within [start, end), minutes after midnight; over midnight when
     ``end`` is before ``start``, the whole day when they are equal."""

@@ -26,7 +26,6 @@ from crm.schema import attempt, call, citizen, citizen_phone, notice, promise, s
 from crm.store import Statement, insert_or_ignore
 
 ATTEMPT = "pr-"  # how the ids of our attempts begin, and so of their calls
-EVENT = "promised"  # the line of a call's history that says so
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +136,7 @@ def make(conn: Connection, *, e164: str, reason: Reason, now: dt.datetime, rules
                   "priority": min(kept.priority, priority, key=list(Priority).index).value}  # fmt: skip
     conn.execute(_PUT, {"of": kept.id, **meant})
     if linkedid and reason in ASKED_FOR:
-        calls.add_event(conn, linkedid, now, EVENT, data={"promise": kept.id})
+        calls.add_event(conn, linkedid, now, calls.PROMISED, data={"promise": kept.id})
     return get(conn, kept.id)
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date as Date
+from datetime import datetime, timedelta
 from math import ceil, floor
 
+from crm.clock import KYIV
 from crm.life import State
 from ivr.prompts import bounds
 
@@ -66,6 +68,27 @@ def state(of: State) -> list[str]:
 def date(day: Date) -> list[str]:
     """The day and the month, as after "до": "двадцять другого", "липня"."""
     return [f"day-{day.day}", f"month-{day.month}"]
+
+
+def phone(e164: str) -> list[str]:
+    """A Ukrainian number as it is dialled, in pairs: 06, 71, 11, 22, 33. Nothing of another: that cannot be said so."""
+    digits = national(e164)
+    return [f"number-{digits[at:at + 2]}" for at in range(0, len(digits), 2)]
+
+
+def national(e164: str) -> str:
+    """0671112233 of "+380671112233"; "" of a foreign number."""
+    return e164.removeprefix("+38") if e164.startswith("+380") and len(e164) == 13 else ""
+
+
+def by(told_at: datetime, now: datetime) -> list[str]:
+    """By when we shall call: "сьогодні до", "вісімнадцятої години". A full hour; midnight ends its day."""
+    last = (told_at - timedelta(seconds=1)).astimezone(KYIV)
+    days = (last.date() - now.astimezone(KYIV).date()).days
+    hour = f"hour-{last.hour + 1}"
+    if days > 1:
+        return ["promise-later", *date(last.date()), "promise-until", hour]
+    return ["promise-tomorrow" if days else "promise-today", hour]
 
 
 def play(names: Iterable[str]) -> str:

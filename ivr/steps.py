@@ -20,13 +20,15 @@ from typing import Protocol, TypeVar
 from sqlalchemy import Connection
 
 from centre.settings import Settings
-from crm import appeals, calls, citizens, clock, confirmations, life
+from crm import appeals, calls, citizens, clock, confirmations, life, promises
 from crm.appeals import Appeal, AppealLine
 from crm.calls import Direction, Priority, Queue, Skill
 from crm.confirmation_rules import Reached, Result
 from crm.confirmations import Pending, Question
 from crm.errors import BadInput
 from crm.phones import parse_phone
+from crm.promise_rules import Reason
+from crm.promises import Promise
 from crm.store import Database, Writer
 from ivr import speech
 from ivr.server import Step
@@ -86,13 +88,33 @@ class WaitingRoom(Protocol):
               may_be_offered: bool = ...) -> Slice: ...  # fmt: skip
 
 
-class Steps:
+class Records:
+    """Where steps read and write."""
+
+    def __init__(self, db: Database, writer: Writer) -> None:
+        self._db = db
+        self._writer = writer
+
+    async def _read(self, fn: Callable[[Connection], T]) -> T:
+        """A file answers at once; a server may hang, and nobody else shall wait for it."""
+        return self._read_now(fn) if self._db.is_sqlite else await asyncio.to_thread(self._read_now, fn)
+
+    def _read_now(self, fn: Callable[[Connection], T]) -> T:
+        with self._db.read() as conn:
+            return fn(conn)
+
+    async def _write(self, fn: Callable[[Connection], T]) -> T:
+        """Durably. When our time is over the write is not taken back: the dialplan spools what it
+        believes lost, and told twice it counts once."""
+        return await asyncio.shield(asyncio.wrap_future(self._writer.submit(fn)))
+
+
+class Steps(Records):
     """The steps, by the names that the dialplan calls them."""
 
     def __init__(self, db: Database, writer: Writer, settings: Settings, waiting_room: WaitingRoom,
                  clock: Callable[[], dt.datetime]) -> None:  # fmt: skip
-        self._db = db
-        self._writer = writer
+        super().__init__(db, writer)
         self._settings = settings
         self._rules = settings.callback_rules
         self._waiting_room = waiting_room
@@ -105,10 +127,12 @@ class Steps:
                 "confirm": self.confirm}  # fmt: skip
 
     async def arrival(self, args: list[str], environment: Mapping[str, str]) -> Variables:
-        """linkedid, origin, caller → CALL_LANG, CALL_STAGE, CALL_PENDING."""
-        linkedid, origin, caller = _exactly(args, 3)
+        """linkedid, origin, caller → CALL_LANG, CALL_STAGE, CALL_PENDING; CALL_SAY: that he is promised a call;
+        CALL_OFFER: he may ask for one now that it is closed."""
+        linkedid, origin, caller = exactly(args, 3)
         now, e164 = self._now(), parse_phone(caller)
-        known, pending = await self._read(lambda conn: _known(conn, e164))
+        known, pending, promised = await self._read(lambda conn: (
+            *_known(conn, e164), promises.open_of(conn, e164) is not None))  # fmt: skip
         language = known or "uk"
         is_open = self._is_open(now)
 
@@ -120,12 +144,17 @@ class Steps:
         # Not waited for: the caller hears the menu sooner, and nothing is lost if we die now, for AMI
         # and `enqueue` tell of the same call again.
         _tell_of_failure(self._writer.submit(write, SOON_S))
-        return {"CALL_LANG": language, "CALL_STAGE": "menu" if is_open else "closed",
+        said = {"CALL_LANG": language, "CALL_STAGE": "menu" if is_open else "closed",
                 "CALL_PENDING": "1" if pending else ""}  # fmt: skip
+        if promised:
+            said["CALL_SAY"] = "promised-already" if is_open else "promised-already-closed"
+        elif not is_open and origin in OFFERED:
+            said["CALL_OFFER"] = "1"
+        return said
 
     async def status(self, args: list[str], environment: Mapping[str, str]) -> Variables:
         """linkedid, caller, number, code → SAY, STATUS_ASK. By caller ID when nothing was keyed in."""
-        linkedid, caller, number, code = _exactly(args, 4)
+        linkedid, caller, number, code = exactly(args, 4)
         now = self._now()
         if not number and not code:
             e164 = parse_phone(caller)
@@ -149,16 +178,22 @@ class Steps:
 
         Returns when it is on the disk: Asterisk does not remember who waited.
         """
-        linkedid, origin, caller, language, choice = _exactly(args, 5)
+        linkedid, origin, caller, language, choice = exactly(args, 5)
         now, e164 = self._now(), parse_phone(caller)
         if language not in citizens.LANGUAGES:
             raise BadInput("ivr.language")
-        who = await self._read(lambda conn: _who_calls(conn, e164, now))
+        who, promised = await self._read(lambda conn: (_who_calls(conn, e164, now), _promised(conn, linkedid, e164)))
         priority, skills = wanted(choice, language, who)
+        since = None
+        if promised:  # he has waited before
+            priority, since = min(priority, promised.priority, key=list(Priority).index), promised.since
         slice_ = self._waiting_room.enter(linkedid, now, priority=priority, skills=skills, known_to=who.known_to,
+                                          since=since, promised=origin == "centre" and promised is not None,
                                           may_be_offered=origin in OFFERED)  # fmt: skip
 
         def write(conn: Connection) -> None:
+            if promised and origin != "centre":
+                promises.meet(conn, promised.id, linkedid, now)
             _arrived(conn, linkedid, now, origin, e164, language)
             low_s, high_s = _said(slice_.wait)
             calls.queued(conn, linkedid, now, Queue.CITY, slice_.place, high_s, told_low_s=low_s, priority=priority,
@@ -171,7 +206,7 @@ class Steps:
     async def waiting(self, args: list[str], environment: Mapping[str, str]) -> Variables:
         """linkedid, caller, language, QUEUE_PRIO, QUEUESTATUS → SAY, ASK, QUEUE_NAME, SLICE. He has waited a slice, or
         a seat has passed him back."""
-        linkedid, _caller, _language, prio, _status = _exactly(args, 5)
+        linkedid, _caller, _language, prio, _status = exactly(args, 5)
         now = self._now()
         if not re.fullmatch(r"[0-9]{1,10}", prio):
             raise BadInput("ivr.arguments")
@@ -187,7 +222,7 @@ class Steps:
         then what he pressed for ``appeal``; anything but 0, 1 and 2 is no answer. Returns when what he
         said is on the disk.
         """
-        linkedid, caller, attempt_id, number, key = _exactly(args, 5)
+        linkedid, caller, attempt_id, number, key = exactly(args, 5)
         if attempt_id:
             return await self._write(lambda conn: self._called_back(conn, linkedid, attempt_id, number, key))
         e164 = parse_phone(caller)
@@ -225,19 +260,6 @@ class Steps:
     def _is_open(self, now: dt.datetime) -> bool:
         settings = self._settings
         return clock.is_open(now, settings.opens, settings.closes, settings.closed_days)
-
-    async def _read(self, fn: Callable[[Connection], T]) -> T:
-        """A file answers at once; a server may hang, and nobody else shall wait for it."""
-        return self._read_now(fn) if self._db.is_sqlite else await asyncio.to_thread(self._read_now, fn)
-
-    def _read_now(self, fn: Callable[[Connection], T]) -> T:
-        with self._db.read() as conn:
-            return fn(conn)
-
-    async def _write(self, fn: Callable[[Connection], T]) -> T:
-        """Durably. When our time is over the write is not taken back: the dialplan spools what it
-        believes lost, and told twice it counts once."""
-        return await asyncio.shield(asyncio.wrap_future(self._writer.submit(fn)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,7 +360,7 @@ def _next(what: str, said: Sequence[str] = ()) -> Variables:
 
 
 # ── small things ─────────────────────────────────────────────────────────────────────────────
-def _exactly(args: list[str], count: int) -> list[str]:
+def exactly(args: list[str], count: int) -> list[str]:
     """The dialplan gives every step as many as the longest one has: those at the end are empty."""
     if any(args[count:]):
         raise BadInput("ivr.arguments")
@@ -361,6 +383,14 @@ def _who_calls(conn: Connection, e164: str, now: dt.datetime) -> Caller:
     if not e164:
         return Caller(False, None)
     return Caller(citizens.is_privileged(conn, e164), calls.last_spoke(conn, e164, now - LATELY))
+
+
+def _promised(conn: Connection, linkedid: str, e164: str) -> Promise | None:
+    """What this call of ours keeps, or his own one meets. Whom we only meant to ask has not waited."""
+    if linkedid.startswith(promises.ATTEMPT):
+        return promises.of_attempt(conn, linkedid)
+    his = promises.open_of(conn, e164)
+    return his if his and his.reason is not Reason.INCIDENT else None
 
 
 def _arrived(conn: Connection, linkedid: str, now: dt.datetime, origin: str, e164: str, language: str) -> None:

@@ -111,6 +111,7 @@ def _filled(template: str, number: int, language: str) -> str:
         "ordinal_of": lambda: ordinal_of(number, language),
         "minutes": lambda: minutes(number, language),
         "pair": lambda: " ".join(cardinal(part, language) for part in ([0, number] if number < 10 else [number])),
+        "until": lambda: str(_numerals(language)["hours_until"][number]),
         "month": lambda: str(_numerals(language)["months"][number - 1]),
     }
     return re.sub(r"\{(\w+)\}", lambda place: spoken[place[1]](), template)
