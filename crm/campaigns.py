@@ -132,8 +132,9 @@ def history(conn: Connection, campaign_id: int, limit: int = 50) -> list[edits.E
 # ── which confirmations ──────────────────────────────────────────────────────────────────────
 def free() -> ColumnElement[bool]:
     """Of a callback: no open campaign has it."""
-    done = select(campaign.c.id).where(campaign.c.state.not_in([state.value for state in OPEN]))
-    return or_(callback.c.campaign_id.is_(None), callback.c.campaign_id.in_(done))
+    its = campaign.alias()  # a query may have campaigns of its own
+    over = select(its.c.id).where(its.c.state.not_in([state.value for state in OPEN]))
+    return or_(callback.c.campaign_id.is_(None), callback.c.campaign_id.in_(over))
 
 
 def matches(terms: Terms, now: dt.datetime) -> ColumnElement[bool]:

@@ -186,14 +186,14 @@ def _due(prefixes: tuple[str, ...], mode: Mode | None, within: campaign_rules.Mo
     found: Select[Any] = (
         select(callback.c.id, callback.c.mode, callback.c.due_at, citizen.c.id, citizen.c.name, citizen.c.language,
                e164, callback.c.campaign_id)
-        .join(citizen)
         .where(callback.c.state == "due", callback.c.due_at <= bindparam("now"), inside, asked_by,
                or_(callback.c.created_at <= bindparam("reported"), callback.c.due_at > callback.c.created_at))
         .limit(bindparam("limit"))
     )  # fmt: skip
     longest_due = (callback.c.due_at, callback.c.id)
+    whose = callback.join(citizen)
     if not campaigns_call:
-        return found.where(campaigns.free()).order_by(*longest_due)
+        return found.select_from(whose).where(campaigns.free()).order_by(*longest_due)
     tried = (select(attempt.c.citizen_id, func.count().label("times"))
              .where(attempt.c.placed_at >= bindparam("midnight"), attempt.c.promise_id.is_(None),
                     attempt.c.outcome != Reached.NOT_PLACED.value).group_by(attempt.c.citizen_id)
@@ -205,8 +205,8 @@ def _due(prefixes: tuple[str, ...], mode: Mode | None, within: campaign_rules.Mo
     elif mode is Mode.AUTO:  # with no number left nobody is called: it is only given up
         taken = and_(taken, or_(campaign.c.mode == campaign_rules.Mode.AUTOMATIC.value, e164 == ""))
     return (
-        found.join(campaign, callback.c.campaign_id == campaign.c.id, isouter=True)
-        .join(tried, tried.c.citizen_id == citizen.c.id, isouter=True)
+        found.select_from(whose.join(campaign, callback.c.campaign_id == campaign.c.id, isouter=True)
+                          .join(tried, tried.c.citizen_id == citizen.c.id, isouter=True))
         .where(taken if within is not None else or_(campaigns.free(), taken))
         .order_by(case((campaigns.free(), None), else_=campaign.c.started_at).desc().nulls_last(),
                   case((campaigns.free(), None), else_=campaign.c.id).desc().nulls_last(), *longest_due)
@@ -238,7 +238,8 @@ def due(conn: Connection, now: dt.datetime, mode: Mode | None, limit: int, rules
         "reported": now - dt.timedelta(seconds=rules.first_s), "limit": limit,
         **({"calling": calling, "midnight": campaigns.midnight(now)} if calling else {})}))  # fmt: skip
     asked = _questions(conn, [row[0] for row in rows])
-    return [Due(row[0], Mode(row[1]), *row[2:], tuple(asked[row[0]])) for row in rows]
+    return [Due(row[0], Mode(row[1]), row[2], row[3], row[4], row[5], row[6], row[7], tuple(asked[row[0]]))
+            for row in rows]  # fmt: skip
 
 
 def _questions(conn: Connection, callback_ids: Sequence[int]) -> dict[int, list[Question]]:
