@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import logging
 import math
-import sqlite3
 import threading
 import time
 import uuid
 from collections import deque, namedtuple
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import cache
@@ -284,24 +283,21 @@ class Writer:
 class Statement:
     """A statement that runs many times in a call or in an appeal's life, with named parameters.
 
-    It is made once. On SQLite it goes to the driver itself: SQLAlchemy takes ten times as long over a simple one as
-    SQLite does. Its values and its rows are turned as SQLAlchemy would turn them, and what goes wrong is raised as its
-    own errors. No ``IN`` of many values, no defaults of Python's.
+    It is made once and goes to the driver itself: SQLAlchemy takes longer over a simple one than the database does.
+    Its values and its rows are turned as SQLAlchemy would turn them, what goes wrong is raised as its own errors, and
+    who listens for statements hears of it. No ``IN`` of values to be given, no defaults of Python's.
     """
 
     def __init__(self, statement: Any) -> None:
         self._statement = statement
-        self._made: dict[frozenset[str], _Made] = {}
+        self._made: dict[tuple[str, frozenset[str]], _Made] = {}
 
     def __call__(self, conn: Connection, values: Mapping[str, Any]) -> Sequence[Any]:
         """The rows, their columns by name too; none of a statement that gives none."""
-        if conn.dialect.name != "sqlite":
-            result = conn.execute(self._statement, values)
-            return result.all() if result.returns_rows else ()
-        names = frozenset(values)
-        made = self._made.get(names)
+        key = conn.dialect.name, frozenset(values)
+        made = self._made.get(key)
         if made is None:
-            made = self._made[names] = _Made(self._statement, names, conn.dialect)
+            made = self._made[key] = _Made(self._statement, values, conn.dialect)
         return made.run(conn, values)
 
     def value(self, conn: Connection, values: Mapping[str, Any]) -> Any:
@@ -311,42 +307,56 @@ class Statement:
 
 
 class _Made:
-    """A statement made for SQLite, to be given values of these names."""
+    """A statement made for one kind of database, to be given values of the same names as these."""
 
-    def __init__(self, statement: Any, names: Collection[str], dialect: Dialect) -> None:
-        compiled = statement.compile(dialect=dialect, column_keys=list(names))
-        self._sql = str(compiled)
-        turned, fixed = compiled._bind_processors, compiled.construct_params(_check=False)
+    def __init__(self, statement: Any, values: Mapping[str, Any], dialect: Dialect) -> None:
+        compiled = statement.compile(dialect=dialect, column_keys=list(values))
+        state = compiled.construct_expanded_state(values)
+        order = state.positiontup or list(state.parameters)
+        if nowhere := values.keys() - order:  # an IN to be given, too: it has as many places as there are values
+            raise ValueError(f"no place in the statement for {', '.join(nowhere)}")
+        turned, fixed = {**compiled._bind_processors, **state.processors}, state.parameters
+        self._sql = state.statement
         # For each place: the value's name and how it is turned, or what always stands there.
-        self._places = [(name, turned.get(name), None) if name in names else
+        self._places = [(name, turned.get(name), None) if name in values else
                         (None, None, turned[name](fixed[name]) if name in turned else fixed[name])
-                        for name in compiled.positiontup]  # fmt: skip
+                        for name in order]  # fmt: skip
+        self._names = None if compiled.positional else order
         columns = compiled._result_columns
         self._row: Any = None
         if columns:
             names_of: Any = namedtuple  # mypy would have the names stand here
             self._row = names_of("Row", [column.keyname for column in columns], rename=True)._make
-        processors = [column.type._cached_result_processor(dialect, None) for column in columns]
-        self._turned = [(at, each) for at, each in enumerate(processors) if each is not None]
+        self._types = [column.type for column in columns]
+        self._turned: list[tuple[int, Any]] | None = None  # the columns that are turned, and how
 
     def run(self, conn: Connection, values: Mapping[str, Any]) -> Sequence[Any]:
-        given = [fixed if name is None else values[name] if turn is None else turn(values[name])
-                 for name, turn, fixed in self._places]  # fmt: skip
+        given: Any = [fixed if name is None else values[name] if turn is None else turn(values[name])
+                      for name, turn, fixed in self._places]  # fmt: skip
+        given = tuple(given) if self._names is None else dict(zip(self._names, given, strict=True))
         try:
-            found = conn.connection.cursor().execute(self._sql, given)
+            cursor = conn.connection.cursor()
+            if conn._has_events or conn.engine._has_events:
+                conn.dispatch.before_cursor_execute(conn, cursor, self._sql, given, None, False)
+            cursor.execute(self._sql, given)
             if self._row is None:
                 return ()
-            rows = found.fetchall()
-        except sqlite3.Error as error:
-            raise DBAPIError.instance(self._sql, given, error, sqlite3.Error, dialect=conn.dialect) from error
+            rows = cursor.fetchall()
+        except conn.dialect.loaded_dbapi.Error as error:
+            conn._handle_dbapi_exception(error, self._sql, given, None, None)
+        if self._turned is None:  # what kind of number a column holds, PostgreSQL says with the first answer
+            turns = [kind._cached_result_processor(conn.dialect, column[1])
+                     for kind, column in zip(self._types, cursor.description, strict=True)]  # fmt: skip
+            self._turned = [(at, turn) for at, turn in enumerate(turns) if turn is not None]
         if not self._turned:
             return [self._row(row) for row in rows]
-        return [self._row(self._turn(list(row))) for row in rows]
+        return [self._row(_turn(list(row), self._turned)) for row in rows]
 
-    def _turn(self, row: list[Any]) -> list[Any]:
-        for at, turn in self._turned:
-            row[at] = turn(row[at])
-        return row
+
+def _turn(row: list[Any], turned: list[tuple[int, Any]]) -> list[Any]:
+    for at, turn in turned:
+        row[at] = turn(row[at])
+    return row
 
 
 def insert_row(conn: Connection, table: Table, values: Mapping[str, Any]) -> int:
@@ -432,8 +442,8 @@ def _url(url: str) -> URL:
 def _connect_args(url: URL, *, read_only: bool) -> dict[str, Any]:
     if url.get_backend_name() == "sqlite":
         return {"connect_args": {"timeout": BUSY_S, "check_same_thread": False}}
-    options = "-c default_transaction_read_only=on" if read_only else f"-c lock_timeout={BUSY_S * 1000:.0f}ms"
-    return {"connect_args": {"options": options, "connect_timeout": 5, "application_name": "1551"}}
+    own = "default_transaction_read_only=on" if read_only else f"lock_timeout={BUSY_S * 1000:.0f}ms"
+    return {"connect_args": {"options": f"-c timezone=UTC -c {own}", "connect_timeout": 5, "application_name": "1551"}}
 
 
 def _prepare_sqlite(engine: Engine, *, read_only: bool) -> None:

@@ -17,11 +17,11 @@ from concurrent.futures import Future, wait
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, bindparam, func, insert, make_url, select, text, update
+from sqlalchemy import Connection, bindparam, event, func, insert, make_url, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from crm.errors import CentreError
-from crm.schema import department, edit_log, staff
+from crm.schema import call, department, edit_log, staff
 from crm.store import Database, Statement, Writer, insert_row
 
 NOW = dt.datetime(2026, 11, 24, 10, 0, tzinfo=dt.UTC)
@@ -373,16 +373,80 @@ def test_a_statement_gives_what_sqlalchemy_gives(db: Database) -> None:
     with db.write() as conn:
         [(made,)] = Statement(insert(edit_log).returning(edit_log.c.id))(conn, given)
         insert_row(conn, staff, {"login": "a", "name": "А", "password_hash": "-", "role": "operator", "active": True})
-        query = joined.where(edit_log.c.id == bindparam("id"), edit_log.c.what != "")
+        query = joined.where(edit_log.c.id == bindparam("id"), edit_log.c.what.in_(["article", "term"]))
         [row] = Statement(query)(conn, {"id": made})
         assert tuple(row) == tuple(conn.execute(query, {"id": made}).one())
         assert (row.at, row.after) == (NOW, {"a": ["є"]})
         assert Statement(select(staff.c.active)).value(conn, {}) is True
         assert Statement(query).value(conn, {"id": made + 1}) is None
+        ended = insert(call).values(linkedid="1.1", direction="in", origin="mobile", caller="", arrived_at=NOW)
+        [row] = Statement(ended.returning(call.c.talk_s, call.c.hold_s))(conn, {"talk_s": 1.5})
+        assert (row.talk_s, row.hold_s) == (1.5, 0.0)
         renamed = Statement(update(staff).where(staff.c.login == bindparam("who")))
         assert list(renamed(conn, {"who": "a", "name": "Б"})) == []  # each set of names has a statement of its own
         assert list(renamed(conn, {"who": "a", "active": False})) == []
         assert tuple(conn.execute(select(staff.c.name, staff.c.active)).one()) == ("Б", False)
+
+
+def test_a_statement_is_heard_by_who_listens(db: Database) -> None:
+    with db.read() as conn:
+        heard: list[tuple[str, object]] = []
+        event.listen(conn, "before_cursor_execute", lambda *args: heard.append((args[2], args[3])))
+        Statement(select(staff.c.name).where(staff.c.login == bindparam("who")))(conn, {"who": "a"})
+        conn.execute(select(staff.c.name).where(staff.c.login == bindparam("who")), {"who": "a"})
+    assert heard[0] == heard[1]
+
+
+def test_a_statement_refuses_what_has_no_place_in_it(db: Database) -> None:
+    """As many values as there are have as many places: the next call would be given those of the first."""
+    several = Statement(select(staff.c.name).where(staff.c.id.in_(bindparam("ids", expanding=True))))
+    with db.read() as conn, pytest.raises(ValueError, match="ids"):
+        several(conn, {"ids": [1, 2]})
+
+
+def test_what_is_read_is_in_utc_wherever_the_server_is(postgres_url: str) -> None:
+    db = Database(postgres_url)
+    with db.write() as conn:
+        conn.execute(text(f"ALTER DATABASE {make_url(postgres_url).database} SET timezone = 'Europe/Kyiv'"))
+    db.drop_writers()
+    with db.write() as conn:
+        insert_row(conn, edit_log, {"at": NOW, "staff_id": None, "what": "", "record_key": "", "before": None,
+                                    "after": None})  # fmt: skip
+        at, same = Statement(select(edit_log.c.at)).value(conn, {}), conn.execute(select(edit_log.c.at)).scalar_one()
+    assert (at, at.tzinfo, same.tzinfo) == (NOW, dt.UTC, dt.UTC)
+    db.close()
+
+
+def test_a_statement_whose_server_went_away(postgres_url: str) -> None:
+    """Its reader is not used again, and what the writer was about is done on another connection."""
+    db, other = Database(postgres_url), Database(postgres_url)
+    named = Statement(select(department.c.name))
+
+    def end(conn: Connection) -> None:
+        backend = conn.execute(text("SELECT pg_backend_pid()")).scalar_one()
+        with other.write() as killer:
+            killer.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": backend})
+
+    with db.read() as conn:
+        end(conn)
+        with pytest.raises(DBAPIError) as lost:
+            named(conn, {})
+    assert lost.value.connection_invalidated
+    with db.read() as conn:
+        assert named(conn, {}) == []
+    writer, left = Writer(db), [1]
+
+    def lose_it_once(conn: Connection) -> int:
+        if left:
+            left.pop()
+            end(conn)
+        return insert_row(conn, department, {"name": "kept"})
+
+    assert writer.submit(lose_it_once).result(20)
+    assert names(db) == ["kept"]
+    writer.close()
+    db.close()
+    other.close()
 
 
 def test_what_goes_wrong_in_a_statement_is_an_error_of_sqlalchemys(db: Database) -> None:
