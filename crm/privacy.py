@@ -20,10 +20,11 @@ from typing import Any
 from sqlalchemy import Connection, Select, and_, delete, exists, or_, select, union, update
 from sqlalchemy import false as never
 
-from crm import appeals, attachments, citizens, people, phones, texts
+from crm import appeals, attachments, citizens, notices, people, phones, texts
 from crm.edits import log_edit
 from crm.errors import BadInput, NotFound
 from crm.life import OPEN, Action, State
+from crm.promise_rules import State as Promised
 from crm.schema import (
     access_log,
     appeal,
@@ -37,10 +38,13 @@ from crm.schema import (
     citizen,
     citizen_phone,
     department,
+    incident_caller,
     incident_report,
     listening,
     notice,
+    promise,
     recording,
+    silenced,
     staff,
     street,
     subject,
@@ -93,9 +97,22 @@ def _own_phones(citizen_id: int) -> Select[Any]:
     return select(citizen_phone.c.e164).where(citizen_phone.c.citizen_id == citizen_id, ~shared)
 
 
-def _calls_of(citizen_id: int) -> Select[Any]:
+def _calls_of(conn: Connection, citizen_id: int) -> list[str]:
     """The linkedids of his calls: said to be his; from his own telephone or about his appeals, and about nobody
     else's; and those that the centre made to him."""
+    his = list(conn.scalars(_said_or_known(citizen_id)))
+    promised = attempt.c.promise_id.in_(_promises_of(citizen_id, his))
+    kept = select(attempt.c.id, attempt.c.linkedid).where(promised)
+    return list(dict.fromkeys((*his, *(id for row in conn.execute(kept) for id in row if id))))
+
+
+def _promises_of(citizen_id: int, his_calls: Sequence[str]) -> Select[Any]:
+    """Callbacks that were promised to his own numbers, or in his calls."""
+    return select(promise.c.id).where(or_(promise.c.e164.in_(_own_phones(citizen_id)),
+                                          promise.c.linkedid.in_(his_calls)))  # fmt: skip
+
+
+def _said_or_known(citizen_id: int) -> Select[Any]:
     theirs, other = appeal_call.alias(), appeal.alias()
     nobodys = and_(call.c.citizen_id.is_(None), ~exists().where(
         theirs.c.linkedid == call.c.linkedid, other.c.id == theirs.c.appeal_id, other.c.citizen_id != citizen_id))
@@ -113,7 +130,8 @@ def _calls_of(citizen_id: int) -> Select[Any]:
 def everything(conn: Connection, citizen_id: int) -> dict[str, Any]:
     """All that is kept of a person, as JSON takes it: times ISO 8601 in UTC. NotFound for nobody."""
     c, a, e = citizen.c, appeal.c, appeal_event.c
-    his_appeals, his_calls = _appeals_of(citizen_id), list(conn.scalars(_calls_of(citizen_id)))
+    his_appeals, his_calls = _appeals_of(citizen_id), _calls_of(conn, citizen_id)
+    own_phones = _own_phones(citizen_id)
     of_calls = recording.c.linkedid.in_(his_calls)
     person = _rows(conn, select(
         *(c[name] for name in ("id", "name", "flat", "language", "auto_confirm", "do_not_call", "call_from", "call_to",
@@ -154,6 +172,13 @@ def everything(conn: Connection, citizen_id: int) -> dict[str, Any]:
         "callbacks": _rows(conn, select(*(attempt.c[name] for name in (
             "id", "e164", "mode", "placed_at", "answered_at", "ended_at", "outcome")))
             .where(attempt.c.citizen_id == citizen_id).order_by(attempt.c.placed_at)),
+        "promises": _rows(conn, select(*(promise.c[name] for name in (
+            "e164", "reason", "state", "made_at", "told_at", "called_at", "ended_at")))
+            .where(promise.c.id.in_(_promises_of(citizen_id, his_calls))).order_by(promise.c.id)),
+        "joined": _rows(conn, select(*(incident_caller.c[name] for name in ("incident_id", "e164", "at", "result")))
+                        .where(or_(incident_caller.c.e164.in_(own_phones), incident_caller.c.linkedid.in_(his_calls)))
+                        .order_by(incident_caller.c.id)),
+        "silenced": _rows(conn, select(silenced.c.e164, silenced.c.at).where(silenced.c.e164.in_(own_phones))),
         "recordings": _rows(conn, select(recording.c.id, recording.c.linkedid, recording.c.started_at,
                                          recording.c.duration_s, recording.c.state)
                             .where(of_calls).order_by(recording.c.started_at)),
@@ -186,7 +211,7 @@ def looks_at(conn: Connection, citizen_id: int) -> list[Look]:
     """Every look at his card, his appeals, his calls and their files, the newest first."""
     keys: dict[str, Iterable[object]] = {
         "citizen": [citizen_id], "appeal": conn.scalars(_appeals_of(citizen_id)),
-        "call": conn.scalars(_calls_of(citizen_id)),
+        "call": _calls_of(conn, citizen_id),
         "attachment": conn.scalars(select(attachment.c.id).where(attachment.c.appeal_id.in_(_appeals_of(citizen_id)))),
     }  # fmt: skip
     his = [and_(_l.what == what, _l.subject_key.in_([str(key) for key in found])) for what, found in keys.items()]
@@ -219,13 +244,16 @@ def erase(conn: Connection, citizen_id: int, *, reason: str, now: dt.datetime, s
         raise NotFound("citizen.unknown")
     if row.erased_at is not None:
         return False
-    his_appeals, his_calls = list(conn.scalars(_appeals_of(citizen_id))), list(conn.scalars(_calls_of(citizen_id)))
-    _must_be_over(conn, citizen_id, his_calls)
+    his_appeals, his_calls = list(conn.scalars(_appeals_of(citizen_id))), _calls_of(conn, citizen_id)
+    promised = list(conn.scalars(_promises_of(citizen_id, his_calls)))
+    _must_be_over(conn, citizen_id, his_calls, promised)
     own_phones = list(conn.scalars(_own_phones(citizen_id)))
     _forget_words(conn, his_appeals, his_calls)
     mine = or_(call.c.linkedid.in_(his_calls), call.c.caller.in_(own_phones))
     conn.execute(update(call).where(mine, call.c.caller != "").values(caller=""))
-    conn.execute(update(attempt).where(attempt.c.citizen_id == citizen_id).values(e164=""))
+    tried = or_(attempt.c.citizen_id == citizen_id, attempt.c.promise_id.in_(promised))
+    conn.execute(update(attempt).where(tried).values(e164=""))
+    _forget_promises(conn, own_phones, his_calls, promised, now)
     conn.execute(update(recording).where(recording.c.linkedid.in_(his_calls), recording.c.state != "expired")
                  .values(state=ERASED))  # fmt: skip
     conn.execute(update(callback).where(callback.c.citizen_id == citizen_id, callback.c.ended_at.is_(None))
@@ -242,14 +270,29 @@ def erase(conn: Connection, citizen_id: int, *, reason: str, now: dt.datetime, s
     return True
 
 
-def _must_be_over(conn: Connection, citizen_id: int, his_calls: Sequence[str]) -> None:
+def _forget_promises(conn: Connection, own_phones: Sequence[str], his_calls: Sequence[str], promised: Sequence[int],
+                     now: dt.datetime) -> None:  # fmt: skip
+    """What was promised to him and not kept is so no more; that it was promised, and how it ended, stays."""
+    p, joined = promise.c, incident_caller.c
+    conn.execute(update(promise).where(p.id.in_(promised), p.ended_at.is_(None))
+                 .values(state=Promised.WITHDRAWN.value, ended_at=now))  # fmt: skip
+    conn.execute(update(promise).where(p.id.in_(promised)).values(e164=""))
+    conn.execute(update(notice).where(notice.c.kind == notices.Kind.UNREACHED.value, notice.c.state == "due",
+                                      notice.c.data["promise"].as_integer().in_(promised)).values(state="void"))
+    conn.execute(update(incident_caller).where(or_(joined.e164.in_(own_phones), joined.linkedid.in_(his_calls)))
+                 .values(e164=""))  # fmt: skip
+    conn.execute(delete(silenced).where(silenced.c.e164.in_(own_phones)))
+
+
+def _must_be_over(conn: Connection, citizen_id: int, his_calls: Sequence[str], promised: Sequence[int]) -> None:
     numbers = conn.scalars(select(appeal.c.number).where(
         appeal.c.citizen_id == citizen_id, appeal.c.state.in_([state.value for state in UNDER_WAY]))
         .order_by(appeal.c.number)).all()  # fmt: skip
     if numbers:
         raise BadInput("privacy.open_appeals", numbers=", ".join(map(str, numbers)))
     speaking = select(1).where(call.c.linkedid.in_(his_calls), call.c.ended_at.is_(None))
-    called = select(1).where(attempt.c.citizen_id == citizen_id, attempt.c.ended_at.is_(None))
+    called = select(1).where(or_(attempt.c.citizen_id == citizen_id, attempt.c.promise_id.in_(promised)),
+                             attempt.c.ended_at.is_(None))  # fmt: skip
     if conn.execute(speaking).first() or conn.execute(called).first():
         raise BadInput("privacy.calling")
 

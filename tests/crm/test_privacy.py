@@ -12,13 +12,14 @@ import pytest
 from sqlalchemy import Connection, func, insert, select
 
 import recordings
-from crm import appeals, attachments, calls, citizens, people, privacy, schema
+from crm import appeals, attachments, calls, citizens, incidents, people, privacy, promises, schema
 from crm.appeals import Correction
 from crm.calls import EndCause
 from crm.confirmation_rules import Reached, Result
 from crm.errors import BadInput, NotFound
 from crm.law import Kind
 from crm.life import Action
+from crm.promise_rules import Reason, Rules
 from crm.store import Database
 from tests.crm.conftest import NOON, PHONE, SECOND_PHONE, found_city
 from tests.killing import killed
@@ -229,6 +230,43 @@ def test_erasing_needs_a_reason_and_somebody(life: Life) -> None:
     for citizen_id, reason, error in ((life.maria, " \n", BadInput), (999_999, "Заява", NotFound)):
         with life.db.write() as conn, pytest.raises(error):
             privacy.erase(conn, citizen_id, reason=reason, now=NOON, staff_id=None)
+
+
+def test_what_was_promised_to_her_is_forgotten_and_her_sisters_promise_is_kept(life: Life) -> None:
+    with life.db.write() as conn:
+        its = incidents.declare(conn, subject_id=appeals.get(conn, life.appeal).subject_id, cause="Аварія", now=NOON,
+                                building_id=citizens.get(conn, life.maria).building_id, staff_id=None)  # fmt: skip
+        conn.execute(insert(schema.incident_caller), [
+            {"incident_id": its, "e164": e164, "linkedid": linkedid, "at": NOON}
+            for e164, linkedid in ((PHONE, "1.4"), (SECOND_PHONE, "1.3"))])  # fmt: skip
+        hers, theirs = (promises.make(conn, e164=e164, reason=Reason.WAITING, now=NOON, rules=Rules(),
+                                      linkedid=linkedid) for e164, linkedid in ((PHONE, "1.4"), (SECOND_PHONE, "1.3")))
+        assert hers is not None
+        assert theirs is not None
+        conn.execute(insert(schema.attempt), {"id": "pr-1", "promise_id": hers.id, "e164": PHONE, "mode": "auto",
+                                              "placed_at": NOON, "linkedid": "1.5"})  # fmt: skip
+        recorded(conn, life, "1.5", "e")
+        conn.execute(insert(schema.silenced), {"e164": PHONE, "at": NOON})
+    withdraw(life)
+    with life.db.read() as conn:
+        data = privacy.everything(conn, life.maria)
+    assert [(each["e164"], each["reason"]) for each in data["promises"]] == [(PHONE, "waiting")]
+    assert [each["e164"] for each in data["joined"] + data["silenced"]] == [PHONE, PHONE]
+    assert "1.5" in {each["linkedid"] for each in data["recordings"]}
+    with pytest.raises(BadInput, match=r"privacy\.calling"):
+        erase(life)
+    with life.db.write() as conn:
+        conn.execute(schema.attempt.update().where(schema.attempt.c.id == "pr-1").values(ended_at=NOON))
+    assert erase(life)
+    life.finish()
+    left = everything_in(life.db)
+    assert [secret for secret in SECRETS if secret in left] == []
+    assert "e" * 32 + ".wav" not in life.files()
+    with life.db.read() as conn:
+        kept = {row.id: (row.e164, row.state) for row in conn.execute(select(schema.promise))}
+        assert kept == {hers.id: ("", "withdrawn"), theirs.id: (SECOND_PHONE, "waiting")}
+        assert conn.scalars(select(schema.incident_caller.c.e164).order_by(schema.incident_caller.c.id)).all() == [
+            "", SECOND_PHONE]  # fmt: skip
 
 
 def test_it_is_done_once_and_a_killed_run_is_finished_by_the_next(life: Life) -> None:
