@@ -83,21 +83,27 @@ def _completed(conn: Connection, line: Line, known: calls.Call | None) -> None:
 
 def _abandoned(conn: Connection, line: Line, known: calls.Call | None) -> None:
     if known is None or known.answered_at is None:
-        _end(conn, line, known, EndCause.ABANDONED, wait=line.number(2))
+        _end(conn, line, known, EndCause.ABANDONED, wait=_waited(line, known, 2))
 
 
-def _timed_out(conn: Connection, line: Line, known: calls.Call | None, waited: int = 2) -> None:
+def _timed_out(conn: Connection, line: Line, known: calls.Call | None, index: int = 2) -> None:
     """A slice of his wait is over. Who is not seen in the queue again hung up while he was told where he stood."""
     if known is not None and known.end_cause == EndCause.LOST:
-        _end(conn, line, known, EndCause.ABANDONED, wait=line.number(waited))
+        _end(conn, line, known, EndCause.ABANDONED, wait=_waited(line, known, index))
+
+
+def _waited(line: Line, known: calls.Call | None, index: int) -> float | None:
+    """Seconds, of all the slices; the line itself knows of the last one only."""
+    since = known.queued_at if known else None
+    return max(0.0, (line.at - since).total_seconds()) if since else line.number(index)
 
 
 def _pressed_a_key(conn: Connection, line: Line, known: calls.Call | None) -> None:
     """The key stands before the rest."""
-    _timed_out(conn, line, known, waited=3)
+    _timed_out(conn, line, known, index=3)
 
 
-def _end(conn: Connection, line: Line, known: calls.Call | None, cause: EndCause, *, wait: int | None,
+def _end(conn: Connection, line: Line, known: calls.Call | None, cause: EndCause, *, wait: float | None,
          talk: int | None = None) -> None:  # fmt: skip
     if known is None or known.ended_at is None or known.end_cause == EndCause.LOST:
         calls.ended(conn, line.uniqueid, line.at, cause, wait, talk)

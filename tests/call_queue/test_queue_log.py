@@ -101,11 +101,12 @@ def test_who_left_the_queue_is_still_on_the_line(log: Log, event: str, data: tup
 
 @pytest.mark.parametrize(("event", "data", "cause", "wait_s", "talk_s"), [
     ("COMPLETEAGENT", (30, 60, 2), "completed", 30, 60), ("COMPLETECALLER", (30, 60, 2), "completed", 30, 60),
-    ("ABANDON", (1, 2, 40), "abandoned", 40, None), ("EXITWITHTIMEOUT", (1, 2, 60), "timeout", 60, None),
-    ("EXITWITHKEY", (9, 1, 2, 60), "timeout", 60, None), ("WITHDRAW", (1, 2, 60, ""), "timeout", 60, None),
+    ("ABANDON", (1, 2, 20), "abandoned", 60, None), ("EXITWITHTIMEOUT", (1, 2, 20), "abandoned", 60, None),
+    ("EXITWITHKEY", (9, 1, 2, 20), "abandoned", 60, None), ("WITHDRAW", (1, 2, 20, ""), "abandoned", 60, None),
 ])  # fmt: skip
 def test_what_was_only_known_as_lost_is_said_better(log: Log, event: str, data: tuple[object, ...], cause: str,
                                                     wait_s: float, talk_s: float | None) -> None:  # fmt: skip
+    """Of a wait in slices the line knows the last one only."""
     with log.db.write() as conn:
         calls.queued(conn, A, at(10), "city", 2)
         calls.ended(conn, A, at(500), EndCause.LOST)
@@ -114,6 +115,22 @@ def test_what_was_only_known_as_lost_is_said_better(log: Log, event: str, data: 
     call = log.call()
     assert call is not None
     assert (call.end_cause, call.wait_s, call.talk_s, call.ended_at) == (cause, wait_s, talk_s, at(500))
+
+
+def test_a_wait_in_the_citys_queues_is_one(log: Log) -> None:
+    """The seat's own, the skill's, the city's; then he hangs up between two slices."""
+    own, skilled, city = ({"queue": queue} for queue in ("seat-101", "city-en", "city"))
+    log.write(START + line(10, A, "ENTERQUEUE", "", "0671234567", 1, **own)
+              + line(18, A, "EXITWITHTIMEOUT", 1, 1, 8, **own) + line(18, A, "ENTERQUEUE", "", "", 1, **skilled)
+              + line(78, A, "WITHDRAW", 1, 1, 60, "", **skilled) + line(80, A, "ENTERQUEUE", "", "", 1, **city)
+              + line(125, A, "EXITWITHTIMEOUT", 1, 1, 45, **city))  # fmt: skip
+    with log.db.write() as conn:
+        calls.ended(conn, A, at(130), EndCause.LOST)
+    log.catch_up()
+    call = log.call()
+    assert call is not None
+    assert (call.queue, call.queued_at, call.end_cause) == ("city", at(10), "abandoned")
+    assert log.events("queued") == 1
 
 
 def test_what_was_seen_live_stays(log: Log) -> None:

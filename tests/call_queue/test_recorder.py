@@ -129,10 +129,10 @@ def test_outside_opening_hours(kept: Kept, cause: EndCause, kept_as: str) -> Non
     assert kept.call().end_cause == kept_as
 
 
-def test_left_the_queue_and_still_there(kept: Kept) -> None:
+def test_nobody_served_him_and_he_did_not_hang_up(kept: Kept) -> None:
     kept.take(t.Arrived(at(0), A, "", "mobile", Direction.IN), t.Entered(at(1), A, "city", 1),
-              t.Left(at(61), A, "city"), t.Ended(at(65), A, EndCause.TIMEOUT, 60.0, None, None))  # fmt: skip
-    assert kept.history() == [("queued", ""), ("left", ""), ("ended", "")]
+              t.Ended(at(65), A, EndCause.TIMEOUT, 60.0, None, None))  # fmt: skip
+    assert kept.history() == [("queued", ""), ("ended", "")]
     assert (kept.call().end_cause, kept.call().wait_s, kept.call().talk_s) == ("timeout", 60.0, None)
 
 

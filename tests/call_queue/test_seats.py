@@ -81,8 +81,8 @@ def switch(exchange: Exchange) -> Switch:
 
 
 async def test_who_logs_in_sits_there_until_he_logs_out(switch: Switch) -> None:
-    await switch.seats.log_in("101", ANNA, ["feedback", "city", "secret"])
-    assert switch.asked == [("QueueAdd", "city"), ("QueueAdd", "feedback")]
+    await switch.seats.log_in("101", ANNA, ["feedback", "city", "secret"], ["en", "secret"])
+    assert switch.asked == [("QueueAdd", queue) for queue in ("city", "seat-101", "city-en", "feedback")]
     assert await switch.told(1) == [("101", "login", ANNA)]
     await switch.seats.log_out("101")
     assert (switch.queues, switch.staff) == (set(), {})
@@ -115,10 +115,21 @@ async def test_other_queues_of_the_same_person_are_no_other_sitting(switch: Swit
     assert await switch.told(2) == [("101", "login", ANNA), ("101", "logout", ANNA)]
 
 
+async def test_other_skills_of_the_same_person_are_no_other_sitting(switch: Switch, exchange: Exchange) -> None:
+    await switch.seats.log_in("101", ANNA, ["city"], ["en"])
+    await until(lambda: exchange.tracker.seats["101"].queues == {"city", "seat-101", "city-en"})
+    await switch.seats.log_in("101", ANNA, ["city"], ["social"])
+    await until(lambda: exchange.tracker.seats["101"].queues == {"city", "seat-101", "city-social"})
+    assert {queue for queue, _ in switch.queues} == {"city", "seat-101", "city-social"}
+    await switch.seats.log_out("101")
+    assert switch.queues == set()
+    assert await switch.told(2) == [("101", "login", ANNA), ("101", "logout", ANNA)]
+
+
 async def test_of_two_who_take_a_seat_together_the_last_one_has_it(switch: Switch) -> None:
     await asyncio.gather(*(switch.seats.log_in("101", who, ["city"]) for who in (ANNA, BORYS)))
     await switch.told(1)
-    assert switch.queues == {("city", INTERFACES["101"])}
+    assert switch.queues == {("city", INTERFACES["101"]), ("seat-101", INTERFACES["101"])}
     assert switch.history[-1] == ("101", "login", switch.staff["101"])
 
 
@@ -174,7 +185,7 @@ async def test_a_pause_is_for_a_seat_that_is_in_a_queue(switch: Switch) -> None:
     await switch.told(1)
     await switch.seats.pause("101", "lunch")
     await switch.seats.unpause("101")
-    assert switch.asked[1:] == [("QueuePause", ""), ("QueuePause", "")]
+    assert switch.asked[2:] == [("QueuePause", ""), ("QueuePause", "")]
     switch.queues.clear()  # taken out at this moment, and not heard of yet
     with pytest.raises(BadInput, match=r"seat\.not_in"):
         await switch.seats.pause("101", "lunch")
