@@ -21,7 +21,7 @@ from sqlalchemy import Connection, select
 
 from centre.bus import Client, Message
 from centre.settings import ROOT
-from crm import addresses, appeals, calls, citizens, departments, people, schema, seed
+from crm import addresses, appeals, calls, citizens, departments, people, promises, schema, seed
 from crm.appeals import Appeal, Registered
 from crm.calls import Queue
 from crm.errors import CentreError
@@ -38,7 +38,7 @@ class Centre:
     def __init__(self, exchange: Any) -> None:
         self.exchange, self.settings = exchange, exchange.settings
         # Residents may be called at whatever hour the tests run.
-        self.change(call_from="00:00", call_to="24:00")
+        self.change(call_from="00:00", call_to="24:00", promise_from="00:00", promise_to="24:00")
         self.db = Database(self.settings.database_url)
         self.told: list[Message] = []
         self.bus = Client(self.settings.line_socket)
@@ -204,6 +204,23 @@ class Centre:
     async def callback_is(self, true: Callable[[Any], object]) -> Any:
         """The one callback, when it is so."""
         return await self.on_record(lambda conn: conn.execute(select(schema.callback)).one(), true)
+
+    async def promise(self, phone: str, true: Callable[[promises.Promise], object] = bool) -> promises.Promise:
+        """What that number was promised last, when it is so."""
+        def latest(conn: Connection) -> promises.Promise | None:
+            newest = select(schema.promise.c.id).where(schema.promise.c.e164 == phone)
+            found = conn.scalar(newest.order_by(schema.promise.c.id.desc()).limit(1))
+            return None if found is None else promises.get(conn, found)
+
+        found = await self.on_record(latest, lambda kept: kept is not None and true(kept))
+        assert found is not None
+        return found
+
+    def attempts(self, phone: str) -> list[Any]:
+        """To keep what that number was promised, in order."""
+        a = schema.attempt.c
+        ours = select(schema.attempt).where(a.e164 == phone, a.promise_id.is_not(None)).order_by(a.placed_at)
+        return self.read(lambda conn: list(conn.execute(ours)))
 
     async def attempt(self, phone: str, true: Callable[[Any], object] = lambda row: True, count: int = 1) -> Any:
         """The latest of ``count`` attempts to call that number, when it is so."""
