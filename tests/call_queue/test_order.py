@@ -16,6 +16,8 @@ from tests.call_queue.conftest import NOON, at
 RULES = Rules()
 LONGEST = max(RULES.head_start_s.values())
 seconds = st.integers(0, 7200) | st.floats(0, 7200)
+
+
 def comes(since: float, priority: Priority, promised: bool) -> tuple[dt.datetime, dt.datetime]:
     """When, and his turn."""
     return at(since), order.turn(at(since), priority, RULES, promised=promised)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, select
 
 from centre.settings import Settings
-from crm import appeals, calls, citizens, confirmations
+from crm import appeals, calls, citizens, confirmations, people
+from crm.calls import Priority
 from crm.confirmation_rules import Reached
 from crm.errors import CentreError
 from crm.life import Action, State
@@ -29,15 +31,32 @@ class Wait:
     confident: bool = True
 
 
+@dataclass
+class Slice:
+    queue: str = "city"
+    prio: int = 383_483_647
+    seconds: int = 45
+    place: int | None = 2
+    wait: Wait = field(default_factory=Wait)
+    offer: bool = False
+
+
 class Room:
-    """A waiting room of the test's making."""
+    """A waiting room of the test's making: what it says next, and what it was told of the caller."""
 
     def __init__(self) -> None:
-        self.position: int | None = 2
-        self.wait = Wait()
+        self.slice = Slice()
+        self.entered: dict[str, Any] = {}
+        self.waited: tuple[int, dt.datetime | None, bool] | None = None
 
-    def place(self, linkedid: str) -> tuple[int | None, Wait]:
-        return self.position, self.wait
+    def enter(self, linkedid: str, now: dt.datetime, **how: Any) -> Slice:
+        self.entered = how
+        return self.slice
+
+    def again(self, linkedid: str, now: dt.datetime, prio: int, since: dt.datetime | None = None, *,
+              may_be_offered: bool = True) -> Slice:  # fmt: skip
+        self.waited = prio, since, may_be_offered
+        return self.slice
 
 
 @pytest.fixture
@@ -180,37 +199,117 @@ async def test_what_is_no_number_is_wrong(steps: Steps, city: City, number: str,
 
 
 # ── the queue ──
-async def test_he_hears_his_place_and_wait_and_is_on_the_disk(steps: Steps, city: City) -> None:
+async def test_he_hears_his_place_and_wait_and_is_on_the_disk(steps: Steps, city: City, room: Room) -> None:
+    room.slice = Slice("city-en", 383_483_000, 120)
     set_ = await ask(steps, "enqueue", LINKEDID, "landline", PHONE, "uk", "queue")
-    assert heard(set_) == "Очікування: орієнтовно від трьох до п'яти хвилин.", "and Asterisk says his place"
+    assert heard(set_) == "Ви другий у черзі. Очікування: орієнтовно від трьох до п'яти хвилин."
+    assert {name: set_[name] for name in ("ASK", "QUEUE_NAME", "QUEUE_PRIO", "SLICE")} == {
+        "ASK": "", "QUEUE_NAME": "city-en", "QUEUE_PRIO": "383483000", "SLICE": "120"}  # fmt: skip
     with city.db.read() as conn:  # at once: it was waited for
         stored = calls.get(conn, LINKEDID)
     assert stored is not None
-    assert (stored.queue, stored.position, stored.told_wait_s) == ("city", 2, 300)
+    assert (stored.queue, stored.position, stored.told_wait_s, stored.told_low_s) == ("city", 2, 300, 180)
     assert (stored.queued_at, stored.caller, stored.choice) == (NOON, PHONE, "queue")
+    assert (stored.priority, stored.skill) == ("ordinary", "")
+
+
+@pytest.mark.parametrize(("language", "choice", "privilege", "priority", "skill"), [
+    ("uk", "queue", "", Priority.ORDINARY, ""),
+    ("uk", "emergency", "", Priority.EMERGENCY, ""),
+    ("uk", "emergency", "combatant", Priority.EMERGENCY, ""),
+    ("uk", "queue", "chornobyl", Priority.PRIVILEGED, ""),
+    ("uk", "social", "", Priority.ORDINARY, "social"),
+    ("en", "social", "large_family", Priority.PRIVILEGED, "en social"),
+])  # fmt: skip
+async def test_what_he_is_and_what_he_presses_is_his_priority_and_his_skill(
+    steps: Steps, city: City, room: Room, language: str, choice: str, privilege: str, priority: Priority, skill: str
+) -> None:
+    city.write(lambda conn: citizens.update(conn, city.citizen, privilege=privilege))
+    await ask(steps, "enqueue", LINKEDID, "mobile", PHONE, language, choice)
+    assert (room.entered["priority"], room.entered["skills"]) == (priority, skill.split())
+    stored = call(city)
+    assert (stored.priority, stored.skill) == (priority, skill)
+    await ask(steps, "enqueue", "1764000000.2", "mobile", STRANGER, "uk", "queue")
+    assert room.entered["priority"] is Priority.ORDINARY, "a stranger is nobody's family"
+
+
+@pytest.mark.parametrize(("days", "somebody", "known"), [(6.9, True, "anna"), (7.1, True, ""), (1, False, "borys")])
+async def test_who_spoke_with_him_last_week_is_known(centre: Callable[..., Steps], city: City, room: Room, days: float,
+                                                     somebody: bool, known: str) -> None:  # fmt: skip
+    """Of the latest call whose operator is on record: by the seat's codes nobody knows who he is."""
+    def spoke(conn: Connection) -> None:
+        anna, borys = (people.add_staff(conn, login=name, name=name, password_hash="-", role=people.Role.OPERATOR)
+                       for name in ("anna", "borys"))  # fmt: skip
+        for number, (ago, who) in enumerate(((days, anna if somebody else None), (days + 0.01, borys))):
+            before = NOON - dt.timedelta(days=ago)
+            calls.arrived(conn, f"1763.{number}", at=before, origin="mobile", caller=PHONE)
+            calls.answered(conn, f"1763.{number}", "101", before, who)
+        calls.arrived(conn, "1763.9", at=NOON, origin="mobile", caller=PHONE)  # gave up just now
+
+    city.write(spoke)
+    with city.db.read() as conn:
+        ids = {one.login: one.id for one in people.staff(conn)}
+    await ask(centre(), "enqueue", LINKEDID, "mobile", PHONE, "uk", "queue")
+    assert room.entered["known_to"] == (ids[known] if known else None)
+    await ask(centre(), "enqueue", "1764000000.2", "mobile", STRANGER, "uk", "queue")
+    assert room.entered["known_to"] is None
 
 
 async def test_no_wait_is_promised_when_we_are_not_sure(steps: Steps, city: City, room: Room) -> None:
-    room.wait = Wait(confident=False)
-    assert heard(await ask(steps, "enqueue", LINKEDID, "landline", PHONE, "uk", "queue")) == ""
-    assert call(city).told_wait_s is None
+    room.slice.wait = Wait(confident=False)
+    assert heard(await ask(steps, "enqueue", LINKEDID, "landline", PHONE, "uk", "queue")) == "Ви другий у черзі."
+    assert (call(city).told_wait_s, call(city).told_low_s) == (None, None)
 
 
 async def test_who_is_first_hears_it(steps: Steps, room: Room) -> None:
-    room.position, room.wait = 1, Wait(confident=False)
+    room.slice = Slice(place=1, wait=Wait(confident=False))
     set_ = await ask(steps, "enqueue", LINKEDID, "landline", PHONE, "uk", "queue")
     assert heard(set_) == "Ви перший у черзі. Оператор незабаром вам відповість."
 
 
 async def test_no_place_is_told_when_nobody_knows_it(steps: Steps, city: City, room: Room) -> None:
-    room.position, room.wait = None, Wait(confident=False)
+    room.slice = Slice(place=None, wait=Wait(confident=False))
     assert heard(await ask(steps, "enqueue", LINKEDID, "landline", PHONE, "uk", "queue")) == ""
     assert call(city).position is None
 
 
 async def test_a_long_queue_can_be_said(steps: Steps, room: Room) -> None:
-    room.position, room.wait = 5000, Wait(9000, 90_000)
-    assert heard(await ask(steps, "enqueue", LINKEDID, "landline", PHONE, "uk", "queue"))
+    room.slice = Slice(place=5000, wait=Wait(9000, 90_000))
+    said = heard(await ask(steps, "enqueue", LINKEDID, "landline", PHONE, "uk", "queue"))
+    assert said.startswith("Ви не ближче ніж п'ятдесят перший у черзі.")
+
+
+async def test_between_two_slices_he_hears_where_he_stands(steps: Steps, room: Room) -> None:
+    await ask(steps, "enqueue", LINKEDID, "mobile", PHONE, "uk", "queue")
+    room.slice = Slice("city", 383_483_000, 45, 7, Wait(60, 120))
+    set_ = await ask(steps, "waiting", LINKEDID, PHONE, "uk", "383483000", "TIMEOUT")
+    assert heard(set_) == "Ви сьомий у черзі. Очікування: орієнтовно від однієї до двох хвилин."
+    assert (set_["ASK"], set_["QUEUE_NAME"], set_["SLICE"]) == ("", "city", "45")
+    assert room.waited == (383_483_000, NOON, True)
+    room.slice = Slice(place=None, wait=Wait(confident=False), offer=True)
+    set_ = await ask(steps, "waiting", LINKEDID, PHONE, "uk", "383483000", "")
+    assert heard(set_) == "Дякуємо за очікування. Оператор відповість вам, щойно звільниться."
+    assert set_["ASK"] == "offer"
+
+
+@pytest.mark.parametrize("prio", ["", "x", "-1", "1" * 11, "${EVIL}"])
+async def test_a_place_that_is_none_is_left_to_the_dialplan(steps: Steps, prio: str) -> None:
+    with pytest.raises(CentreError):
+        await ask(steps, "waiting", LINKEDID, PHONE, "uk", prio, "TIMEOUT")
+
+
+async def test_whom_we_did_not_meet_before_waits_on(steps: Steps, room: Room) -> None:
+    """The database was away when he entered: his call is not on record yet."""
+    await ask(steps, "waiting", LINKEDID, PHONE, "uk", "383483000", "TIMEOUT")
+    assert room.waited == (383_483_000, None, True)
+
+
+@pytest.mark.parametrize(("origin", "offered"), [("landline", True), ("mobile", True), ("seat", False)])
+async def test_a_callback_is_offered_to_residents_only(steps: Steps, room: Room, origin: str, offered: bool) -> None:
+    await ask(steps, "enqueue", LINKEDID, origin, PHONE, "uk", "queue")
+    assert room.entered["may_be_offered"] is offered
+    await ask(steps, "waiting", LINKEDID, PHONE, "uk", "383483000", "TIMEOUT")
+    assert room.waited == (383_483_000, NOON, offered)
 
 
 async def test_entering_again_keeps_the_first_time(centre: Callable[..., Steps], city: City) -> None:
