@@ -88,7 +88,7 @@ def seat(prefix: str = "") -> str:
      f"{seat('TransferTarget').replace('seat101-k3-0000000b', 'seat102-p8-0000000d')}",
      ev.Transferred(NOON, *ME[:2], HIM[2], "PJSIP/seat102-p8", True)),
     (f"Event: QueueCallerJoin\nPrivilege: agent,all{caller()}\nQueue: city\nPosition: 3\nCount: 3",
-     ev.CallerJoined(NOON, *QUEUED, "+380671234567", 3)),
+     ev.CallerJoined(NOON, *QUEUED, "+380671234567", 3, "PJSIP/trunk-mobile-00000007")),
     (f"Event: QueueCallerLeave\nPrivilege: agent,all{caller()}\nQueue: city\nCount: 2\nPosition: 1",
      ev.CallerLeft(NOON, *QUEUED)),
     (f"Event: QueueCallerAbandon\nPrivilege: agent,all{caller()}\nQueue: city\nPosition: 1\n"
@@ -158,8 +158,11 @@ def test_the_lists_of_the_queues() -> None:
     assert read("Event: QueueEntry\nActionID: a/1\nQueue: city\nPosition: 2\nChannel: PJSIP/trunk-mobile-00000007\n"
                 "Uniqueid: 1764000000.11\nCallerIDNum: +380671234567\nCallerIDName: unknown\n"
                 "ConnectedLineNum: unknown\n"
-                "ConnectedLineName: unknown\nWait: 61\nPriority: 0", listed=True) == ev.Waiting(
-        NOON, "1764000000.11", "", "city", "+380671234567", 2, 61)  # fmt: skip
+                "ConnectedLineName: unknown\nWait: 61\nPriority: 383483647", listed=True) == ev.Waiting(
+        NOON, "1764000000.11", "", "city", "+380671234567", 2, 61, 383483647,
+        "PJSIP/trunk-mobile-00000007")  # fmt: skip
+    assert read("Event: QueueEntry\nQueue: city\nUniqueid: 17.1\nPriority: 0", listed=True) == ev.Waiting(
+        NOON, "17.1", "", "city", "", None, 0, None), "he has none"  # fmt: skip
     assert read("Event: QueueMember\nActionID: a/1\nQueue: city\nName: 101\nLocation: PJSIP/seat101-k3\n"
                 "StateInterface: PJSIP/seat101-k3\nMembership: dynamic\nPenalty: 0\nCallsTaken: 0\nLastCall: 0\n"
                 "LastPause: 1764000000\nInCall: 0\nStatus: 1\nPaused: 1\nPausedReason: break\nWrapuptime: 0",
