@@ -99,8 +99,11 @@ class QueueEvent(Event):
 
 @dataclass(frozen=True, slots=True)
 class CallerJoined(QueueEvent):
+    """``channel``: its whole name, by which AMI knows it."""
+
     caller: str
     position: int | None
+    channel: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +223,7 @@ class Waiting(QueueEvent):
     position: int | None
     wait_s: int
     prio: int | None = None
+    channel: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,7 +343,8 @@ def _in_queue(h: Headers) -> tuple[str, str, str] | None:
 
 def _joined(at: dt.datetime, h: Headers) -> Event | None:
     who = _in_queue(h)
-    return CallerJoined(at, *who, text(h.get("CallerIDNum")), number(h.get("Position"))) if who else None
+    return CallerJoined(at, *who, text(h.get("CallerIDNum")), number(h.get("Position")),
+                        text(h.get("Channel"))) if who else None  # fmt: skip
 
 
 def _left(at: dt.datetime, h: Headers) -> Event | None:
@@ -431,7 +436,7 @@ def _waiting(at: dt.datetime, h: Headers) -> Event | None:
     if not uniqueid or not queue:
         return None
     return Waiting(at, uniqueid, "", queue, text(h.get("CallerIDNum")), number(h.get("Position")),
-                   _seconds(h.get("Wait")), number(h.get("Priority")) or None)  # fmt: skip
+                   _seconds(h.get("Wait")), number(h.get("Priority")) or None, text(h.get("Channel")))  # fmt: skip
 
 
 def _live(at: dt.datetime, h: Headers) -> Event | None:

@@ -22,6 +22,8 @@ _log = logging.getLogger(__name__)
 class Rounds:
     """``run`` does ``_pass`` for ever; what a round begins, ``close`` waits for."""
 
+    every_s = PASS_S
+
     def __init__(self, db: Database, writer: Writer) -> None:
         self._db, self._writer = db, writer
         self._poked = asyncio.Event()
@@ -39,7 +41,7 @@ class Rounds:
             except Exception:  # the database away, most likely: the next pass finds out
                 _log.exception("%s: a round failed", type(self).__name__)
             try:
-                await asyncio.wait_for(self._poked.wait(), PASS_S)
+                await asyncio.wait_for(self._poked.wait(), self.every_s)
             except TimeoutError:
                 continue
 

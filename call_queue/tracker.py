@@ -150,6 +150,7 @@ class Call:
     origin: str
     caller: str
     began_at: dt.datetime
+    channel: str = ""  # its name, once it has been in a queue
     queue: str = ""  # Asterisk's, in which it is now; "" when it is in none
     line: str = ""  # in which it waits, or did last: call_queue.order.line_of
     turn: dt.datetime | None = None  # by which it has its place there, once somebody has said so
@@ -394,6 +395,7 @@ class Tracker:
         if event.uniqueid in self._over:
             return
         call = self.calls.get(event.uniqueid) or self._found(event.at, event.uniqueid, event.caller, tell)
+        call.channel = event.channel
         if not any(seat.talking == call.linkedid for seat in self.seats.values()):
             self._enter(call, event.queue, event.position, event.at, tell)
 
@@ -627,6 +629,7 @@ class Tracker:
         for item in sorted(waiting, key=lambda one: (one.queue, one.position or 0)):
             since = at - dt.timedelta(seconds=item.wait_s)
             call = self.calls.get(item.uniqueid) or self._found(since, item.uniqueid, item.caller, tell)
+            call.channel = item.channel
             if item.prio:
                 call.turn = order.turn_of(item.prio)
             if call.queue != item.queue:

@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -36,6 +37,20 @@ class Surge:
     ended_at: dt.datetime | None
     ended_by: int | None
     ender: str
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """What callers notice. ``announced``: what everybody is told as he comes, a prompt by language."""
+
+    surge: bool = False
+    alert: bool = False
+    announced: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def at_once(self) -> bool:
+        """A callback is offered to everybody as he comes."""
+        return self.surge or self.alert
 
 
 _ender = staff.alias("ender")
