@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
@@ -44,6 +44,7 @@ class _Reader(HTMLParser):
         super().__init__()
         self._url = url
         self.forms: list[Form] = []
+        self._elsewhere: list[tuple[Form, str, str, str]] = []  # a button that sends its form to another address
         self._by_id: dict[str, Form] = {}
         self.links: list[tuple[str, str]] = []  # (address, label)
         self.text: list[str] = []
@@ -66,6 +67,10 @@ class _Reader(HTMLParser):
         name = a.get("name", "")
         if tag == "input" and name:
             self._input(name, a)
+        elif tag == "button" and "formaction" in a:
+            if (form := self._of(a)) is not None:
+                path = urlsplit(urljoin(self._url, a["formaction"])).path
+                self._elsewhere.append((form, path, name, a.get("value", "")))
         elif self._form is None:
             return
         elif tag == "button" and name:
@@ -84,8 +89,21 @@ class _Reader(HTMLParser):
             self._form.names.add(name)
             self._form.fields[name] = ""
 
+    def close(self) -> None:
+        super().close()
+        for form, path, name, value in self._elsewhere:
+            its = next((known for known in self.forms if known.path == path and name in known.names), None)
+            if its is None:
+                its = replace(form, path=path, names=form.names | {name}, options={**form.options, name: {}})
+                self.forms.append(its)
+            its.options[name][value] = value
+
+    def _of(self, a: dict[str, str]) -> Form | None:
+        """The form that a field or a button belongs to: it may stand elsewhere on the page."""
+        return self._by_id.get(a["form"]) if "form" in a else self._form
+
     def _input(self, name: str, a: dict[str, str]) -> None:
-        form = self._by_id.get(a["form"]) if "form" in a else self._form  # it may stand elsewhere on the page
+        form = self._of(a)
         if form is None:
             return
         form.names.add(name)
@@ -144,6 +162,7 @@ class Page:
         """The page that came, an error page too."""
         reader = _Reader(str(response.url))
         reader.feed(response.text)
+        reader.close()
         return cls(str(response.url), response.status_code, response.text, reader.forms, reader.links,
                    " ".join(reader.text))  # fmt: skip
 

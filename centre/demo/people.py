@@ -7,11 +7,13 @@ call itself.
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import tomllib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from centre.accounts import Made
@@ -51,7 +53,7 @@ class Resident:
 
 def cast(count: int) -> list[Resident]:
     """``count`` residents: those of residents.toml, then their neighbours."""
-    given = tomllib.loads((Path(__file__).parent / "residents.toml").read_text())["resident"]
+    given = _given()["resident"]
     people = [Resident(**one) for one in given]
     for at in range(count - len(people)):
         like, round_ = people[at % len(given)], at // len(given) + 1
@@ -59,6 +61,27 @@ def cast(count: int) -> list[Resident]:
         people.append(replace(like, name=f"{like.name} {round_ + 1}", number=number, flat=str(60 + at), answers=["1"],
                               consents=True, told=asyncio.get_running_loop().create_future()))  # fmt: skip
     return people[:count]
+
+
+@dataclass
+class Inquirer:
+    """Who complains of nothing: he asks by keys how an appeal stands, then a person what he wants to know.
+
+    ``asks``: as the operator looks for it.
+    """
+
+    number: str
+    asks: str
+    told: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+def inquirer() -> Inquirer:
+    """The one of residents.toml."""
+    return Inquirer(**_given()["inquirer"])
+
+
+def _given() -> dict[str, Any]:
+    return tomllib.loads((Path(__file__).parent / "residents.toml").read_text())
 
 
 async def call_in(stage: Stage, who: Resident, voice: bytes, connected: Callable[[], None] = lambda: None) -> None:
@@ -84,14 +107,23 @@ async def hang_up_waiting(stage: Stage, number: str, seen_waiting: Awaitable[obj
         await phone.hang_up()
 
 
-async def ask_state(stage: Stage, number: str, appeal: str, code: str, expected: str) -> None:
-    """Calls from another telephone and asks for an appeal's state by its number and code, with keys alone."""
-    async with Caller(stage.sip, number, host="127.0.0.2") as phone:
+async def ask(stage: Stage, who: Inquirer, voice: bytes, appeal: str, code: str, expected: str,
+              heard: Callable[[], None]) -> None:  # fmt: skip
+    """Calls from another telephone, asks for an appeal's state by its number and code, with keys alone, then for an
+    operator, and hangs up once told."""
+    async with Caller(stage.sip, who.number, host="127.0.0.2") as phone:
         media = phone.media
         for prompt, keys in (("greeting", ""), ("menu", "2"), ("ask-number", appeal), ("ask-code", code)):
             await media.hear(stage.prompt(prompt))
             await media.press(keys)
         await media.hear(stage.prompt(expected))
+        heard()
+        media.forget()  # he has heard the menu before
+        await media.hear(stage.prompt("menu"))
+        await media.press("1")
+        media.speak(voice)
+        await media.hear(stage.seat_voice, timeout=90)
+        await asyncio.wait_for(asyncio.shield(who.told), 60)
         await phone.hang_up()
 
 
@@ -129,9 +161,9 @@ class Worker:
 
 
 class Operator(Worker):
-    """Takes calls at a seat: when one rings, writes the appeal that the caller tells."""
+    """Takes calls at a seat: writes the appeal that the caller tells, or tells him what he asks."""
 
-    async def work(self, residents: dict[str, Resident], may_write: asyncio.Event) -> None:
+    async def work(self, residents: dict[str, Resident], inquirer: Inquirer, may_write: asyncio.Event) -> None:
         """Until cancelled. ``residents``: by number; ``may_write``: the conversation has come to its end."""
         done: set[str] = set()
         async for name, data in self.browser.events("/events"):
@@ -140,11 +172,24 @@ class Operator(Worker):
                 continue
             done.add(linkedid)
             await may_write.wait()
-            await self._write(linkedid, residents)
+            page = await self.browser.open(f"/calls/{linkedid}")
+            who = next((r for r in residents.values() if _digits(r.number)[-9:] in _digits(page.html)), None)
+            if who is not None:
+                await self._write(page, linkedid, who)
+            else:
+                await self._inform(page, linkedid, inquirer)
 
-    async def _write(self, linkedid: str, residents: dict[str, Resident]) -> None:
-        page = await self.browser.open(f"/calls/{linkedid}")
-        who = next(r for r in residents.values() if _digits(r.number)[-9:] in _digits(page.html))
+    async def _inform(self, page: Page, linkedid: str, who: Inquirer) -> None:
+        """Looks for what he asks, reads it to him, and says so: that was the call's outcome."""
+        found = await self.browser.submit(page, f"/calls/{linkedid}/appeals", do="find", ask=who.asks)
+        path = f"/calls/{linkedid}/given"
+        article = next(one for one in found.form(path, {}).options["given"] if one.startswith("article-"))
+        told = await self.browser.submit(found, path, given=article)
+        if article in told.html or "told-mark" not in told.html:  # the button has become a mark
+            raise PageError(f"it is not marked as told on {told.url}: {told.text[:500]}")
+        who.told.set_result(None)
+
+    async def _write(self, page: Page, linkedid: str, who: Resident) -> None:
         path = f"/calls/{linkedid}/appeals"
         answers = {"name": who.name, "address": f"{who.street}, {who.building}", "flat": who.flat, "text": who.text,
                    "subject": who.subject} | ({"consent": "on"} if who.consents else {})  # fmt: skip
@@ -164,7 +209,21 @@ class Operator(Worker):
 
 
 class Desk(Worker):
-    """The control desk: what many suffer from one cause is one incident."""
+    """The control desk: whose work is what, and what many suffer from one cause is one incident."""
+
+    async def change_routing(self, note: str, department: str, subject: str, district: str, address: str) -> str:
+        """Drafts the next edition of the rules with this rule, tries it on an appeal at ``address``, and publishes it:
+        the department that the draft named."""
+        page = await self.browser.submit(await self.browser.open("/rules/routing"), "/rules/routing", note=note)
+        here = urlsplit(page.url).path
+        page = await self.browser.submit(page, here, do="add", department=department, subject=subject,
+                                         district=district)  # fmt: skip
+        page = await self.browser.submit(page, here, subject=subject, address=address)
+        tried = re.search(r'<p class="big"><b>([^<]*)</b>', page.html)
+        if not tried:
+            raise PageError(f"the draft does not say whose the appeal would be: {page.text[:500]}")
+        await self.browser.submit(page, here, do="publish")
+        return tried[1]
 
     async def open_incident(self, who: Resident, cause: str) -> Page:
         """Declares it at a resident's building, and what was written of it joins: its page."""
@@ -220,6 +279,31 @@ class Analyst(Worker):
         page = await self.browser.open("/reports?file=csv")
         told = page.html.replace("\r", "").partition("Що відбулося за період")[2].strip().partition("\n\n")[0]
         return {name: int(count) for name, count in re.findall(r"^([^,\n]+),(\d+)$", told, re.MULTILINE)}
+
+
+class Administrator(Worker):
+    """Brings the city's files in, and answers who asks what is kept of him."""
+
+    async def check(self, kind: str, file: Path) -> Page:
+        """The file is tried, and nothing of it loaded: what would come of it."""
+        return await self.browser.submit(await self.browser.open("/import"), "/import", kind=kind, file=file)
+
+    async def load(self, checked: Page) -> Page:
+        """The file, as it was checked."""
+        path = next((form.path for form in checked.forms if form.path.startswith("/import/")), "")
+        return await self.browser.submit(checked, path)
+
+    async def find(self, who: Resident) -> str:
+        """The address of his card, found by his telephone."""
+        page = await self.browser.submit(await self.browser.open("/privacy"), "/privacy", said=who.number)
+        return next(address for address, label in page.links if label == who.name)
+
+    async def give_out(self, card: str) -> Any:
+        """All that is kept of him, as he gets it."""
+        return json.loads((await self.browser.open(f"{card}/data")).html)
+
+    async def forget(self, card: str, reason: str) -> Page:
+        return await self.browser.submit(await self.browser.open(card), card, reason=reason, sure="1")
 
 
 class Watcher(Worker):

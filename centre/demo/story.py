@@ -1,14 +1,18 @@
 """`./1551 demo`: the story, act by act. It comes true on the wire, or it fails and says where.
 
-1. Residents call: by landline and mobile, some with no key or a wrong one; the first as many as there
+1. The administrator brings in a file of houses: tried first, and a bad row put right. The control desk drafts a rule of
+   whose work is what, tries it, and publishes it.
+2. Residents call: by landline and mobile, some with no key or a wrong one; the first as many as there
    are seats are answered, one more waits, is seen waiting, and hangs up; the others are served.
-2. Meanwhile one asks for the state of an appeal by keys, from another telephone.
+   Meanwhile one asks for the state of an appeal by keys, from another telephone, and then a person what he wants to
+   know: he is told it, and that was the call.
 3. The control desk merges two neighbours' appeals, gives one more time, opens an incident; an official takes one
    appeal under his personal control.
 4. One appeal is answered from a city programme, the incident is closed, departments acknowledge and report execution
    with a photo, and the centre calls every resident back, each of the merged ones too: a machine by consent, a person
    otherwise. One says "not solved": the appeal goes back, is executed again, and he is called again.
-5. An analyst reads the report of it. What is on record is held against what was done.
+5. An analyst reads the report of it. One resident is given all that is kept of him, and asks to be forgotten: he is,
+   and the report stays as it was. What is on record is held against what was done.
 """
 
 from __future__ import annotations
@@ -29,6 +33,7 @@ from sqlalchemy import Connection, func, select
 
 from centre.demo.browser import Page
 from centre.demo.people import (
+    Administrator,
     Analyst,
     Desk,
     Executor,
@@ -37,15 +42,17 @@ from centre.demo.people import (
     Resident,
     Watcher,
     Worker,
-    ask_state,
+    ask,
     call_in,
     cast,
     hang_up_waiting,
+    inquirer,
     pick_up,
 )
 from centre.demo.stage import Stage
 from centre.phones import Exchange, SeatPhone
-from crm import appeals, departments, life, schema
+from crm import addresses, appeals, departments, life, schema
+from crm.calls import Outcome
 from crm.clock import KYIV
 from crm.confirmation_rules import Reached, Result
 from crm.life import State
@@ -53,12 +60,22 @@ from crm.people import Role
 
 LONGEST_ACT = 240.0  # seconds
 WHOLE_CAST = 10  # residents: then all of the story is told
-GIVES_UP, ASKS_STATE = "+380631112299", "+380671112298"
+GIVES_UP = "+380631112299"
 PROOF = Path(__file__).parent / "proof.png"
 # What the control desk makes of the residents' appeals, by name.
 NEIGHBOURS = ("Олена Шевчук", "Ірина Ткаченко")
 TAKES_LONGER, WATCHED, SUFFERS = "Петро Лисенко", "Ганна Коваленко", "Микола Бондаренко"
 PROMISED = "Людмила Савченко"  # the roof of her house is in a programme of the sample data
+FORGOTTEN = "Василь Кравченко"
+# What the administrator brings in: at the first of these houses somebody will complain of a kiosk.
+HOUSES = """район;вулиця;будинок
+Шевченківський район;вулиця Хрещатик;22
+{};вулиця Хрещатик;24
+"""
+DISTRICT, MISTYPED = "Шевченківський район", "Шевченкивський район"
+# And whose work it is from now on, in that district.
+KIOSKS, KIOSK_AT = "Незаконний кіоск", "вулиця Хрещатик, 22"
+THEIR_NEW = "Департамент територіального контролю міста Києва"
 
 
 class StoryError(AssertionError):
@@ -98,6 +115,7 @@ class _Story:
     def __init__(self, stage: Stage, residents: list[Resident], say: Callable[[str], None]) -> None:
         self.stage, self.residents, self.say = stage, residents, say
         self.by_number = {resident.number: resident for resident in residents}
+        self.inquirer = inquirer()
         self.incident: Page | None = None
         self.picked_up: asyncio.Queue[Resident] = asyncio.Queue()
         self.not_solved = next(r for r in residents if r.consents)
@@ -125,18 +143,22 @@ class _Story:
             for operator, number in zip(operators, numbers, strict=True):
                 await operator.sit(number)
             self.say(f"{len(numbers)} seats have signed in their telephones and their people.")
-            may_write = asyncio.Event()
-            at_work = _background(*(o.work(self.by_number, may_write) for o in operators))
-            async with at_work, asyncio.TaskGroup() as acts:
-                acts.create_task(self._act("calls", self._calls(len(numbers), watcher, may_write)))
-                acts.create_task(self._act("state by keys", self._state_by_keys()))
-            await operators[-1].leave()
-            await feedback.sit(numbers[-1])
+            administrator = Administrator(stage, stage.hire("administrator", Role.ADMINISTRATOR, "Адміністратор"))
             desk = Desk(stage, stage.hire("control", Role.CONTROL, "Відділ контролю"))
-            official = Worker(stage, stage.hire("official", Role.OFFICIAL, "Заступник голови"))
-            for worker in (desk, official):
+            for worker in (administrator, desk):
                 phones.push_async_callback(worker.browser.close)
                 await worker.sign_in()
+            await self._act("preparation", self._prepare(administrator, desk))
+            may_write = asyncio.Event()
+            at_work = _background(*(o.work(self.by_number, self.inquirer, may_write) for o in operators))
+            async with at_work, asyncio.TaskGroup() as acts:
+                acts.create_task(self._act("calls", self._calls(len(numbers), watcher, may_write)))
+                acts.create_task(self._act("asking", self._ask()))
+            await operators[-1].leave()
+            await feedback.sit(numbers[-1])
+            official = Worker(stage, stage.hire("official", Role.OFFICIAL, "Заступник голови"))
+            phones.push_async_callback(official.browser.close)
+            await official.sign_in()
             await self._act("control", self._watch_over(desk, official))
             async with _background(self._answer_callbacks(exchange)):
                 await self._act("answers", self._answer_at_once(operators[0], desk))
@@ -144,6 +166,8 @@ class _Story:
             analyst = Analyst(stage, stage.hire("analyst", Role.ANALYST, "Аналітик"))
             phones.push_async_callback(analyst.browser.close)
             await self._act("report", self._report_is_true(analyst))
+            if self._plays(FORGOTTEN):
+                await self._act("forgetting", self._forget(administrator, analyst))
 
     async def _act(self, name: str, act: Coroutine[Any, Any, None]) -> None:
         try:
@@ -174,10 +198,35 @@ class _Story:
                 on_line.create_task(call_in(stage, who, self.voice))
         self.say(f"{len(self.residents)} appeals are registered; each resident was told a number and a code.")
 
-    async def _state_by_keys(self) -> None:
+    async def _prepare(self, administrator: Administrator, desk: Desk) -> None:
+        """What the city changes before the residents call: they will meet both."""
+        file = self.stage.settings.var / "houses.csv"
+        file.write_text(HOUSES.format(MISTYPED))
+        refused = await administrator.check("addresses", file)
+        if "Такого району немає" not in refused.text or any(f.path.startswith("/import/") for f in refused.forms):
+            raise StoryError(f"the bad row of the file is not told, or it could be loaded: {refused.text[:500]}")
+        file.write_text(HOUSES.format(DISTRICT))
+        checked = await administrator.check("addresses", file)
+        if self._known(KIOSK_AT):
+            raise StoryError("a file that was only checked has been loaded")
+        await administrator.load(checked)
+        if not self._known(KIOSK_AT):
+            raise StoryError("the file was not loaded")
+        self.say("A file of houses was tried, a bad row of it put right, and loaded.")
+        tried = await desk.change_routing("Кіоски цього району", THEIR_NEW, KIOSKS, DISTRICT, KIOSK_AT)
+        if tried != THEIR_NEW:
+            raise StoryError(f"the draft of the rules gives kiosks to {tried}")
+        self.say("A new edition of the rules was drafted, tried, and published.")
+
+    def _known(self, address: str) -> bool:
+        with self.stage.db.read() as conn:
+            return len(addresses.suggest(conn, address)) == 1
+
+    async def _ask(self) -> None:
         number, code = await asyncio.shield(self.residents[0].told)
-        await ask_state(self.stage, ASKS_STATE, number, code, "state-assigned")
-        self.say(f"A resident asked for the state of {number} by keys and heard it, with no operator.")
+        await ask(self.stage, self.inquirer, self.voice, number, code, "state-assigned", lambda: self.say(
+            f"A resident asked for the state of {number} by keys and heard it, with no operator."))  # fmt: skip
+        self.say(f"Then he asked an operator («{self.inquirer.asks}») and was told: no appeal, a consultation.")
 
     async def _watch_over(self, desk: Desk, official: Worker) -> None:
         """What the control desk and an official do with the appeals, where the residents of those are in the cast."""
@@ -207,14 +256,45 @@ class _Story:
         if self.incident is not None:
             await desk.close_incident(self.incident, "Трубу замінено, тепло подано.")
             self.say("The incident is closed: its appeals are executed by that, and everybody will be asked.")
-            await self._until(lambda: self._state_of(SUFFERS) not in life.OPEN)
+            await self._until(lambda: self._appeal_of(SUFFERS).state not in life.OPEN)
 
     async def _report_is_true(self, analyst: Analyst) -> None:
         await analyst.sign_in()
         told = await analyst.what_happened()
         if not told.get("зареєстровано") == told.get("підтверджено заявником") == len(self.residents):
             raise StoryError(f"the report tells of {told}, the story has {len(self.residents)} appeals")
+        if self._plays(TAKES_LONGER) and self._appeal_of(TAKES_LONGER).department != THEIR_NEW:
+            raise StoryError(f"the new rule was not kept: {self._appeal_of(TAKES_LONGER).department} has the kiosk")
         self.say(f"The report says so too: {len(self.residents)} registered, as many confirmed by the residents.")
+
+    async def _forget(self, administrator: Administrator, analyst: Analyst) -> None:
+        """Everything that is kept of one of them is given to him, then erased; what is counted stays."""
+        who = next(who for who in self.residents if who.name == FORGOTTEN)
+        before, card = await analyst.what_happened(), await administrator.find(who)
+        kept = await administrator.give_out(card)
+        texts, calls = [each["text"] for each in kept["appeals"]], {each["direction"] for each in kept["calls"]}
+        if (kept["person"]["name"], texts, calls) != (who.name, [who.text], {"in", "out"}):
+            raise StoryError(f"{who.name} was given {kept['person']['name']}, {texts}, calls {calls}")
+        files = self._files_of(kept)
+        if not files or not all(file.is_file() for file in files):
+            raise StoryError(f"{who.name}'s recordings are not there: {files}")
+        self.say(f"{who.name} was given all that is kept of him, and asks to be forgotten.")
+        await administrator.forget(card, "Його заява")
+        left = json.dumps(await administrator.give_out(card), ensure_ascii=False)
+        if said := [each for each in (who.name, who.number, who.text) if each in left]:
+            raise StoryError(f"still kept of who was forgotten: {said}")
+        if there := [file for file in files if file.exists()]:
+            raise StoryError(f"still there of who was forgotten: {there}")
+        if (after := await analyst.what_happened()) != before:
+            raise StoryError(f"the report told of {before}, and {after} without {who.name}")
+        self.say("He is: no name, no number, no word, no recording; and the report is as it was.")
+
+    def _files_of(self, kept: dict[str, Any]) -> list[Path]:
+        """Of the recordings that somebody's data names."""
+        ids = [each["id"] for each in kept["recordings"]]
+        with self.stage.db.read() as conn:
+            paths = conn.scalars(select(schema.recording.c.path).where(schema.recording.c.id.in_(ids))).all()
+        return [self.stage.settings.recordings / path for path in paths]
 
     def _plays(self, *names: str) -> bool:
         """Whether all these residents are in the cast."""
@@ -223,11 +303,11 @@ class _Story:
     def _number(self, name: str) -> str:
         return next(who.told.result()[0] for who in self.residents if who.name == name)
 
-    def _state_of(self, name: str) -> State:
+    def _appeal_of(self, name: str) -> appeals.Appeal:
         with self.stage.db.read() as conn:
             found = appeals.by_number(conn, int(self._number(name)))
         assert found is not None
-        return found.state
+        return found
 
     async def _answer_callbacks(self, exchange: Exchange) -> None:
         async with asyncio.TaskGroup() as homes:
@@ -301,10 +381,12 @@ def _report(stage: Stage, duration: float) -> dict[str, Any]:
 
     with stage.db.read() as conn:
         call, attempt, appeal = schema.call, schema.attempt, schema.appeal
+        edition, look = schema.routing_version, schema.access_log
         inbound = [dict(row) for row in conn.execute(select(call).where(call.c.direction == "in")).mappings()]
         waits = sorted(row["wait_s"] for row in inbound if row["wait_s"] is not None and row["answered_at"])
         states = Counter(conn.scalars(select(appeal.c.state)))
         events = Counter(conn.scalars(select(schema.appeal_event.c.action)))
+        edits = Counter(conn.scalars(select(schema.edit_log.c.what)))
         attempts = [dict(row) for row in conn.execute(select(attempt)).mappings()]
         results = Counter(conn.scalars(select(schema.callback_appeal.c.result)))
         recordings = conn.scalar(select(func.count()).select_from(schema.recording).where(
@@ -325,25 +407,31 @@ def _report(stage: Stage, duration: float) -> dict[str, Any]:
                           "unreached": sum(row["outcome"] in ("busy", "no_answer", "failed") for row in attempts)},
             "desk": {"merged": events["merge"], "extended": events["extend"], "controlled": events["take_control"],
                      "incident": events["join"], "programme": events["answer"],
-                     "proofs": _count(conn, schema.attachment), "notices": _count(conn, schema.notice)},
+                     "proofs": _count(conn, schema.attachment), "notices": _count(conn, schema.notice),
+                     "consulted": sum(row["outcome"] == Outcome.CONSULTED for row in inbound),
+                     "imported": edits["import"], "published": _count(conn, edition, edition.c.live_at.is_not(None),
+                                                                      edition.c.made_by.is_not(None)),
+                     "given_out": _count(conn, look, look.c.why == "export"),
+                     "forgotten": _count(conn, schema.citizen, schema.citizen.c.erased_at.is_not(None))},
             "recordings": recordings,
             "duration_s": round(duration, 1),
         }  # fmt: skip
 
 
-def _count(conn: Connection, table: Any) -> int:
-    return conn.scalar(select(func.count()).select_from(table)) or 0
+def _count(conn: Connection, table: Any, *where: Any) -> int:
+    return conn.scalar(select(func.count()).select_from(table).where(*where)) or 0
 
 
 def _check(report: dict[str, Any], calls: int) -> None:
     """StoryError unless the record tells what was done."""
     made = calls - 2
     expected = {
-        "calls.offered": calls, "calls.answered": made, "calls.abandoned": 1,
+        "calls.offered": calls, "calls.answered": made + 1, "calls.abandoned": 1,
         "appeals.registered": made, "appeals.executed": made + 1, "appeals.confirmed": made, "appeals.returned": 1,
         "appeals.unconfirmed": 0, "appeals.closed": made,
         "callbacks.placed": made + 1, "callbacks.answered": made + 1, "callbacks.confirmed": made,
-        "callbacks.not_solved": 1, "callbacks.unreached": 0,
+        "callbacks.not_solved": 1, "callbacks.unreached": 0, "desk.consulted": 1, "desk.imported": 1,
+        "desk.published": 1,
     }  # fmt: skip
     wrong = []
     for name, value in expected.items():
