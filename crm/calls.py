@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, exists, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, exists, insert, or_, select, update
 
 from crm import citizens, texts
 from crm.errors import BadInput, NotFound
@@ -133,9 +133,11 @@ _LAST_SPOKE = Statement(
     .order_by(call.c.arrived_at.desc()).limit(1)
 )  # fmt: skip
 _EVENT = insert(call_event)
-PROMISED = "promised"  # the line of a call's history that says so (crm.promises)
-_PROMISED = Statement(select(call_event.c.id).where(call_event.c.linkedid == bindparam("linkedid"),
-                                                    call_event.c.kind == PROMISED).limit(1))  # fmt: skip
+PROMISED, JOINED = "promised", "joined"  # lines of a call's history (crm.promises, crm.incident_callers)
+_SERVED = {PROMISED: EndCause.PROMISED, JOINED: EndCause.IVR}  # who has been, and then leaves the queue, how
+_HOW = Statement(select(call_event.c.kind).where(
+    call_event.c.linkedid == bindparam("linkedid"), or_(*(call_event.c.kind == kind for kind in _SERVED)))
+    .order_by(call_event.c.id.desc()).limit(1))  # fmt: skip
 
 
 def arrived(conn: Connection, linkedid: str, *, at: dt.datetime, origin: str, caller: str = "", language: str = "",
@@ -250,11 +252,11 @@ def transferred(conn: Connection, linkedid: str, at: dt.datetime, seat: str, to:
 def ended(conn: Connection, linkedid: str, at: dt.datetime, cause: EndCause, wait_s: float | None = None,
           talk_s: float | None = None, hold_s: float | None = None) -> None:
     """Ended, once: told again (by the spool, by queue_log), it fills in only what was missing, and
-    says better what was only known as lost. Who took a callback did not give up."""
+    says better what was only known as lost. Who took a callback, or joined an incident, did not give up."""
     known = _known(conn, linkedid, at)
     left = known.queued_at is not None and known.answered_at is None and cause is not EndCause.COMPLETED
-    if left and _PROMISED(conn, {"linkedid": linkedid}):
-        cause = EndCause.PROMISED
+    if left and (how := _HOW.value(conn, {"linkedid": linkedid})):
+        cause = _SERVED[how]
     _set(conn, linkedid, ended_at=known.ended_at or at,
          end_cause=cause.value if known.end_cause in ("", EndCause.LOST) else known.end_cause,
          wait_s=known.wait_s if known.wait_s is not None else wait_s,

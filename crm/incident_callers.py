@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, case, func, select, update
 
-from crm import appeals, citizens, incidents, life, promises, texts
+from crm import appeals, calls, citizens, incidents, life, promises, texts
 from crm.confirmation_rules import Result
 from crm.errors import BadInput, IllegalAction, NotFound
 from crm.incidents import Incident, State
@@ -76,6 +76,7 @@ def join(conn: Connection, incident_id: int, *, e164: str, linkedid: str, langua
     his = _appeal(conn, found, e164, linkedid, now) if e164 and is_open else None
     insert_row(conn, incident_caller, {"incident_id": incident_id, "e164": e164, "linkedid": linkedid, "at": now,
                                        "language": language, "appeal_id": his[0] if his else None})  # fmt: skip
+    calls.add_event(conn, linkedid, now, calls.JOINED, data={"incident": incident_id})
     return Joined(his[1] if his else None, bool(e164))
 
 

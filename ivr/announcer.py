@@ -11,7 +11,7 @@ import asyncio
 import datetime as dt
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,20 +93,20 @@ def choice_of(choices: Sequence[Choice], language: str, seconds: Callable[[str],
 
 # ── the part of the line ──
 class Announcer:
-    """``prompts``: where sounds lie. ``changed``: called in the loop when somebody may have news.
+    """``prompts``: where sounds lie. ``changed``: told when something is said that was not before.
 
     ``choices``: what may be chosen now.
     """
 
     def __init__(self, db: Database, writer: Writer, prompts: Path, clock: Callable[[], dt.datetime],
-                 changed: Callable[[], None] = lambda: None, rules: Rules = Rules()) -> None:  # fmt: skip
+                 *, changed: Callable[[], Awaitable[None]] | None = None, rules: Rules = Rules()) -> None:  # fmt: skip
         self._db, self._writer, self._prompts, self._now = db, writer, prompts, clock
         self._changed, self._rules = changed, rules
         self._poked = asyncio.Event()
         self._speaking = ThreadPoolExecutor(1, "announcer")  # never two at one sound
         self._spoken: dict[tuple[str, str], Spoken] = {}
         self._failed: dict[tuple[str, str], dt.datetime] = {}
-        self._live: set[int] = set()
+        self._live: set[int] | None = None  # what was said before we came is no news
         self._heard: OrderedDict[str, int] = OrderedDict()
         self.choices: Sequence[Choice] = ()
 
@@ -115,8 +115,8 @@ class Announcer:
         while True:
             self._poked.clear()
             try:
-                if await self._in_thread(self.round):
-                    self._changed()
+                if await self._in_thread(self.round) and self._changed is not None:
+                    await self._changed()
             except Exception:
                 _log.exception("announcements could not be seen to")
             try:
@@ -211,7 +211,7 @@ class Announcer:
                         for each in named]  # fmt: skip
         self._forget(after)
         live = {each.id for each in by_incident.values()}
-        news, self._live = bool(live - self._live), live
+        news, self._live = self._live is not None and bool(live - self._live), live
         return news
 
     def _see_to(self, found: Incident, before: Announcement | None, now: dt.datetime) -> None:

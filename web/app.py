@@ -91,6 +91,8 @@ PAGES = (
     Page("POST", "/incidents", incidents.declare, (P.MANAGE_INCIDENTS,)),
     Page("GET", "/incidents/{id}", incidents.show, (P.SEE_APPEALS,)),
     Page("POST", "/incidents/{id}", incidents.act, (P.MANAGE_INCIDENTS,)),
+    Page("POST", "/incidents/{id}/announcement", incidents.announce, (P.MANAGE_INCIDENTS,)),
+    Page("GET", "/announcements/{language}/{mark}", incidents.hear, (P.MANAGE_INCIDENTS,)),
     Page("GET", "/control", control.show, (P.WATCH,)),
     Page("POST", "/control", control.act, (P.ASSIGN, P.DECIDE)),
     Page("GET", "/notices", notices.to_tell, (P.CALL_BACK,)),

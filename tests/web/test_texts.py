@@ -46,6 +46,8 @@ BUILT: dict[str, tuple[str, ...]] = {
     "channel.": appeals.CHANNELS, "state.": tuple(State), "event.": tuple(Action),
     "action.": tuple(a for a in FOR_ACTION if a not in (Action.REGISTER, Action.CONFIRM, Action.NOT_SOLVED)),
     "law.kind.": tuple(Kind), "control.list.": tuple(Watched),
+    "announcement.sound_": ("uk", "en"), "announcement.text_": ("uk", "en"),
+    "announcement.said_": ("solved", "not_solved"),
     "notice.kind.": tuple(notices.Kind), "notice.state.": ("due", "sent", "told", "void"),
     "appeals.near_": ("citizen", "building"), "law.privilege.": ("none", *Privilege),
     "result.": tuple(Result), "reached.": tuple(Reached), "outcome.": tuple(Outcome),

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
 from sqlalchemy import Connection
-from starlette.responses import Response
+from starlette.responses import FileResponse, Response
 
-from crm import departments, incidents, life, networks
+from crm import announcements, departments, incident_callers, incidents, life, networks
 from crm.clock import KYIV
-from crm.errors import BadInput, CentreError
+from crm.errors import BadInput, CentreError, NotFound
 from crm.incidents import LIVE, State
 from crm.people import Permission
 from web.forms import Form
@@ -23,6 +25,7 @@ NOTE_MOST, PLACE_MOST = 4000, 200
 NOW, PAST = (*LIVE, State.CLOSING), (State.CLOSED, State.DISMISSED)
 SCOPES = frozenset(("building", *networks.KINDS))
 DO = frozenset(("open", "amend", "close", "dismiss", "gather", "leave"))
+SAY = frozenset(("listen", "live", "hush", "default"))
 
 
 def listed(visit: Visit) -> Response:
@@ -87,24 +90,70 @@ def act(visit: Visit) -> Response:
                     incidents.leave(conn, appeal, **said)
     except CentreError as error:
         return _page(visit, incident_id, error)
-    visit.poke_line("callbacks" if do == "close" else "appeals")
+    visit.poke_line("callbacks" if do == "close" else "announcements")
     return visit.go(f"/incidents/{incident_id}?done=incident")
+
+
+# ── what its callers hear ──
+def announce(visit: Visit) -> Response:
+    """A supervisor's own words: heard by himself first, then by callers; or nothing, or what is on record again.
+
+    What he has not heard does not go live: words changed since then are spoken to him once more.
+    """
+    form, incident_id = visit.form, visit.number("id")
+    do = form.choice("do", SAY, required=True)
+    words = {language: form.text(f"text_{language}", announcements.LONGEST) for language in ("uk", "en")}
+    said: dict[str, Any] = {"now": visit.now, "staff_id": visit.person.id}
+    if form.problems:
+        return _page(visit, incident_id, next(iter(form.problems.values())))
+    try:
+        if do in ("listen", "live"):
+            made: dict[str, Any] = visit.ask_line("speak", words=words)["spoken"]
+            if do == "listen" or any(form[f"heard_{language}"] != each["sound"] for language, each in made.items()):
+                return _page(visit, incident_id, listened=made)
+            sounds = {language: str(each["sound"]) for language, each in made.items()}
+        with visit.db.write() as conn:
+            match do:
+                case "live":
+                    announcements.announce(conn, incident_id, words, sounds, **said)
+                case "hush":
+                    announcements.hush(conn, incident_id, **said)
+                case "default":
+                    announcements.retire(conn, incident_id, **said)
+    except CentreError as error:
+        return _page(visit, incident_id, error)
+    visit.poke_line("announcements")
+    return visit.go(f"/incidents/{incident_id}?done=announcement")
+
+
+def hear(visit: Visit) -> Response:
+    """The sound of what is said, or is about to be."""
+    language, mark = visit.path("language"), visit.path("mark")
+    if language not in ("uk", "en") or not re.fullmatch(r"[0-9a-f]{32}", mark):
+        raise NotFound("announcement.no_sound")
+    path = visit.parts.settings.prompts / language / "announcements" / mark / "said.wav"
+    if not path.is_file():
+        raise NotFound("announcement.no_sound")
+    return FileResponse(path, media_type="audio/wav")
 
 
 def _list(visit: Visit, problem: CentreError | None = None) -> Response:
     past, before = visit.query.ticked("past"), visit.query.number("before")
     with visit.db.read() as conn:
         found = incidents.listed(conn, PAST if past else NOW, limit=PAGE, before_id=before)
+        not_over = incident_callers.not_over(conn, [each.id for each in found])
         may = visit.can(Permission.MANAGE_INCIDENTS)
         subjects = departments.subjects(conn) if may else []
         choices = building_of(conn, Form(visit.form))[1] if visit.form["address"] else []
     show = visit.again if problem or visit.form.problems else visit.page
     more = found[-1].id if len(found) == PAGE else None
-    return show("incidents.html", found=found, past=past, more=more, subjects=subjects, choices=choices,
-                kinds=networks.KINDS, typed=visit.form, problem=problem)  # fmt: skip
+    return show("incidents.html", found=found, not_over=not_over, past=past, more=more, subjects=subjects,
+                choices=choices, kinds=networks.KINDS, typed=visit.form, problem=problem)  # fmt: skip
 
 
-def _page(visit: Visit, incident_id: int, problem: CentreError | None = None) -> Response:
+def _page(visit: Visit, incident_id: int, problem: CentreError | None = None,
+          listened: Mapping[str, Any] | None = None) -> Response:  # fmt: skip
+    may = visit.can(Permission.MANAGE_INCIDENTS)
     with visit.db.read() as conn:
         found = incidents.get(conn, incident_id)
         own = visit.person.department_id
@@ -112,11 +161,13 @@ def _page(visit: Visit, incident_id: int, problem: CentreError | None = None) ->
             "lines": incidents.appeals_of(conn, found.id, department_id=own), "said": incidents.reports(conn, found.id),
             "outside": incidents.outside(conn, found.id) if found.state in LIVE and own is None else [],
             "left": incidents.left(conn, found) if found.state is State.CLOSING else 0,
+            "announced": announcements.of(conn, found.id), "joined": incident_callers.figures(conn, found.id),
+            "callers": incident_callers.callers(conn, found.id) if may else [],
         }  # fmt: skip
     visit.looked_at(("incident", found.id))
     return visit.page("incident.html", status=status_of(problem) if problem else HTTPStatus.OK, incident=found,
-                      problem=problem, typed=visit.form, may=visit.can(Permission.MANAGE_INCIDENTS), open=life.OPEN,
-                      local=_local, **values)  # fmt: skip
+                      problem=problem, typed=visit.form, may=may, open=life.OPEN, local=_local, listened=listened,
+                      **values)  # fmt: skip
 
 
 def _network(conn: Connection, form: Form, building_id: int, kind: str) -> int | None:
