@@ -1,6 +1,6 @@
 """Confirmation callbacks on the line: which may be placed now, placed once each, and what became of them.
 
-The rules are ``crm.confirmation_rules``; this is their hand on AMI (``outbound``).
+The rules are ``crm.confirmation_rules`` and ``crm.campaign_rules``; this is their hand on AMI (``outbound``).
 """
 
 from __future__ import annotations
@@ -8,16 +8,17 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from sqlalchemy import Connection
 
 from call_queue import events as ev
+from call_queue import order
 from call_queue import tracker as t
 from call_queue.outbound import CAUSES, CallOut, Outbound, unanswered
 from call_queue.rounds import Rounds
-from crm import confirmations
+from crm import campaign_rules, campaigns, confirmations
 from crm.calls import Queue
 from crm.confirmation_rules import Mode, Next, Reached, Rules, forbidden
 from crm.confirmations import Attempt
@@ -32,16 +33,20 @@ _log = logging.getLogger(__name__)
 class Dialler(Rounds):
     """Places what is due, for ever (``run``), and what a person asks for (``call``).
 
-    ``counted`` is told how many callbacks are due and how many on the line.
+    ``staff``: who sits where, seat → staff_id. ``line``: everybody who waits for a seat of the city's. ``counted`` is
+    told how many callbacks are due and how many on the line.
     """
 
     def __init__(self, db: Database, writer: Writer, outbound: Outbound, tracker: t.Tracker, rules: Rules, *,
-                 interfaces: Mapping[str, str], own_number: str, seat_ring_s: int,
-                 counted: Callable[[int, int], None], clock: Callable[[], dt.datetime]) -> None:  # fmt: skip
+                 interfaces: Mapping[str, str], own_number: str, seat_ring_s: int, staff: Mapping[str, int | None],
+                 line: Callable[[], Sequence[order.Waiting]], counted: Callable[[int, int], None],
+                 clock: Callable[[], dt.datetime]) -> None:  # fmt: skip
         super().__init__(db, writer)
         self._outbound, self._tracker, self._rules = outbound, tracker, rules
         self._interfaces, self._own_number, self._seat_ring_s = interfaces, own_number, seat_ring_s
-        self._counted, self._now = counted, clock
+        self._staff, self._line, self._counted, self._now = staff, line, counted, clock
+        self._rung: dict[str, str] = {}  # attempt → the seat that was chosen for it, until it has picked up or not
+        self._silent: dict[str, dt.datetime] = {}  # seats that did not pick up, until when they are left in peace
 
     # ── what is due ──
     async def _pass(self) -> None:
@@ -49,7 +54,9 @@ class Dialler(Rounds):
         now = self._now()
         if self._outbound.in_step:
             await self._end_the_left(now)
+            await self._take_for_campaigns(now)
             await self._place_due(now)
+            await self._ring_free_seats(now)
         due, calling = await self._read(lambda conn: confirmations.counts(conn, now))
         self._counted(due, calling)
 
@@ -73,6 +80,49 @@ class Dialler(Rounds):
                 _log.info("callback %s was not placed: %s", one.callback_id, error)
             except CentreError:  # Asterisk does not take it, and that has been told: no other now
                 return
+
+    # ── campaigns ──
+    async def _take_for_campaigns(self, now: dt.datetime) -> None:
+        running = await self._read(campaigns.open_campaigns)
+        if any(one.state is campaign_rules.State.RUNNING for one in running):
+            await self._write(partial(campaigns.take, now=now))
+
+    async def _ring_free_seats(self, now: dt.datetime) -> None:
+        """The next call of the progressive campaigns for each free seat: its telephone rings first, with the appeal on
+        its screen, and the citizen's once it has picked up. Each seat is reserved for exactly one."""
+        seats = await self._free_seats(now)
+        if not seats:
+            return
+        due = await self._read(partial(confirmations.due, now=now, mode=None, limit=LISTED, rules=self._rules,
+                                       within=campaign_rules.Mode.PROGRESSIVE))  # fmt: skip
+        for one in due:
+            if not seats or await self._why_not(Mode.LIVE):
+                return
+            seat = seats.pop(0)
+            try:
+                await self._to_the_end(self._place(one.callback_id, seat, self._staff.get(seat), reserve=True))
+            except (BadInput, NotFound) as error:  # somebody was quicker, with him or with the seat
+                _log.info("callback %s was not placed at seat %s: %s", one.callback_id, seat, error)
+                if error.id != "seat.on_call":
+                    seats.insert(0, seat)
+            except CentreError:  # Asterisk does not take it, and that has been told: no other now
+                return
+
+    async def _free_seats(self, now: dt.datetime) -> list[str]:
+        """Seats that may be given a call now, who has waited for one longest first."""
+        self._silent = {seat: until for seat, until in self._silent.items() if until > now}
+        open_ones = {one.id: one.seat for one in await self._read(confirmations.open_attempts)}
+        self._rung = {attempt_id: seat for attempt_id, seat in self._rung.items() if attempt_id in open_ones}
+        at_work = set(open_ones.values())
+        free = [seat for seat in self._tracker.seats.values()
+                if self._is_free(seat) and seat.number not in at_work and seat.number not in self._silent]  # fmt: skip
+        return [seat.number for seat in sorted(free, key=lambda seat: (seat.since or now, seat.number))]
+
+    def _is_free(self, seat: t.Seat) -> bool:
+        """Nobody is at it, nobody who waits is about to be given to it, and it takes such calls."""
+        wanted = {call.line for call, _ in self._tracker.waiting()} | ({Queue.CITY.value} if self._line() else set())
+        return (seat.told[0] is t.SeatState.FREE and not seat.calls and seat.takes(Queue.FEEDBACK)
+                and not any(seat.takes(line) for line in wanted))  # fmt: skip
 
     async def _why_not(self, mode: Mode) -> str | None:
         now = self._now()
@@ -104,11 +154,19 @@ class Dialler(Rounds):
         return await self._to_the_end(self._place(callback_id, seat, staff_id))
 
     # ── the call itself ──
-    async def _place(self, callback_id: int, seat: str | None = None, staff_id: int | None = None) -> Attempt | None:
-        claim = partial(_claim, callback_id, self._now(), self._rules, seat, staff_id)
-        attempt = await self._write(claim)
-        if attempt is not None:
-            await self._originate(attempt)
+    async def _place(self, callback_id: int, seat: str | None = None, staff_id: int | None = None, *,
+                     reserve: bool = False) -> Attempt | None:  # fmt: skip
+        attempt = await self._write(partial(confirmations.claim, callback_id=callback_id, now=self._now(),
+                                            rules=self._rules, seat=seat, staff_id=staff_id,
+                                            reserve=reserve))  # fmt: skip
+        if attempt is None:
+            return None
+        if reserve and seat is not None:
+            if not self._is_free(self._tracker.seats[seat]):  # it was given a call meanwhile
+                await self._not_placed(attempt.id)
+                raise BadInput("seat.on_call")
+            self._rung[attempt.id] = seat
+        await self._originate(attempt)
         return attempt
 
     async def _originate(self, attempt: Attempt) -> None:
@@ -123,7 +181,10 @@ class Dialler(Rounds):
 
     def originated(self, event: ev.Originated) -> None:
         """An Originate failed. A live call's rings the seat; an automatic one's channel tells more when it hangs up,
-        if there was one."""
+        if there was one. A seat that we chose, and that did not pick up, is left in peace for a while."""
+        chosen = self._rung.pop(event.action_id, None)
+        if chosen is not None and not event.success:
+            self._silent[chosen] = self._now() + dt.timedelta(seconds=self._rules.not_placed_s)
         if event.success or not event.action_id.startswith(t.CALLBACK):
             return
         self._end_unanswered(event.action_id, Mode.LIVE, Reached.NOT_PLACED)
@@ -161,11 +222,6 @@ class Dialler(Rounds):
         now = self._now()
         await self._write(lambda conn: confirmations.finish(conn, attempt_id, Reached.NOT_PLACED, now,
                                                             rules=self._rules))  # fmt: skip
-
-
-def _claim(callback_id: int, now: dt.datetime, rules: Rules, seat: str | None, staff_id: int | None,
-           conn: Connection) -> Attempt | None:  # fmt: skip
-    return confirmations.claim(conn, callback_id, now=now, rules=rules, seat=seat, staff_id=staff_id)
 
 
 def _left(attempt_id: str, now: dt.datetime, rules: Rules, conn: Connection) -> Next | None:

@@ -13,6 +13,7 @@ import os
 import signal
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import Future
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -22,6 +23,7 @@ from call_queue import events as ev
 from call_queue import live, order, reconcile, recorder
 from call_queue import tracker as t
 from call_queue.ami import Ami, Stream
+from call_queue.calling_out import call_out
 from call_queue.dialler import Dialler
 from call_queue.estimate import CALLS
 from call_queue.follower import Follower
@@ -31,13 +33,16 @@ from call_queue.queue_log import Reader
 from call_queue.recorder import Recorder
 from call_queue.room import WaitingRoom
 from call_queue.seats import Seats
+from call_queue.surging import Surging
 from call_queue.tracker import Tracker
 from centre.bus import Message, Publisher
 from centre.mailer import Mailer
 from centre.settings import Secrets, Settings
-from crm import appeals, calls, deadlines, incidents, privacy
+from crm import announcements, appeals, calls, deadlines, incident_callers, incidents, privacy, today
 from crm.errors import BadInput
 from crm.store import Database, Writer
+from ivr.announcer import Announcer
+from ivr.incident_steps import IncidentSteps
 from ivr.promise_steps import PromiseSteps
 from ivr.server import FastAgi
 from ivr.spool import Spool
@@ -48,6 +53,7 @@ LOCAL = "127.0.0.1"  # AMI and FastAGI never leave this machine
 TOLD_S = 0.1  # changes that come closer together are told to the web as one snapshot
 SPOOL_S = 1.0
 QUEUE_LOG_S = 5.0
+TODAY_S = 5.0
 PLANNED_S = 60.0
 INCIDENTS_S = 5.0
 BETWEEN_S = 0.2  # while an incident's appeals are executed: others write too
@@ -103,6 +109,7 @@ class Line:
             self._staff = recorder.sitting(conn)
             handled = calls.handled_s(conn, _now() - timedelta(hours=LATELY_H), CALLS)
         self._callbacks = (0, 0)
+        self._today: today.Today | None = None
         self._telling: asyncio.TimerHandle | None = None
         self.publisher = Publisher(settings.line_socket)
         self.publisher.snapshot, self.publisher.answer = self._snapshot, self._answer
@@ -117,24 +124,31 @@ class Line:
         turns = order.Rules()
         self._room = WaitingRoom(self.tracker, self._in_step, settings.wrap_up, handled, staff=self._staff,
                                  promises=lambda: self._promiser.waiting(), rules=turns,
+                                 at_once=lambda: self._surging.effects.at_once,
                                  offers=settings.promise_rules)  # fmt: skip
         self._seats = Seats(self.ami, self.tracker, interfaces, self._staff, self._in_step)
         out = [name for name, origin in trunks.items() if settings.dial_out in ("both", origin)]
         outbound = Outbound(self._dialling, self.tracker, out, self._in_step)
         self._dialler = Dialler(
             db, writer, outbound, self.tracker, settings.callback_rules, interfaces=interfaces,
-            own_number=settings.short_number, seat_ring_s=settings.ring_timeout, counted=self._count,
-            clock=_now)  # fmt: skip
+            own_number=settings.short_number, seat_ring_s=settings.ring_timeout, staff=self._staff,
+            line=self._room.line, counted=self._count, clock=_now)  # fmt: skip
         self._promiser = Promiser(
             db, writer, outbound, self.tracker, settings.promise_rules, turns, prefixes=settings.callback_prefixes,
             own_number=settings.short_number, line=self._room.line,
+            lines=lambda: self._surging.lines(settings.promise_rules.lines),
             handled_s=lambda: self._room.learnt(_now()).handled_s, clock=_now)  # fmt: skip
         promised = PromiseSteps(
             db, writer, settings, wait_s=lambda linkedid: self._room.wait_s(linkedid, _now()),
             turn=lambda since, priority: order.turn(since, priority, turns), changed=self._promiser.poke,
             clock=_now)  # fmt: skip
-        steps = Steps(db, writer, settings, self._room, _now)
-        self.agi = FastAgi({**steps.by_name(), **promised.by_name()}, settings.agi_timeout)
+        self._surging = Surging(
+            db, writer, self.ami, self.tracker, self._seats, in_step=self._in_step,
+            handled_s=lambda: self._room.learnt(_now()).handled_s, changed=self._tell_soon, clock=_now)  # fmt: skip
+        self._announcer = Announcer(db, writer, settings.prompts, _now, changed=self._tell_the_waiting)
+        steps = Steps(db, writer, settings, self._room, _now, lambda: self._surging.effects, announcer=self._announcer)
+        joining = IncidentSteps(db, writer, _now)
+        self.agi = FastAgi({**steps.by_name(), **promised.by_name(), **joining.by_name()}, settings.agi_timeout)
         self._spool = Spool(settings.spool, writer, settings.callback_rules, announced, _now)
         self._queue_log = Reader(settings.asterisk / "log", db, writer)
         self._mailer = Mailer(settings, db)
@@ -155,6 +169,7 @@ class Line:
         await self.publisher.close()
         self.working.cancel()
         await asyncio.wait([self.working])
+        self._announcer.close()
         await self._dialler.close()
         await self._promiser.close()
         await self.ami.close()
@@ -162,8 +177,10 @@ class Line:
 
     async def _work(self) -> None:
         async with asyncio.TaskGroup() as parts:
-            for part in (self.follower.run(), self._dialler.run(), self._promiser.run(), self._keeper.run(),
+            for part in (self.follower.run(), self._dialler.run(), self._promiser.run(), self._surging.run(),
+                         self._announcer.run(), self._keeper.run(),
                          self._spool.keep_taking(SPOOL_S), _every(QUEUE_LOG_S, self._read_queue_log),
+                         _every(TODAY_S, self._count_today),
                          _every(PLANNED_S, self._resume_planned), _every(INCIDENTS_S, self._execute_incidents),
                          _every(WATCH_S, self._watch_deadlines), _every(MAIL_S, self._send_mail),
                          _every(ERASE_S, self._erase_files)):  # fmt: skip
@@ -186,12 +203,15 @@ class Line:
         self._tell_soon()
         self._room.take(change)
         self._seats.take(change)
+        self._surging.take(change)
         self._promiser.take(change)
         match change:
             case t.Ended(linkedid=linkedid):
                 self._measure(linkedid, kept)
             case t.PickedUp(linkedid=linkedid) if linkedid.startswith(t.CALLBACK):
                 self._dialler.picked_up(linkedid)
+            case t.SeatChanged(state=t.SeatState.FREE):
+                self._dialler.poke()
 
     def _measure(self, linkedid: str, kept: Future[object] | None) -> None:
         """Once the call's end is on the disk, for then what was said of its recording is too."""
@@ -204,6 +224,7 @@ class Line:
         _tell_of_failure(self._writer.submit(lambda conn: reconcile.bury(conn, alive, asked_at, _now())))
         self._dialler.poke()
         self._promiser.poke()
+        self._surging.asterisk_is_back()
         self._tell_soon()
 
     def _stand_up(self) -> None:
@@ -222,7 +243,9 @@ class Line:
     # ── what the web is told, and asks ──
     def _snapshot(self) -> Message:
         due, calling = self._callbacks
-        return live.snapshot(self.tracker, self._staff, at=_now(), ami=self._in_step(), due=due, calling=calling)
+        return live.snapshot(self.tracker, self._staff, at=_now(), ami=self._in_step(), due=due, calling=calling,
+                             line=self._room.line(), surge=self._surging.told(),
+                             today=asdict(self._today) if self._today else None)  # fmt: skip
 
     def _tell_soon(self) -> None:
         if self._telling is None:
@@ -267,9 +290,15 @@ class Line:
         self._dialler.poke()
         return {"attempt": placed.id if placed else None}
 
+    async def _speak(self, request: Message) -> Mapping[str, Any]:
+        made = await self._announcer.speak({str(name): str(text) for name, text in dict(request["words"]).items()})
+        return {"spoken": {language: {"sound": each.name, "seconds": each.seconds} for language, each in made.items()}}
+
     async def _changed_on_record(self, request: Message) -> None:
         self._dialler.poke()
+        self._announcer.poke()
         self._promiser.poke()
+        self._surging.poke()
 
     # ── now and then ──
     async def _read_queue_log(self) -> None:
@@ -282,6 +311,15 @@ class Line:
         """What the page that erased somebody could not remove any more (recordings: ``Keeper``)."""
         await asyncio.to_thread(privacy.remove_files, self._db, self._settings.attachments)
 
+    async def _count_today(self) -> None:
+        def so_far() -> today.Today:
+            with self._db.read() as conn:
+                return today.so_far(conn, _now(), self._settings.service_level)
+
+        if (counted := await asyncio.to_thread(so_far)) != self._today:
+            self._today = counted
+            self._tell_soon()
+
     async def _resume_planned(self) -> None:
         await asyncio.wrap_future(self._writer.submit(lambda conn: appeals.resume_planned(conn, _now())))
 
@@ -290,6 +328,22 @@ class Line:
         while more:
             more = await asyncio.wrap_future(self._writer.submit(lambda conn: incidents.carry_on(conn, _now())))
             await asyncio.sleep(BETWEEN_S)
+
+        more = True
+        while more:
+            more = await asyncio.wrap_future(self._writer.submit(
+                lambda conn: incident_callers.carry_on(conn, _now(), self._settings.promise_rules)))  # fmt: skip
+            await asyncio.sleep(BETWEEN_S)
+
+    async def _tell_the_waiting(self) -> None:
+        """Whoever waits and whose building is in what is announced now hears it at once."""
+        def concerned() -> list[t.Call]:
+            with self._db.read() as conn:
+                return [call for call, _ in waiting
+                        if self._announcer.is_news(call.linkedid, announcements.news(conn, call.caller))]  # fmt: skip
+
+        waiting = self.tracker.waiting(calls.Queue.CITY)
+        await call_out(self.ami, await asyncio.to_thread(concerned), "incident")
 
     async def _watch_deadlines(self) -> None:
         looked = deadlines.BATCH
@@ -305,6 +359,7 @@ _REQUESTS: dict[str, Callable[[Line, Message], Awaitable[Mapping[str, Any] | Non
     "unpause": Line._unpause,
     "call": Line._call,
     "changed": Line._changed_on_record,
+    "speak": Line._speak,
 }
 
 

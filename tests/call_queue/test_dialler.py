@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -12,12 +12,13 @@ import pytest
 from sqlalchemy import Connection, select
 
 from call_queue import events as ev
+from call_queue import order
 from call_queue.ami import Ami, AmiError, NotSent, Refused, Unanswered
 from call_queue.dialler import Dialler
 from call_queue.outbound import Outbound
 from call_queue.tracker import TrunkState
-from crm import calls, citizens, confirmations
-from crm.confirmation_rules import Result, Rules
+from crm import calls, campaign_rules, campaigns, citizens, confirmations
+from crm.confirmation_rules import Reached, Result, Rules
 from crm.confirmations import Attempt
 from crm.errors import BadInput, CentreError
 from crm.schema import attempt, callback, callback_appeal
@@ -41,6 +42,7 @@ class Centre:
         self.asked: list[dict[str, Any]] = []
         self.error: AmiError | None = None
         self.answer: asyncio.Event | None = None  # until then Asterisk says nothing
+        self.line: list[order.Waiting] = []  # who waits for a seat of the city's
         self.counted: tuple[int, int] | None = None
         self._passed = asyncio.Event()
         with db.write() as conn:
@@ -50,7 +52,8 @@ class Centre:
     def made(self) -> Dialler:
         out = Outbound(cast(Ami, self), self.exchange.tracker, [LANDLINE, MOBILE], lambda: self.believed)
         return Dialler(self.db, self.writer, out, self.exchange.tracker, self.rules, interfaces=INTERFACES,
-                       own_number="1551", seat_ring_s=15, counted=self._counted, clock=lambda: self.now)  # fmt: skip
+                       own_number="1551", seat_ring_s=15, staff={"101": self.city.operator}, line=lambda: self.line,
+                       counted=self._counted, clock=lambda: self.now)  # fmt: skip
 
     async def ask(self, action: str, headers: Mapping[str, Any], *, action_id: str) -> dict[str, str]:
         assert (action, headers["ChannelId"]) == ("Originate", action_id)
@@ -105,6 +108,23 @@ class Centre:
     async def originate_failed(self, attempt_id: str) -> None:
         self.dialler.originated(ev.Originated(self.now, attempt_id, attempt_id, False, 0))
         await self.written()
+
+    def campaign(self, mode: campaign_rules.Mode = campaign_rules.Mode.PROGRESSIVE, **terms: Any) -> int:
+        """Started now; of all that is due."""
+        with self.db.write() as conn:
+            made = campaigns.save(conn, None, None, campaign_rules.Terms("Тепло", mode, **terms), staff_id=None,
+                                  now=self.now)  # fmt: skip
+        self.step(made, campaign_rules.Step.START)
+        return made
+
+    def step(self, campaign_id: int, what: campaign_rules.Step) -> None:
+        with self.db.write() as conn:
+            seen = campaigns.get(conn, campaign_id)
+            campaigns.step(conn, campaign_id, what, version=seen.version, staff_id=None, now=self.now)
+
+    def sits(self, *numbers: str, queues: Sequence[str] = ("feedback",)) -> None:
+        for queue in queues:
+            self.exchange.log_in(*numbers, queue=queue)
 
     def later(self, **by: float) -> None:
         self.now += dt.timedelta(**by)
@@ -209,7 +229,7 @@ async def test_callers_who_wait_come_first(centre: Centre) -> None:
     assert (centre.asked, centre.counted) == ([], (1, 0))
     with pytest.raises(BadInput, match=r"callback\.inbound_first"):
         await centre.call()
-    centre.exchange.leave("17.1")
+    centre.exchange.end("17.1")
     await centre.look()
     assert len(centre.asked) == 1
 
@@ -423,3 +443,160 @@ async def test_what_is_claimed_is_dialled_though_the_asker_goes_away(centre: Cen
     centre.answer.set()
     await asyncio.wait_for(closing, LIMIT)
     assert (len(centre.asked), centre.outcomes()) == (1, [""])
+
+
+# ── campaigns ──
+async def test_a_free_seat_is_given_the_next_one_and_no_second_until_it_is_written_down(centre: Centre) -> None:
+    centre.due(*HOMES, auto=False)
+    centre.campaign()
+    centre.sits("101")
+    await centre.look()
+    (placed,) = centre.attempts()
+    (asked,) = centre.asked
+    assert (asked["Channel"], asked["Context"], asked["Timeout"]) == (INTERFACES["101"], "callback-live", 15_000)
+    assert (placed.seat, placed.staff_id, placed.e164) == ("101", centre.city.operator, HOMES[0])
+    await centre.look()
+    assert len(centre.asked) == 1, "reserved, though nothing has been heard of it yet"
+    centre.began(placed.id, INTERFACES["101"])
+    centre.dialler.picked_up(placed.id)
+    await centre.hung_up(placed.id, 16, INTERFACES["101"])
+    await centre.look()
+    assert len(centre.asked) == 1, "what came of it is not written down yet"
+    with centre.db.write() as conn:
+        confirmations.finish(conn, placed.id, Reached.ANSWERED, centre.now, rules=centre.rules)
+    await centre.look()
+    assert [one.e164 for one in centre.attempts()] == [*HOMES[:2]]
+
+
+async def test_each_free_seat_has_its_own_and_others_none(centre: Centre) -> None:
+    centre.due(*HOMES, auto=False)
+    centre.campaign()
+    centre.sits("101", "102")
+    centre.sits("103", queues=["city"])
+    await centre.look()
+    assert {(one.seat, one.e164) for one in centre.attempts()} == {("101", HOMES[0]), ("102", HOMES[1])}
+
+
+@pytest.mark.parametrize("why", ["paused", "on a call", "ringing", "wrapping up", "out", "offline"])
+async def test_a_seat_that_is_not_free_is_not_rung(centre: Centre, why: str) -> None:
+    centre.due(HOMES[0], auto=False)
+    centre.campaign()
+    centre.sits("101")
+    me, now = INTERFACES["101"], centre.now
+    match why:
+        case "paused":
+            centre.exchange.apply(ev.Member(now, "feedback", "101", me, True, "lunch", 1))
+        case "on a call":
+            centre.exchange.apply(ev.Device(now, me, "INUSE"))
+        case "ringing":
+            centre.began("17.9", me)
+        case "wrapping up":
+            centre.exchange.tracker.seats["101"].wrap_until = now + dt.timedelta(seconds=10)
+            centre.exchange.apply(ev.Device(now, me, "NOT_INUSE"))
+        case "out":
+            centre.exchange.apply(ev.MemberRemoved(now, "feedback", "101", me))
+        case "offline":
+            centre.exchange.apply(ev.Device(now, me, "UNAVAILABLE"))
+    await centre.look()
+    assert centre.asked == []
+
+
+@pytest.mark.parametrize("who", ["caller", "promised"])
+async def test_a_seat_is_left_to_who_waits_for_it(centre: Centre, who: str) -> None:
+    """Long before he has waited so long that no callback is placed at all."""
+    centre.due(*HOMES[:2], auto=False)
+    centre.campaign()
+    centre.sits("101", queues=["city", "feedback"])
+    centre.sits("102")
+    if who == "caller":
+        centre.exchange.arrive("17.1")
+        centre.exchange.join("17.1")
+    else:
+        centre.line = [order.Waiting("promise:1", centre.now, live=False)]
+    await centre.look()
+    assert [one.seat for one in centre.attempts()] == ["102"], "who takes none of the city's calls"
+
+
+async def test_a_campaign_waits_while_callers_wait_and_goes_on_by_itself(centre: Centre) -> None:
+    centre.due(HOMES[0], auto=False)
+    centre.campaign()
+    centre.sits("101")
+    centre.exchange.now = -61
+    centre.exchange.arrive("17.1")
+    centre.exchange.join("17.1")
+    await centre.look()
+    assert centre.asked == []
+    centre.exchange.end("17.1")
+    await centre.look()
+    assert len(centre.asked) == 1
+
+
+async def test_a_seat_that_is_given_a_call_meanwhile_costs_no_try(centre: Centre) -> None:
+    centre.due(HOMES[0], auto=False)
+    centre.campaign()
+    centre.sits("101")
+    submit = centre.writer.submit
+
+    def given_a_call(fn: Any, *more: Any) -> Any:
+        """A caller is given to the seat while the attempt is being committed."""
+        written = submit(fn, *more)
+        if getattr(fn, "func", None) is confirmations.claim:
+            centre.began("17.9", INTERFACES["101"])
+        return written
+
+    centre.writer.submit = given_a_call  # type: ignore[method-assign, assignment]
+    await centre.look()
+    assert (centre.asked, centre.outcomes(), centre.tries()) == ([], ["not_placed"], [0])
+    assert centre.callback().state == "due"
+
+
+async def test_a_seat_that_does_not_pick_up_is_left_in_peace_and_another_calls(centre: Centre) -> None:
+    centre.due(HOMES[0], auto=False)
+    centre.campaign()
+    centre.sits("101")
+    await centre.look()
+    centre.began(centre.attempts()[0].id, INTERFACES["101"])
+    await centre.hung_up(centre.attempts()[0].id, 19, INTERFACES["101"])
+    await centre.originate_failed(centre.attempts()[0].id)
+    assert (centre.outcomes(), centre.tries()) == (["not_placed"], [0])
+    await centre.look()
+    assert len(centre.asked) == 1
+    centre.later(seconds=1)
+    centre.sits("102")
+    await centre.look()
+    assert [one.seat for one in centre.attempts()] == ["101", "102"]
+    await centre.originate_failed(centre.attempts()[1].id)
+    centre.later(seconds=59)
+    await centre.look()
+    assert [one.seat for one in centre.attempts()] == ["101", "102", "101"]
+
+
+async def test_a_machine_calls_for_automatic_ones_and_persons_campaigns_are_left_to_persons(centre: Centre) -> None:
+    centre.due(HOMES[0])
+    campaign = centre.campaign(campaign_rules.Mode.PREVIEW)
+    centre.sits("101")
+    await centre.look()
+    await centre.look()
+    assert centre.asked == [], "a person sees it first"
+    centre.step(campaign, campaign_rules.Step.END)
+    centre.campaign(campaign_rules.Mode.AUTOMATIC, daily_cap=1)
+    centre.due(HOMES[1])
+    await centre.look()
+    assert [asked["Context"] for asked in centre.asked] == ["callback-auto"]
+    await centre.look()
+    assert len(centre.asked) == 1, "the day's cap"
+
+
+async def test_a_paused_campaign_calls_nobody(centre: Centre) -> None:
+    centre.due(HOMES[0])
+    campaign = centre.campaign(campaign_rules.Mode.AUTOMATIC)
+    with centre.db.write() as conn:
+        campaigns.take(conn, centre.now)
+    centre.step(campaign, campaign_rules.Step.PAUSE)
+    await centre.look()
+    assert centre.asked == []
+    with pytest.raises(BadInput, match=r"campaign\.not_running"):
+        await centre.call()
+    centre.step(campaign, campaign_rules.Step.RESUME)
+    await centre.look()
+    assert len(centre.asked) == 1
