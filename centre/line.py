@@ -308,8 +308,10 @@ class Line:
         await asyncio.to_thread(self._mailer.run, _now())
 
     async def _erase_files(self) -> None:
-        """What the page that erased somebody could not remove any more (recordings: ``Keeper``)."""
+        """What the page that erased somebody could not remove any more (recordings: ``Keeper``), and what came with a
+        form that was not saved."""
         await asyncio.to_thread(privacy.remove_files, self._db, self._settings.attachments)
+        await asyncio.to_thread(attachments.sweep, self._db, self._settings.attachments, _now())
 
     async def _count_today(self) -> None:
         def so_far() -> today.Today:

@@ -20,7 +20,8 @@ from typing import Protocol, TypeVar
 from sqlalchemy import Connection
 
 from centre.settings import Settings
-from crm import appeals, calls, citizens, clock, confirmations, life, promises
+from crm import announcements, appeals, calls, citizens, clock, confirmations, life, promises
+from crm.announcements import News
 from crm.appeals import Appeal, AppealLine
 from crm.calls import Direction, Priority, Queue, Skill
 from crm.confirmation_rules import Reached, Result
@@ -30,7 +31,9 @@ from crm.phones import parse_phone
 from crm.promise_rules import Reason
 from crm.promises import Promise
 from crm.store import Database, Writer
+from crm.surges import Effects
 from ivr import speech
+from ivr.announcer import Announcer
 from ivr.server import Step
 
 T = TypeVar("T")
@@ -43,6 +46,7 @@ CALLS_KEPT = 1000  # calls whose wrong codes are remembered
 LATELY = dt.timedelta(days=7)  # who spoke with him since then is asked first, if he is free
 ANSWERS = {"1": Result.SOLVED, "2": Result.NOT_SOLVED}
 PERSON = "0"
+WITHDRAWN = "WITHDRAWN"  # a queue's status: we have ended his slice, for there is news
 OFFERED = ("landline", "mobile")  # to whom a callback may be offered: not to whom we have called, nor to a seat
 
 _log = logging.getLogger(__name__)
@@ -113,8 +117,11 @@ class Steps(Records):
     """The steps, by the names that the dialplan calls them."""
 
     def __init__(self, db: Database, writer: Writer, settings: Settings, waiting_room: WaitingRoom,
-                 clock: Callable[[], dt.datetime]) -> None:  # fmt: skip
+                 clock: Callable[[], dt.datetime], effects: Callable[[], Effects] = Effects, *,
+                 announcer: Announcer | None = None) -> None:  # fmt: skip
         super().__init__(db, writer)
+        self._announcer = announcer or Announcer(db, writer, settings.prompts, clock)
+        self._effects = effects
         self._settings = settings
         self._rules = settings.callback_rules
         self._waiting_room = waiting_room
@@ -127,12 +134,13 @@ class Steps(Records):
                 "confirm": self.confirm}  # fmt: skip
 
     async def arrival(self, args: list[str], environment: Mapping[str, str]) -> Variables:
-        """linkedid, origin, caller → CALL_LANG, CALL_STAGE, CALL_PENDING; CALL_SAY: that he is promised a call;
-        CALL_OFFER: he may ask for one now that it is closed."""
+        """linkedid, origin, caller → CALL_LANG, CALL_STAGE, CALL_PENDING; CALL_SAY: what everybody is told, and that he
+        is promised a call; CALL_OFFER: he may ask for one now that it is closed; CALL_INCIDENT and INCIDENT_SAY: his
+        building is in an open incident; CHOICE_…: no building is known, and there are incidents to choose from."""
         linkedid, origin, caller = exactly(args, 3)
         now, e164 = self._now(), parse_phone(caller)
-        known, pending, promised = await self._read(lambda conn: (
-            *_known(conn, e164), promises.open_of(conn, e164) is not None))  # fmt: skip
+        known, pending, at_home, lost, promised = await self._read(lambda conn: (
+            *self._look_up(conn, e164), promises.open_of(conn, e164) is not None))  # fmt: skip
         language = known or "uk"
         is_open = self._is_open(now)
 
@@ -146,11 +154,25 @@ class Steps(Records):
         _tell_of_failure(self._writer.submit(write, SOON_S))
         said = {"CALL_LANG": language, "CALL_STAGE": "menu" if is_open else "closed",
                 "CALL_PENDING": "1" if pending else ""}  # fmt: skip
+        news = told_to_all(self._effects(), language)
         if promised:
-            said["CALL_SAY"] = "promised-already" if is_open else "promised-already-closed"
-        elif not is_open and origin in OFFERED:
+            news.append("promised-already" if is_open else "promised-already-closed")
+        if news:
+            said["CALL_SAY"] = speech.play(news)
+        if not promised and not is_open and origin in OFFERED:
             said["CALL_OFFER"] = "1"
+        if is_open:
+            said |= self._announcer.offer(language) if lost else self._announcer.tell(linkedid, at_home, language)
         return said
+
+    def _look_up(self, conn: Connection, e164: str) -> tuple[str, Pending | None, News | None, bool]:
+        """The caller's language, "" for a stranger; what he is to be asked; what he is to hear of his building; whether
+        no building is known while there are incidents to choose from. Of a stranger there is nothing on record."""
+        language, choices = citizens.language_of(conn, e164), bool(self._announcer.choices)
+        if not language:
+            return "", None, None, choices
+        return (language, confirmations.pending_for(conn, e164), announcements.news(conn, e164),
+                choices and not announcements.leads_anywhere(conn, e164))  # fmt: skip
 
     async def status(self, args: list[str], environment: Mapping[str, str]) -> Variables:
         """linkedid, caller, number, code → SAY, STATUS_ASK. By caller ID when nothing was keyed in."""
@@ -187,6 +209,7 @@ class Steps(Records):
         since = None
         if promised:  # he has waited before
             priority, since = min(priority, promised.priority, key=list(Priority).index), promised.since
+            skills = [skill for skill in Skill if skill in skills or skill in promised.skill.split()]
         slice_ = self._waiting_room.enter(linkedid, now, priority=priority, skills=skills, known_to=who.known_to,
                                           since=since, promised=origin == "centre" and promised is not None,
                                           may_be_offered=origin in OFFERED)  # fmt: skip
@@ -195,7 +218,7 @@ class Steps(Records):
             if promised and origin != "centre":
                 promises.meet(conn, promised.id, linkedid, now)
             _arrived(conn, linkedid, now, origin, e164, language)
-            low_s, high_s = _said(slice_.wait)
+            low_s, high_s = told(slice_.wait)
             calls.queued(conn, linkedid, now, Queue.CITY, slice_.place, high_s, told_low_s=low_s, priority=priority,
                          skills=skills, choice=choice, language=language)  # fmt: skip
 
@@ -204,16 +227,21 @@ class Steps(Records):
                 "QUEUE_PRIO": str(slice_.prio)}  # fmt: skip
 
     async def waiting(self, args: list[str], environment: Mapping[str, str]) -> Variables:
-        """linkedid, caller, language, QUEUE_PRIO, QUEUESTATUS → SAY, ASK, QUEUE_NAME, SLICE. He has waited a slice, or
-        a seat has passed him back."""
-        linkedid, _caller, _language, prio, _status = exactly(args, 5)
-        now = self._now()
+        """linkedid, caller, language, QUEUE_PRIO, QUEUESTATUS → SAY, ASK, QUEUE_NAME, SLICE, CALL_INCIDENT and
+        INCIDENT_SAY. He has waited a slice, or there is news for him, or a seat has passed him back."""
+        linkedid, caller, language, prio, status = exactly(args, 5)
+        now, e164 = self._now(), parse_phone(caller)
         if not re.fullmatch(r"[0-9]{1,10}", prio):
             raise BadInput("ivr.arguments")
-        call = await self._read(lambda conn: calls.get(conn, linkedid))
+        call, news = await self._read(lambda conn: (calls.get(conn, linkedid), announcements.news(conn, e164)))
+        incident = self._announcer.tell(linkedid, news, language)
         slice_ = self._waiting_room.again(linkedid, now, int(prio), call.queued_at if call else None,
-                                          may_be_offered=call is None or call.origin in OFFERED)  # fmt: skip
-        return {"SAY": speech.play(place_and_wait(slice_) or ["thanks-waiting"]), **_next_slice(slice_)}
+                                          may_be_offered=not incident and (call is None or call.origin in OFFERED))
+        if incident:
+            return {"SAY": "", **_next_slice(slice_), "ASK": "incident", **incident}
+        alert = self._effects().alert and (slice_.offer or status == WITHDRAWN)
+        said = ["alert"] if alert else place_and_wait(slice_) or ["thanks-waiting"]
+        return {"SAY": speech.play(said), **_next_slice(slice_)}
 
     async def confirm(self, args: list[str], environment: Mapping[str, str]) -> Variables:
         """linkedid, caller, attempt, appeal, key → SAY, APPEAL, CONFIRM_NEXT.
@@ -240,7 +268,7 @@ class Steps(Records):
                       direction=Direction.OUT)  # fmt: skip
         confirmations.attempt_answered(conn, attempt_id, now, linkedid)
         if key in ANSWERS:
-            confirmations.answer(conn, number=_number(number), result=ANSWERS[key], now=now, linkedid=linkedid,
+            confirmations.answer(conn, number=whole(number), result=ANSWERS[key], now=now, linkedid=linkedid,
                                  attempt_id=attempt_id, key=key)  # fmt: skip
         variables, reached = callback_asked(confirmations.questions_of(conn, attempt.callback_id), key)
         if reached is not None:
@@ -251,8 +279,8 @@ class Steps(Records):
         now = self._now()
         pending = confirmations.pending_for(conn, e164)
         # Not among them any more: somebody took his answer meanwhile, or it is told us twice.
-        if pending is not None and _number(number) in {question.number for question in pending.questions}:
-            confirmations.answer(conn, number=_number(number), result=ANSWERS[key], now=now, linkedid=linkedid,
+        if pending is not None and whole(number) in {question.number for question in pending.questions}:
+            confirmations.answer(conn, number=whole(number), result=ANSWERS[key], now=now, linkedid=linkedid,
                                  citizen_id=pending.citizen_id, key=key)  # fmt: skip
             pending = confirmations.pending_for(conn, e164)
         return call_asked(pending, key)
@@ -304,15 +332,25 @@ def wanted(choice: str, language: str, who: Caller) -> tuple[Priority, list[Skil
     return priority, [skill for skill in Skill if asked[skill]]
 
 
+def told_to_all(effects: Effects, language: str) -> list[str]:
+    """What everybody hears as he comes."""
+    city = effects.announced.get(language, "")
+    return [*(["alert"] if effects.alert else []), *([city] if city else [])]
+
+
 def place_and_wait(slice_: Slice) -> list[str]:
     """What a caller hears of where he stands: neither place nor wait when we are not sure of it."""
-    low_s, high_s = _said(slice_.wait)
-    return [*(speech.place(slice_.place) if slice_.place is not None else []), *speech.wait(low_s, high_s)]
+    wait = slice_.wait
+    return [*(speech.place(slice_.place) if slice_.place is not None else []),
+            *(speech.wait(wait.low_s, wait.high_s) if wait.confident else [])]  # fmt: skip
 
 
-def _said(wait: Estimate) -> tuple[int, int] | tuple[None, None]:
-    """The two ends that are said of it."""
-    return (round(wait.low_s), round(wait.high_s)) if wait.confident else (None, None)
+def told(wait: Estimate) -> tuple[int | None, int | None]:
+    """The two ends of what is said of it, in seconds, as it is kept to be judged by; None: none is said."""
+    if not wait.confident:
+        return None, None
+    low, high = speech.wait_said(wait.low_s, wait.high_s)
+    return low * 60, None if high is None else high * 60
 
 
 def _next_slice(slice_: Slice) -> Variables:
@@ -367,16 +405,10 @@ def exactly(args: list[str], count: int) -> list[str]:
     return args[:count] + [""] * (count - len(args))
 
 
-def _number(digits: str) -> int:
+def whole(digits: str) -> int:
     if not re.fullmatch(r"[0-9]{1,9}", digits):
         raise BadInput("ivr.appeal_number")
     return int(digits)
-
-
-def _known(conn: Connection, e164: str) -> tuple[str, Pending | None]:
-    """The caller's language, "" for a stranger, and what he is to be asked: of a stranger there is nothing."""
-    language = citizens.language_of(conn, e164)
-    return language, confirmations.pending_for(conn, e164) if language else None
 
 
 def _who_calls(conn: Connection, e164: str, now: dt.datetime) -> Caller:
