@@ -38,7 +38,7 @@ from call_queue.tracker import Tracker
 from centre.bus import Message, Publisher
 from centre.mailer import Mailer
 from centre.settings import Secrets, Settings
-from crm import announcements, appeals, calls, deadlines, incident_callers, incidents, privacy, today
+from crm import announcements, appeals, attachments, calls, deadlines, incident_callers, incidents, privacy, today
 from crm.errors import BadInput
 from crm.store import Database, Writer
 from ivr.announcer import Announcer

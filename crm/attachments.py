@@ -20,12 +20,13 @@ from sqlalchemy import Connection, select
 from crm import texts
 from crm.errors import BadInput, NotFound
 from crm.schema import attachment, staff
-from crm.store import insert_row
+from crm.store import Database, insert_row
 
 LARGEST = 10 * 1024 * 1024  # bytes
 MOST = 5  # files at a time
 LONGEST_NAME = 200
 CHUNK = 256 * 1024
+UNNAMED = dt.timedelta(days=1)  # after which a file without a row belongs to nothing
 
 # How a file of each kind begins.
 _BEGINNINGS = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png", b"%PDF-": "application/pdf"}
@@ -91,9 +92,10 @@ def store(folder: Path, name: str, file: BinaryIO) -> Stored:
         os.fsync(draft.fileno())
         at = place(folder, digest.hexdigest())
         at.parent.mkdir(exist_ok=True, mode=0o700)
-        if not at.exists():
-            with contextlib.suppress(FileExistsError):  # the same one came at the same time
-                os.link(draft.name, at)
+        try:
+            os.link(draft.name, at)
+        except FileExistsError:  # the same one is there: anew, for ``sweep``
+            os.utime(at)
         for changed in (at.parent, folder):
             sync_folder(changed)
     return Stored(_name(name), media_type, size, digest.hexdigest())
@@ -105,6 +107,33 @@ def remove(folder: Path, sha256: str) -> None:
     with contextlib.suppress(FileNotFoundError):
         path.unlink()
         sync_folder(path.parent)
+
+
+def sweep(db: Database, folder: Path, now: dt.datetime) -> int:
+    """Removes what no row names: a file whose form was refused, or whose process died while it was taken; how many.
+    Blocking."""
+    gone = 0
+    for part in (folder, *(each for each in folder.glob("??") if each.is_dir())):
+        old = _came_before(part, now - UNNAMED)
+        if not old:
+            continue
+        with db.read() as conn:
+            named = set(conn.scalars(select(attachment.c.sha256).where(attachment.c.sha256.in_(old))))
+        for name in old:
+            if name not in named:
+                (part / name).unlink(missing_ok=True)
+                gone += 1
+    return gone
+
+
+def _came_before(folder: Path, at: dt.datetime) -> list[str]:
+    """The names of its files that came before then."""
+    found = []
+    for path in folder.glob("*"):
+        with contextlib.suppress(FileNotFoundError):  # a form's, just now
+            if path.is_file() and path.stat().st_mtime < at.timestamp():
+                found.append(path.name)
+    return found
 
 
 def _name(name: str) -> str:

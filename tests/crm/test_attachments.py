@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import io
+import os
 import stat
 from pathlib import Path
 
@@ -14,7 +16,8 @@ from hypothesis import strategies as st
 from crm import attachments
 from crm.errors import BadInput, NotFound
 from crm.life import Action
-from tests.crm.conftest import City
+from crm.store import Database
+from tests.crm.conftest import NOON, City, found_city
 
 JPEG, PNG, PDF = b"\xff\xd8\xff\xe0 photo", b"\x89PNG\r\n\x1a\n scan", b"%PDF-1.7 act"
 
@@ -81,3 +84,19 @@ def test_a_row_names_who_sent_what_with_which_action(city: City, tmp_path: Path)
     assert attachments.get(city.conn, first).appeal_id == made.id
     with pytest.raises(NotFound):
         attachments.get(city.conn, 999)
+
+
+def test_what_no_row_names_is_gone_after_a_day_and_the_rest_stays(db: Database, tmp_path: Path) -> None:
+    """Of a form that was refused, and of a process that died while a file came."""
+    kept, _, again = (store(tmp_path / "files", data) for data in (JPEG, PNG, PDF))
+    with db.write() as conn:
+        attachments.add(conn, found_city(conn).registered().id, kept, now=NOON, action="register", staff_id=None)
+    (tmp_path / "files" / ".half").write_bytes(JPEG[:4])
+    now = dt.datetime.now(dt.UTC)
+    assert attachments.sweep(db, tmp_path / "files", now) == 0, "what is fresh may be being saved"
+    for path in (tmp_path / "files").rglob("*"):
+        os.utime(path, ((now - dt.timedelta(days=1, seconds=1)).timestamp(),) * 2)
+    assert store(tmp_path / "files", PDF) == again, "it has come again just now"
+    assert attachments.sweep(db, tmp_path / "files", now) == 2
+    assert {path.name for path in (tmp_path / "files").rglob("*") if path.is_file()} == {kept.sha256, again.sha256}
+    assert attachments.sweep(db, tmp_path / "nowhere", now) == 0
