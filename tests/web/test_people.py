@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 
 from sqlalchemy import select
 
-from crm import appeals, citizens, people, schema
+from crm import appeals, citizens, people, phones, promises, schema
 from crm.life import Action
 from crm.people import PERMISSIONS, Permission, Role
+from crm.promise_rules import Reason, Rules
 from tests.web.conftest import CALLER, Site
 
 
@@ -110,13 +111,14 @@ async def test_the_table_of_permissions_is_the_one_that_decides(site: Site) -> N
 async def test_a_person_is_found_given_out_and_erased(site: Site) -> None:
     admin = await site.person(Role.ADMINISTRATOR)
     number = site.appeal(text="Моя таємниця")
-    with site.db.read() as conn:
+    with site.db.write() as conn:
         [citizen] = citizens.by_phone(conn, CALLER)
+        promises.make(conn, e164=CALLER, reason=Reason.WAITING, now=datetime.now(UTC), rules=Rules())
     path = f"/privacy/citizens/{citizen.id}"
     for said in ("044 123 45 67", str(number)):
         assert path in [link for link, _ in (await admin.open(f"/privacy?said={said}")).links]
     page = await admin.open(path)
-    for known in ("Олена Шевчук", "Моя таємниця", str(number), "Зареєстровано"):
+    for known in ("Олена Шевчук", "Моя таємниця", str(number), "Зареєстровано", "Обіцяні дзвінки"):
         assert known in page.text
     data = await admin.http.get(f"{path}/data")
     assert data.headers["content-disposition"] == f'attachment; filename="1551-{citizen.id}.json"'
@@ -133,7 +135,8 @@ async def test_a_person_is_found_given_out_and_erased(site: Site) -> None:
     assert (await admin.post(path, reason=" ", sure="1")).status_code == 422
     gone = await admin.submit(await admin.open(path), path, reason="Заява № 1", sure="1")
     assert gone.status == 200
-    for secret in ("Олена", "таємниця", "Більше не треба"):
+    assert phones.display(CALLER) in page.text
+    for secret in ("Олена", "таємниця", "Більше не треба", phones.display(CALLER)):
         assert secret not in gone.text
     assert (await admin.open("/privacy?said=044 123 45 67")).status == 200
 
