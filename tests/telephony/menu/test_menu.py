@@ -65,15 +65,19 @@ async def test_nine_changes_the_language_and_back(exchange: Any) -> None:
     assert exchange.spooled()[-1]["language"] == "en"
 
 
-async def test_asterisk_alone_tells_the_second_his_place(exchange: Any) -> None:
-    async with exchange.caller("0441110001") as first, exchange.caller("0441110002") as second:
-        await exchange.to_queue(first)
-        await exchange.queued(1)
-        await exchange.to_queue(second)
-        for name in ("queue-thereare", "digits/2", "queue-callswaiting", "thanks-waiting"):
-            await second.media.hear(exchange.prompt(name))
-        await second.hang_up()
-        await first.hang_up()
+async def test_asterisk_alone_serves_in_order_of_coming(exchange: Any) -> None:
+    """By the clock, which is what we would go by too; nobody tells them their places."""
+    async with exchange.caller("0441110001") as one, exchange.caller("0441110002") as two, \
+            exchange.caller("0441110003") as three, exchange.seat("101") as seat:  # fmt: skip
+        for waiting, caller in enumerate((one, two, three), 1):
+            await exchange.to_queue(caller)
+            await exchange.queued(waiting)
+        seat.media.speak(exchange.voice("seat"))
+        with exchange.logged_in("101"):
+            for caller, behind in ((one, (two, three)), (two, (three,)), (three, ())):
+                await caller.media.hear(exchange.says("seat"))
+                assert not any(other.media.has_heard(exchange.says("seat")) for other in behind)
+                await caller.hang_up()
 
 
 @pytest.mark.parametrize("at", ["greeting", "menu", "queue"])
