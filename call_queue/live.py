@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from call_queue import order
 from call_queue.tracker import Tracker, trunk_name
 
 
 def snapshot(tracker: Tracker, staff: Mapping[str, int | None], *, at: dt.datetime, ami: bool, due: int,
-             calling: int) -> dict[str, Any]:  # fmt: skip
-    """Who waits, every seat and who sits there (``staff``: seat → staff_id), the trunks, the callbacks.
+             calling: int, line: Sequence[order.Waiting] = (), surge: Mapping[str, Any] | None = None,
+             today: Mapping[str, Any] | None = None) -> dict[str, Any]:  # fmt: skip
+    """Who waits, every seat and who sits there (``staff``: seat → staff_id), the trunks, the callbacks; how many of the
+    ``line`` (everybody who waits, in order) are owed a call, and in which place the first is who is not being called;
+    what is switched on and proposed (``call_queue.surging``), the day's figures (``crm.today``).
 
     ``ami``: whether Asterisk is heard and what is told can be believed.
     """
+    promised = [(place, one) for place, one in enumerate(line, 1) if not one.live]
     return {
         "event": "snapshot",
         "at": at.isoformat(),
@@ -28,4 +33,8 @@ def snapshot(tracker: Tracker, staff: Mapping[str, int | None], *, at: dt.dateti
                     "calls": tracker.calls_on(trunk.endpoint)} for trunk in tracker.trunks.values()],
         "line": {"ami": ami},
         "callbacks": {"due": due, "calling": calling},
+        "promised": {"waiting": len(promised), "calling": sum(one.calling for _, one in promised),
+                     "next": next((place for place, one in promised if not one.calling), None)},
+        "surge": surge or {"on": {}, "proposal": None},
+        "today": today,
     }  # fmt: skip

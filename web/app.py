@@ -23,7 +23,7 @@ from crm.errors import NotFound
 from crm.people import Permission
 from crm.store import Database
 from web import health, visit
-from web.live import Hub, Line, Viewer
+from web.live import VIEWS, Hub, Line, Viewer
 from web.pages import (
     account,
     answers,
@@ -41,6 +41,7 @@ from web.pages import (
     recordings,
     reports,
     rules,
+    wall,
 )
 from web.pages import people as people_pages
 from web.render import Renderer
@@ -64,6 +65,9 @@ PAGES = (
     Page("GET", "/account", account.show),
     Page("POST", "/account", account.change_password, slow=True),
     Page("GET", "/live", line.live, (P.SEE_LIVE,)),
+    Page("GET", "/wall", wall.show, (P.SEE_LIVE,)),
+    Page("GET", "/wall/history", wall.history, (P.SEE_LIVE,)),
+    Page("POST", "/wall/{kind}", wall.switch, (P.MANAGE_SEATS,)),
     Page("GET", "/seat", line.seat, SIT),
     Page("POST", "/seat", line.sit, SIT),
     Page("POST", "/seat/leave", line.leave, SIT),
@@ -216,11 +220,11 @@ def _route(page: Page, parts: Parts) -> Route:
 
 
 async def _events(parts: Parts, request: Request) -> Response:
-    """The stream of one browser: its seat's calls, and with ``?live=1`` the live view."""
+    """The stream of one browser: its seat's calls, and with ``?view=`` the live view or the wallboard."""
     now = parts.clock()
     session = await run_in_threadpool(visit.session_of, parts, request, now)
-    live = request.query_params.get("live") == "1"
-    if session is None or (live and not people.may(session.staff.role, P.SEE_LIVE)):
+    view = request.query_params.get("view", "")
+    if session is None or (view and (view not in VIEWS or not people.may(session.staff.role, P.SEE_LIVE))):
         return Response(status_code=403)
 
     def lasts() -> people.Session | None:
@@ -229,7 +233,7 @@ async def _events(parts: Parts, request: Request) -> Response:
         except DBAPIError:  # nobody can tell now: it is asked again later, and calls are shown until then
             return session
 
-    viewer = Viewer(visit.language_of(request, session), session.staff.id, session.seat, live, lasts)
+    viewer = Viewer(visit.language_of(request, session), session.staff.id, session.seat, view, lasts)
     return StreamingResponse(parts.hub.stream(viewer, session.expires_at), media_type="text/event-stream",
                              headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})  # fmt: skip
 

@@ -1,8 +1,8 @@
 """What the line tells, kept for the pages and passed on to every browser that looks.
 
-One task reads the line's socket. The live view is a few parts of HTML (``PARTS``); when something
-changes, the parts are rendered once for each language that somebody looks in, and only the changed
-ones are sent, the same bytes to all. A seat's own call is sent to that seat's people alone.
+One task reads the line's socket. The live view and the wallboard are a few parts of HTML each (``VIEWS``); when
+something changes, the parts are rendered once for each language that somebody looks in, and only the changed ones are
+sent, the same bytes to all. A seat's own call is sent to that seat's people alone.
 """
 
 from __future__ import annotations
@@ -19,10 +19,13 @@ from urllib.parse import quote
 
 from crm.errors import BadInput
 from crm.people import Session
+from crm.today import Today
 
 log = logging.getLogger(__name__)
 
-PARTS = ("line", "counts", "waiting", "seats", "trunks")
+# What a page shows that is told what happens: its parts.
+VIEWS = {"live": ("line", "counts", "waiting", "seats", "trunks"),
+         "wall": ("line", "wall-state", "wall-numbers", "wall-seats")}  # fmt: skip
 BACKLOG = 64  # messages a browser may lag behind before it is cut off; it then reconnects and starts afresh
 HEARTBEAT = 15.0  # seconds; after so long a stream also asks anew whether its session lasts
 ON_CALL = frozenset({"ringing", "talking", "hold"})
@@ -70,8 +73,27 @@ class Trunk:
 
 
 @dataclass(frozen=True, slots=True)
+class Switch:
+    """A surge or an alert that is on: since when, by whom, and why."""
+
+    since: datetime
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """To switch the surge on, by which signs; or off."""
+
+    on: bool
+    signs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All that the live view shows. ``ami``: whether the line reaches Asterisk."""
+    """All that the live view and the wallboard show. ``ami``: whether the line reaches Asterisk. ``switches``: by kind.
+    ``promised``: who is owed a call; ``promised_next``: the first one's place in the line. ``today``: ``crm.today``,
+    None until it is counted."""
 
     at: datetime
     waiting: tuple[Waiting, ...] = ()
@@ -80,6 +102,11 @@ class Snapshot:
     ami: bool = False
     callbacks_due: int = 0
     callbacks_calling: int = 0
+    promised: int = 0
+    promised_next: int | None = None
+    switches: Mapping[str, Switch] = field(default_factory=dict)
+    proposal: Proposal | None = None
+    today: Today | None = None
 
     @property
     def talking(self) -> int:
@@ -113,6 +140,13 @@ def parse(message: Mapping[str, Any]) -> Snapshot:
             ami=bool(message["line"]["ami"]),
             callbacks_due=int(message["callbacks"]["due"]),
             callbacks_calling=int(message["callbacks"]["calling"]),
+            promised=int(message["promised"]["waiting"]),
+            promised_next=message["promised"]["next"],
+            switches={kind: Switch(_instant(one["since"]), str(one["by"]), str(one["reason"]))
+                      for kind, one in message["surge"]["on"].items()},
+            proposal=Proposal(bool(proposal["on"]), tuple(map(str, proposal["signs"])))
+            if (proposal := message["surge"]["proposal"]) else None,
+            today=Today(**message["today"]) if message["today"] else None,
         )  # fmt: skip
     except (KeyError, TypeError, ValueError, AttributeError):
         raise BadInput("line.unreadable") from None
@@ -126,7 +160,7 @@ def card_of(linkedid: str) -> str:
 
 @dataclass(eq=False)
 class Viewer:
-    """One open stream. ``seat``: whose calls it is told; ``live``: whether it shows the live view.
+    """One open stream. ``seat``: whose calls it is told; ``view``: of VIEWS, which one it shows, or "".
 
     ``session``: the sign-in as it is now, None once it is over; called in a thread.
     """
@@ -134,7 +168,7 @@ class Viewer:
     language: str
     staff_id: int
     seat: str | None
-    live: bool
+    view: str
     session: Callable[[], Session | None]
     suspect: bool = False  # something has happened to the session: ask before another word is said
     queue: asyncio.Queue[bytes] = field(default_factory=lambda: asyncio.Queue(BACKLOG))
@@ -160,7 +194,7 @@ class Hub:
         self._render = render
         self._names = names  # of staff, by id; read in a thread
         self._viewers: set[Viewer] = set()
-        self._parts: dict[str, dict[str, str]] = {}  # language → part → HTML
+        self._parts: dict[tuple[str, str], dict[str, str]] = {}  # view, language → part → HTML
         self._callers: dict[str, str] = {}  # linkedid → number, of calls that ring or wait
         self.staff: Mapping[int, str] = {}
         self.snapshot: Snapshot | None = None
@@ -229,10 +263,10 @@ class Hub:
             self.counted[str(event.get("cause") or "unknown")] += 1
 
     # ── what browsers are told ──
-    def parts(self, language: str) -> dict[str, str]:
-        """Every part of the live view as it is now."""
+    def parts(self, view: str, language: str) -> dict[str, str]:
+        """Every part of the view as it is now."""
         values = self.values()
-        return {part: self._render(f"live/{part}.html", language, values) for part in PARTS}
+        return {part: self._render(f"live/{part}.html", language, values) for part in VIEWS[view]}
 
     def values(self) -> dict[str, Any]:
         """What the parts' templates show."""
@@ -270,13 +304,13 @@ class Hub:
         """
         loop = asyncio.get_running_loop()
         end = loop.time() + (until - datetime.now(UTC)).total_seconds()
-        if viewer.live:
-            self._refresh(viewer.language)
+        if viewer.view:
+            self._refresh(viewer.view, viewer.language)
         self._viewers.add(viewer)
         try:
             yield b"retry: 2000\n\n"
-            if viewer.live:
-                yield _event("live", self._parts[viewer.language])
+            if viewer.view:
+                yield _event("live", self._parts[viewer.view, viewer.language])
             yield self._call_event(viewer)
             asked = loop.time()
             while viewer in self._viewers and (left := end - loop.time()) > 0:
@@ -300,16 +334,16 @@ class Hub:
             viewer.put(_BEAT)
 
     def _tell_live(self) -> None:
-        for language in {viewer.language for viewer in self._viewers if viewer.live}:
-            self._refresh(language)
+        for view, language in {(viewer.view, viewer.language) for viewer in self._viewers if viewer.view}:
+            self._refresh(view, language)
 
-    def _refresh(self, language: str) -> None:
-        now, before = self.parts(language), self._parts.get(language, {})
-        self._parts[language] = now
+    def _refresh(self, view: str, language: str) -> None:
+        now, before = self.parts(view, language), self._parts.get((view, language), {})
+        self._parts[view, language] = now
         changed = {part: html for part, html in now.items() if before.get(part) != html}
         if changed:
             self._send(_event("live", changed),
-                       [v for v in self._viewers if v.live and v.language == language])  # fmt: skip
+                       [v for v in self._viewers if (v.view, v.language) == (view, language)])  # fmt: skip
 
     def _tell_seats(self, before: Snapshot | None, now: Snapshot) -> None:
         for seat in now.seats:

@@ -125,7 +125,7 @@ class Visit:
 
         return anyio.from_thread.run(ask)
 
-    def poke_line(self, what: Literal["callbacks", "appeals", "announcements"]) -> None:
+    def poke_line(self, what: Literal["callbacks", "appeals", "announcements", "surge"]) -> None:
         """Tells the line that something changed in the database. It finds out by itself later if it is away."""
         try:
             self.ask_line("changed", what=what)

@@ -75,7 +75,9 @@ def snapshot(**changed: Any) -> dict[str, Any]:
     """A snapshot as the contract has it, of a quiet centre."""
     return {"event": "snapshot", "at": datetime.now(UTC).isoformat(), "waiting": [], "seats": [],
             "trunks": [{"name": "landline", "state": "ok", "calls": 0}, {"name": "mobile", "state": "ok", "calls": 0}],
-            "line": {"ami": True}, "callbacks": {"due": 0, "calling": 0}} | changed  # fmt: skip
+            "line": {"ami": True}, "callbacks": {"due": 0, "calling": 0},
+            "promised": {"waiting": 0, "calling": 0, "next": None}, "surge": {"on": {}, "proposal": None},
+            "today": None} | changed  # fmt: skip
 
 
 def waiting(caller: str = CALLER, **changed: Any) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from crm import people, schema
 from crm.people import Role
 from tests.web.conftest import CALLER, LINKEDID, Desk, Site, at_seat, snapshot, waiting
 
-LIVE = "/events?live=1"
+LIVE = "/events?view=live"
 LIMIT = 30  # seconds
 Told = dict[str, str]
 
@@ -89,7 +89,7 @@ async def test_the_first_thing_told_is_all_that_is_so(served: Site) -> None:
     await served.line.say(snapshot(waiting=[waiting()]))
     async with watching(desk) as stream:
         (name, told), _ = stream.all
-        assert (name, set(told)) == ("live", set(web.live.PARTS))
+        assert (name, set(told)) == ("live", set(web.live.VIEWS["live"]))
         assert "45 67" in plain(told["waiting"])
         assert "45 67" in (await desk.open("/live")).text, "also without a script"
 

@@ -10,7 +10,7 @@ from crm import calls, people
 from crm.calls import Queue
 from crm.errors import BadInput, CentreError
 from crm.people import Permission
-from web.live import PARTS
+from web.live import VIEWS
 from web.visit import SESSION, Visit, status_of
 
 PAUSES = ("break", "lunch", "training", "technical", "paperwork")
@@ -19,7 +19,7 @@ QUEUES = {Permission.TAKE_CALLS: Queue.CITY, Permission.CALL_BACK: Queue.FEEDBAC
 
 def live(visit: Visit) -> Response:
     """The whole view as it is now; the page's script then keeps it so."""
-    return visit.page("live.html", parts=PARTS, **visit.parts.hub.values())
+    return visit.page("live.html", parts=VIEWS["live"], **visit.parts.hub.values())
 
 
 def seat(visit: Visit) -> Response:
