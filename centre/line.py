@@ -44,6 +44,7 @@ from crm.store import Database, Writer
 from ivr.announcer import Announcer
 from ivr.incident_steps import IncidentSteps
 from ivr.promise_steps import PromiseSteps
+from ivr.rating_steps import RatingSteps
 from ivr.server import FastAgi
 from ivr.spool import Spool
 from ivr.steps import Steps
@@ -147,8 +148,9 @@ class Line:
             handled_s=lambda: self._room.learnt(_now()).handled_s, changed=self._tell_soon, clock=_now)  # fmt: skip
         self._announcer = Announcer(db, writer, settings.prompts, _now, changed=self._tell_the_waiting)
         steps = Steps(db, writer, settings, self._room, _now, lambda: self._surging.effects, announcer=self._announcer)
-        joining = IncidentSteps(db, writer, _now)
-        self.agi = FastAgi({**steps.by_name(), **promised.by_name(), **joining.by_name()}, settings.agi_timeout)
+        joining, rating = IncidentSteps(db, writer, _now), RatingSteps(db, writer, _now)
+        self.agi = FastAgi({**steps.by_name(), **promised.by_name(), **joining.by_name(), **rating.by_name()},
+                           settings.agi_timeout)  # fmt: skip
         self._spool = Spool(settings.spool, writer, settings.callback_rules, announced, _now)
         self._queue_log = Reader(settings.asterisk / "log", db, writer)
         self._mailer = Mailer(settings, db)

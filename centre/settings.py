@@ -85,6 +85,7 @@ class Settings(BaseSettings):
     queue_timeout: int = Field(default=1800, ge=60)
     agi_timeout: int = Field(default=3, ge=1, le=10)  # how long a caller may wait for us, silently
     service_level: int = Field(default=20, ge=5)
+    rate_calls: bool = True  # a caller who is still there after the conversation is asked how it was
 
     # ── confirmation callbacks ──
     call_from: ClockTime = "09:00"

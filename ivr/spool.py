@@ -26,7 +26,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, DBAPIError
 
-from crm import calls, confirmations, incident_callers, promises, texts
+from crm import calls, confirmations, incident_callers, promises, ratings, texts
 from crm.calls import Direction, EndCause, Queue
 from crm.confirmation_rules import Mode, Reached, Rules
 from crm.errors import BadInput, CentreError, IllegalAction
@@ -58,6 +58,7 @@ class Kind(StrEnum):
     ATTEMPT = "attempt"  # a live callback's Dial() is over
     ANSWER = "answer"  # a key, after the question whether it is solved
     JOIN = "join"  # the key by which he joins an incident
+    RATING = "rating"  # the key by which he says how the conversation was
     ENDED = "ended"
 
 
@@ -79,6 +80,7 @@ class Spooled:
     appeal: str = ""
     key: str = ""
     incident: str = ""
+    rating: str = ""
 
 
 @dataclass(slots=True)
@@ -242,6 +244,9 @@ def apply(conn: Connection, spooled: Spooled, rules: Rules, announced: Announced
             _answered(conn, spooled)
         case Kind.JOIN:
             _joined(conn, spooled)
+        case Kind.RATING:
+            _arrived(conn, spooled)
+            ratings.keep(conn, spooled.linkedid, ratings.score_of(spooled.rating), spooled.at)
         case Kind.ENDED:
             _ended(conn, spooled, rules)
 

@@ -1,11 +1,12 @@
 """Writes down a call for later: an AGI script that Asterisk starts itself, needing no service of ours.
 
 ``AGI(spool_call.py,KIND,FOLDER)`` leaves one file ``FOLDER/<time>-<uniqueid>-<KIND>.json``, complete and on the
-disk, or none at all. KIND is ``arrived``, ``queued``, ``recording``, ``attempt``, ``answer``, ``join`` or ``ended``.
+disk, or none at all. KIND is ``arrived``, ``queued``, ``recording``, ``attempt``, ``answer``, ``join``,
+``rating`` or ``ended``.
 The object in it has ``kind``, ``at`` (seconds since 1970), ``uniqueid``, ``linkedid`` and, of these, what the call has:
 
     origin, caller, language, choice, stage (ivr, queue, closed), file (of the recording), attempt, outcome
-    (a DIALSTATUS), appeal, key, incident, queue_status, wait_s
+    (a DIALSTATUS), appeal, key, incident, rating, queue_status, wait_s
 
 Should the caller hang up meanwhile, it has what was known by then. It is copied beside Asterisk with this
 environment's Python as its first line, and imports nothing of ours.
@@ -25,7 +26,7 @@ from pathlib import Path
 VARIABLES = {
     "linkedid": "CHANNEL(linkedid)", "origin": "ORIGIN", "caller": "CALLER", "language": "CHANNEL(language)",
     "choice": "CHOICE", "stage": "STAGE", "file": "RECORDING", "attempt": "ATTEMPT", "outcome": "OUTCOME",
-    "appeal": "APPEAL", "key": "KEY", "incident": "CALL_INCIDENT", "queue_status": "QUEUESTATUS",
+    "appeal": "APPEAL", "key": "KEY", "incident": "CALL_INCIDENT", "rating": "RATING", "queue_status": "QUEUESTATUS",
 }  # fmt: skip
 
 

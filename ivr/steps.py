@@ -134,9 +134,10 @@ class Steps(Records):
                 "confirm": self.confirm}  # fmt: skip
 
     async def arrival(self, args: list[str], environment: Mapping[str, str]) -> Variables:
-        """linkedid, origin, caller → CALL_LANG, CALL_STAGE, CALL_PENDING; CALL_SAY: what everybody is told, and that he
-        is promised a call; CALL_OFFER: he may ask for one now that it is closed; CALL_INCIDENT and INCIDENT_SAY: his
-        building is in an open incident; CHOICE_…: no building is known, and there are incidents to choose from."""
+        """linkedid, origin, caller → CALL_LANG, CALL_STAGE, CALL_PENDING; CALL_RATE: how it was is to be asked; CALL_SAY:
+        what everybody is told, and that he is promised a call; CALL_OFFER: he may ask for one now that it is closed;
+        CALL_INCIDENT and INCIDENT_SAY: his building is in an open incident; CHOICE_…: no building is known, and there
+        are incidents to choose from."""
         linkedid, origin, caller = exactly(args, 3)
         now, e164 = self._now(), parse_phone(caller)
         known, pending, at_home, lost, promised = await self._read(lambda conn: (
@@ -153,7 +154,8 @@ class Steps(Records):
         # and `enqueue` tell of the same call again.
         _tell_of_failure(self._writer.submit(write, SOON_S))
         said = {"CALL_LANG": language, "CALL_STAGE": "menu" if is_open else "closed",
-                "CALL_PENDING": "1" if pending else ""}  # fmt: skip
+                "CALL_PENDING": "1" if pending else "",
+                "CALL_RATE": "1" if self._settings.rate_calls else ""}  # fmt: skip
         news = told_to_all(self._effects(), language)
         if promised:
             news.append("promised-already" if is_open else "promised-already-closed")

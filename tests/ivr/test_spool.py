@@ -25,7 +25,7 @@ from crm.confirmation_rules import Mode
 from crm.confirmations import claim, due
 from crm.errors import BadInput
 from crm.life import State
-from crm.schema import appeal_event, callback, metadata
+from crm.schema import appeal_event, callback, metadata, rating
 from crm.schema import attempt as attempts
 from crm.schema import recording as recordings
 from crm.schema import taken as ledger
@@ -553,6 +553,23 @@ async def test_it_goes_on_taking(folder: Folder, city: City) -> None:
         taking.cancel()
         await asyncio.wait([taking])
     assert taking.cancelled()
+
+
+# ── how the conversation was ──
+def test_a_score_is_taken_once_with_the_call_itself(folder: Folder, city: City) -> None:
+    """We were away all along: even the call is on record only by this file."""
+    folder.write("rating", rating="5")
+    folder.write("rating", rating="2")
+    folder.write("ended", stage="queue")
+    report = folder.take()
+    assert (report.taken, report.bad) == (3, [])
+    with city.db.read() as conn:
+        assert [(row.linkedid, row.score) for row in conn.execute(select(rating))] == [(LINKEDID, 5)]
+
+
+def test_a_file_with_no_score_is_set_aside(folder: Folder) -> None:
+    folder.write("rating", rating="9")
+    assert len(folder.take().bad) == 1
 
 
 # ── parsing ──

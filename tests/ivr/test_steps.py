@@ -104,7 +104,7 @@ def call(city: City, linkedid: str = LINKEDID) -> calls.Call:
 # ── arrival ──
 async def test_a_stranger_gets_the_menu_in_ukrainian_and_is_stored(steps: Steps, city: City) -> None:
     set_ = await ask(steps, "arrival", LINKEDID, "mobile", "0509998877")
-    assert set_ == {"CALL_LANG": "uk", "CALL_STAGE": "menu", "CALL_PENDING": ""}
+    assert set_ == {"CALL_LANG": "uk", "CALL_STAGE": "menu", "CALL_PENDING": "", "CALL_RATE": "1"}
     stored = call(city)
     assert (stored.origin, stored.caller, stored.arrived_at, stored.direction) == ("mobile", STRANGER, NOON, "in")
 
