@@ -12,7 +12,11 @@ from typing import Any
 import pytest
 
 from bench import peer
+from bench.callers import Chance, Habits, callers, rate
 from bench.measure import median_ratio, percentile
+from bench.queue import scenario
+from bench.simulation import OURS, Simulation
+from call_queue import order
 from centre.settings import ROOT
 
 LIMIT = 150  # seconds, on a machine that has much else to do
@@ -65,6 +69,43 @@ def test_crm() -> None:
         assert found["month_report_s"] > 0
         assert 0 < found["register_ratio"] < 1, "nothing is registered faster than its bare rows are written"
         assert set(found["p50_p99_ms"]["caller"]) == {"3000", "6000"}
+
+
+def test_queue() -> None:
+    """The simulation is right where a formula says what is right; what it finds of the rules is not asked here."""
+    figures = bench("queue", "--days", "1", "--batches", "1", "--calls", "30000", "--x5-days", "0.1")
+    assert figures["erlang_error"] < 0.1
+    assert 1 <= figures["normal_over_bound"] < 1.5, "below the bound is nobody"
+    assert 0.9 < figures["x5_seats_busy"] <= 1
+    assert figures["x5_forgotten"] == 0
+    assert 0 <= figures["promises_kept"] <= 1
+    for name, by in figures["by"].items():
+        assert len({found["people"] for found in by.values()}) == 1, f"{name}: the same people, whatever is done"
+        assert by["ours"]["unserved"] < by["fifo"]["unserved"], name
+        assert by["fifo"]["promised"] == by["queue"]["promised"] == by["fifo"]["starved"] == 0
+        for found in by.values():
+            assert sum(found["fates"].values()) == found["people"]
+            assert found["served"] <= found["people"]
+            assert found["kept"] <= found["due"] <= found["promised"]
+            assert 0 < found["wait_s"] < found["p95_s"] * 10
+
+
+def test_the_simulated_line_stands_as_the_order_has_it() -> None:
+    """Sorted by hand, for the sake of speed, as ``order.in_order`` sorts: at any moment of a burst."""
+    done = Simulation(scenario("burst", 5, 1, Habits()), OURS)
+    done._at(18.2 * 3600, lambda: seen.append(([*done._line], order.in_order(reversed(done._line)))))
+    seen: list[tuple[list[order.Waiting], list[order.Waiting]]] = []
+    done.run()
+    assert len(seen[0][0]) > 100
+    assert seen[0][0] == seen[0][1]
+
+
+def test_what_is_drawn_for_a_caller_does_not_depend_on_the_others() -> None:
+    few, many = callers(1, 1, Habits())[:50], callers(1, 2, Habits())[:50]
+    assert [(one.at, one.handled_s, one.priority) for one in few] == [(one.at, one.handled_s, one.priority)
+                                                                      for one in many]  # fmt: skip
+    assert few[7].draw(Chance.ACCEPT, 1) == many[7].draw(Chance.ACCEPT, 1) != many[7].draw(Chance.ACCEPT, 2)
+    assert abs(sum(rate(minute * 60) * 60 for minute in range(1440)) - 5750) < 1
 
 
 def test_a_reader_that_does_not_read_is_cut_as_asterisk_cuts_it() -> None:
