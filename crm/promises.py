@@ -144,9 +144,9 @@ def abandoned(conn: Connection, linkedid: str, now: dt.datetime, *, turn: Turn, 
               prefixes: Collection[str]) -> Promise | None:  # fmt: skip
     """Promises a call to who has just given up waiting in this call, if by the rules he gets one."""
     his = calls.get(conn, linkedid)
-    if his is None or his.end_cause != EndCause.ABANDONED or his.queued_at is None:
+    if his is None or his.end_cause != EndCause.ABANDONED or his.queued_at is None or his.ended_at is None:
         return None
-    waited = his.wait_s or 0.0
+    waited = (his.ended_at - his.queued_at).total_seconds()
     resident = his.direction is calls.Direction.IN and his.origin in ("landline", "mobile")
     if not (resident and rules.abandoned_s and waited >= rules.abandoned_s and may_call(his.caller, prefixes)):
         return None

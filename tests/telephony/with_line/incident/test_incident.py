@@ -53,6 +53,17 @@ async def sound(centre: Any, incident_id: int) -> Path:
     return Path(path)
 
 
+async def says(centre: Any, incident_id: int) -> Path:
+    """A supervisor's own words, made and announced as the page does it: the sound."""
+    words = {"uk": "Вода о шостій."}
+    made = (await centre.bus.request("speak", words=words))["spoken"]["uk"]
+    assert made["seconds"] < 3
+    centre.write(lambda conn: announcements.announce(
+        conn, incident_id, words, {"uk": made["sound"]}, now=now(), staff_id=1))  # fmt: skip
+    await centre.bus.request("changed", what="announcements")
+    return Path(centre.exchange.prompt(made["sound"]))
+
+
 async def joined(centre: Any, phone: str) -> Any:
     row = select(schema.incident_caller).where(schema.incident_caller.c.e164 == phone)
     return await centre.on_record(lambda conn: conn.execute(row).one_or_none(), lambda found: found is not None)
@@ -78,7 +89,8 @@ async def test_a_resident_hears_it_at_once_and_one_key_joins_it(centre: Any) -> 
     call = await centre.call_of(HOME, lambda call: call.ended_at)
     assert (call.end_cause, call.outcome) == (EndCause.IVR, "appeal")
 
-    async with exchange.caller("0442223344") as again:  # he is in already, and wants a person
+    words = await says(centre, incident_id)
+    async with exchange.caller("0442223344") as again:  # he is in already, hears the new words, and wants a person
         await again.media.hear(words)
         await again.media.hear(exchange.prompt("incident-keys"))
         await again.media.press("0")
@@ -98,8 +110,7 @@ async def test_who_waits_hears_of_it_as_it_is_opened_and_stays(centre: Any) -> N
         await exchange.to_queue(caller)
         await exchange.to_queue(other)
         await exchange.queued(2)
-        incident_id = await opened(centre)
-        await caller.media.hear(await sound(centre, incident_id))
+        await caller.media.hear(await says(centre, await opened(centre)))
         await caller.media.hear(exchange.prompt("incident-keys"))
         await caller.media.press("1")
         await caller.media.hear(exchange.prompt("incident-registered"))
@@ -115,7 +126,7 @@ async def test_who_waits_hears_of_it_as_it_is_opened_and_stays(centre: Any) -> N
 async def test_a_stranger_chooses_it_by_key_and_is_asked_when_it_is_over(centre: Any) -> None:
     exchange = centre.exchange
     incident_id = await opened(centre, joined=10)
-    words = await sound(centre, incident_id)
+    words = await says(centre, incident_id)
     async with exchange.caller("0671112233") as caller:
         await caller.media.hear(exchange.prompt("choice-intro"))
         await caller.media.hear(exchange.prompt("choice-1"))
@@ -136,7 +147,7 @@ async def test_the_key_is_kept_while_the_line_is_away(centre: Any) -> None:
     exchange = centre.exchange
     resident(centre, NEIGHBOUR)
     incident_id = await opened(centre)
-    words = await sound(centre, incident_id)
+    words = await says(centre, incident_id)
     async with exchange.caller("0442223355") as caller:
         await caller.media.hear(words)
         await centre.kill_line()
