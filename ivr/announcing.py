@@ -28,9 +28,10 @@ def forms(of: Incident, now: dt.datetime, language: str) -> list[str]:
 
 
 def name(of: Incident, language: str) -> str:
-    """By which a caller chooses it among others."""
+    """By which a caller chooses it among others: he hears the whole of it then."""
     said = prompts.announcements(language)["name"]
-    return str(said).format(subject=_subject(of, language), place=place(of, language))
+    where = in_words(of.street or of.network or of.place, "uk")
+    return str(said).format(subject=_subject(of, language), where=where)
 
 
 def place(of: Incident, language: str) -> str:

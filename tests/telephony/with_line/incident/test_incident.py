@@ -1,5 +1,5 @@
-"""Who calls from a building in an open incident hears of it before the menu, and one key joins it; who waits hears of it
-when it is opened; who calls from nowhere known chooses it by key. When it is over, everybody is asked."""
+"""Who calls from a building in an open incident hears of it before the menu, and one key joins it; who waits hears of
+it when it is opened; who calls from nowhere known chooses it by key. When it is over, everybody is asked."""
 
 from __future__ import annotations
 
