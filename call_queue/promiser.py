@@ -85,6 +85,9 @@ class Promiser(Rounds):
 
         found, self._calling = await self._read(read)
         self._open = {kept.id: kept for kept in found}
+        for promise_id, attempt_id in self._calling.items():
+            if (ours := self._tracker.calls.get(attempt_id)) and promise_id in self._open:
+                ours.caller = self._open[promise_id].e164  # who it is Asterisk does not tell of a call that we made
 
     async def _end_the_left(self, now: dt.datetime) -> None:
         """What a call came to that nobody told us of; what was not kept in its time."""
@@ -152,6 +155,8 @@ class Promiser(Rounds):
     def take(self, change: t.Change) -> None:
         """What a change means to what is promised; its own record is written first."""
         match change:
+            case t.Arrived(linkedid=linkedid) if linkedid.startswith(ATTEMPT):
+                self.poke()
             case t.PickedUp(linkedid=linkedid) if linkedid.startswith(ATTEMPT):
                 self._submit(lambda conn: promises.answered(conn, linkedid, change.at))
             case t.Answered(linkedid=linkedid):

@@ -22,10 +22,11 @@ from crm.edits import log_edit
 from crm.errors import BadInput, NotFound
 from crm.phones import may_call
 from crm.promise_rules import ASKED_FOR, Reason, Rules, State, Step, after_call, became_of, first_due
-from crm.schema import attempt, call, citizen, citizen_phone, notice, promise, silenced
+from crm.schema import attempt, call, call_event, citizen, citizen_phone, notice, promise, silenced
 from crm.store import Statement, insert_or_ignore
 
 ATTEMPT = "pr-"  # how the ids of our attempts begin, and so of their calls
+MET = "met_promise"  # the line of his own call's history that has taken a promise's place
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +193,15 @@ def of_attempt(conn: Connection, attempt_id: str) -> Promise | None:
     return None if row is None else _promise(row)
 
 
+def of_call(conn: Connection, linkedid: str) -> Promise | None:
+    """What this call keeps: ours to him, or his own that has met it."""
+    if linkedid.startswith(ATTEMPT):
+        return of_attempt(conn, linkedid)
+    said = conn.scalar(select(call_event.c.data).where(call_event.c.linkedid == linkedid, call_event.c.kind == MET)
+                       .order_by(call_event.c.id.desc()).limit(1))  # fmt: skip
+    return get(conn, int(said["promise"])) if said else None
+
+
 def is_silenced(conn: Connection, e164: str) -> bool:
     return bool(_SILENCED(conn, {"e164": e164}))
 
@@ -327,7 +337,7 @@ def meet(conn: Connection, promise_id: int, linkedid: str, now: dt.datetime) -> 
         return False
     if kept.met_by != linkedid:
         conn.execute(_PUT, {"of": promise_id, "met_by": texts.linkedid(linkedid)})
-        calls.add_event(conn, linkedid, now, "met_promise", data={"promise": promise_id})
+        calls.add_event(conn, linkedid, now, MET, data={"promise": promise_id})
     return True
 
 
@@ -386,9 +396,10 @@ def kept_since(conn: Connection, since: dt.datetime) -> Kept:
 
 @dataclass(frozen=True, slots=True)
 class ToTell:
-    """Whom we promised a call and did not reach: to be told so."""
+    """Whom we promised a call and did not reach: to be told so. ``id``: the notice's."""
 
     id: int
+    promise_id: int
     e164: str
     language: str
     made_at: dt.datetime
@@ -398,7 +409,7 @@ class ToTell:
 def to_tell(conn: Connection, limit: int = 100) -> list[ToTell]:
     """Oldest first."""
     rows = conn.execute(
-        select(notice.c.id, _p.e164, _p.language, _p.made_at, notice.c.created_at)
+        select(notice.c.id, _p.id, _p.e164, _p.language, _p.made_at, notice.c.created_at)
         .join(promise, _p.id == notice.c.data["promise"].as_integer())
         .where(notice.c.state == "due", notice.c.kind == notices.Kind.UNREACHED.value)
         .order_by(notice.c.due_at, notice.c.id).limit(limit))  # fmt: skip

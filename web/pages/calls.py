@@ -17,6 +17,7 @@ from crm import (
     incidents,
     phones,
     programmes,
+    promises,
     repeats,
 )
 from crm.addresses import BuildingLine
@@ -29,6 +30,7 @@ from crm.errors import BadInput, CentreError, NotFound
 from crm.incidents import Incident
 from crm.law import Kind, Privilege
 from crm.people import Permission
+from crm.promises import Promise
 from crm.repeats import Known, Reason
 from web import forms, reads
 from web.forms import Form
@@ -80,6 +82,7 @@ class Card:
     pending: Pending | None = None
     here: list[Appeal] = field(default_factory=list)  # what this call is about
     recordings: list[reads.Recording] = field(default_factory=list)
+    promise: Promise | None = None  # that the call keeps
 
 
 def show(visit: Visit) -> Response:
@@ -280,6 +283,7 @@ def _card(visit: Visit) -> Card:
             confirmations.pending_for(conn, caller) if caller else None,
             [appeals.get(conn, id) for id in calls.appeals_of(conn, linkedid)],
             reads.recordings_of(conn, linkedid),
+            promises.of_call(conn, linkedid),
         )  # fmt: skip
     visit.looked_at(("call", linkedid), *([("building", card.building.id)] if card.building else []))
     return card

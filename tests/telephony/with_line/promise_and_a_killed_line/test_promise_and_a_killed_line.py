@@ -28,7 +28,7 @@ async def test_exactly_one_call_reaches_the_telephone(centre: Any, killed: str) 
         if killed == "waiting":
             await centre.bus.request("pause", seat="101", reason="break")
         await centre.kill_line()
-        centre.change(promise_ring=20 if killed == "ringing" else 5)
+        centre.change(promise_ring=20 if killed == "ringing" else 5, promise_retry=1)
         rules = centre.settings.promise_rules
 
         def make(conn: Connection) -> int:
