@@ -82,7 +82,8 @@ _his = union(
     .where(*_at_number, appeal.c.building_id.is_not(None), _open),
 )  # fmt: skip
 _HIS = Statement(_his)
-# SQLite and PostgreSQL look for his buildings only where something is announced: on most days nothing is.
+_ANY = Statement(select(announcement.c.id).where(
+    announcement.c.ended_at.is_(None), announcement.c.incident_id.is_not(None), announcement.c.sound_uk != "").limit(1))
 _his_buildings = select(_his.subquery().c.building_id)
 _NEWS = Statement(
     select(announcement.c.id, announcement.c.incident_id, announcement.c.sound_uk, announcement.c.sound_en)
@@ -97,9 +98,10 @@ _NEWS = Statement(
 def news(conn: Connection, e164: str) -> News | None:
     """What is announced of an open incident at a building of this number's: the latest. None for no number.
 
-    A building is his where he lives, and where an open appeal of his is about. One cheap statement.
+    A building is his where he lives, and where an open appeal of his is about. On most days nothing is announced, and
+    then nothing is looked for.
     """
-    rows = _NEWS(conn, {"e164": e164}) if e164 else ()
+    rows = _NEWS(conn, {"e164": e164}) if e164 and _ANY(conn, {}) else ()
     return News(rows[0][0], rows[0][1], {"uk": rows[0][2], "en": rows[0][3]}) if rows else None
 
 
