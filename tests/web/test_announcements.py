@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from crm import announcements, calls, edits, incident_callers, incidents
+from crm import announcements, calls, edits, incident_callers, incidents, privacy
 from crm.announcements import Announcement
 from crm.confirmation_rules import Result
 from crm.errors import BadInput, CentreError
@@ -128,6 +128,8 @@ async def test_who_may_not_manage_incidents_reads_the_words_and_no_numbers(site:
     assert "Нам уже відомо." in page.text
     assert "Телефоном приєдналися 2 абоненти" in page.text
     assert "50 111" not in page.text
+    with site.db.read() as conn:
+        assert {look.what for look in privacy.looks(conn, staff_id=site.staff["operator"])} == {"incident"}
     assert "/announcements/" not in page.html
     assert (await desk.post(f"/incidents/{incident_id}/announcement", do="hush")).status_code == 403
     assert (await desk.http.get(f"/announcements/uk/{UK}")).status_code == 403
@@ -147,6 +149,9 @@ async def test_after_it_is_over_who_says_that_it_is_not_is_seen_first(site: Site
     joined(site, incident_id)
     page = await desk.open(f"/incidents/{incident_id}")
     assert "+380 50 111 2233" in page.text
+    with site.db.read() as conn:
+        looks = {(look.what, look.key) for look in privacy.looks(conn, staff_id=site.staff["control"])}
+    assert {("call", f"{LINKEDID}0"), ("call", f"{LINKEDID}1")} <= looks, "whose numbers he saw"
     with site.db.write() as conn:
         incidents.close(conn, incident_id, result="Замінили", now=datetime.now(UTC), staff_id=None)
         incident_callers.carry_on(conn, datetime.now(UTC), site.settings.promise_rules)

@@ -164,7 +164,7 @@ def _page(visit: Visit, incident_id: int, problem: CentreError | None = None,
             "announced": announcements.of(conn, found.id), "joined": incident_callers.figures(conn, found.id),
             "callers": incident_callers.callers(conn, found.id) if may else [],
         }  # fmt: skip
-    visit.looked_at(("incident", found.id))
+    visit.looked_at(("incident", found.id), *(("call", each.linkedid) for each in values["callers"] if each.linkedid))
     return visit.page("incident.html", status=status_of(problem) if problem else HTTPStatus.OK, incident=found,
                       problem=problem, typed=visit.form, may=may, open=life.OPEN, local=_local, listened=listened,
                       **values)  # fmt: skip
