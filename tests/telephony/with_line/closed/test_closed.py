@@ -17,7 +17,7 @@ async def test_hears_that_it_is_closed_and_the_state_of_his_appeals(centre: Any)
     await centre.start_line()
     centre.appeal("+380442223344", execute=False)
     async with exchange.caller("0442223344") as caller:
-        await caller.media.hear(exchange.prompt("closed"))
+        await caller.media.hear(exchange.prompt("closed-offer"))
         await caller.media.press("2")
         await caller.media.hear(exchange.prompt("state-assigned"))
         await caller.media.hear(exchange.prompt("goodbye"))
