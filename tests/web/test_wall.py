@@ -1,0 +1,144 @@
+"""The wallboard: the same for everybody who looks, rendered once; and the supervisor's switches on it."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from crm import surges
+from crm.people import Role
+from crm.surges import Kind
+from tests.web.conftest import Site, at_seat, snapshot, waiting
+from tests.web.test_live import no_heartbeat as no_heartbeat
+from tests.web.test_live import watching
+
+WALL = "/events?view=wall"
+TODAY = {"offered": 1204, "abandoned": 60, "within_s": 20, "service_level": 0.815, "calibration": 0.873,
+         "error_s": 41.0, "promised": 37, "kept": 30, "late": 2}  # fmt: skip
+NONE_YET = TODAY | {"offered": 0, "abandoned": 0, "service_level": None, "calibration": None, "error_s": None,
+                    "promised": 0, "kept": 0, "late": 0}  # fmt: skip
+
+
+def plain(html: str) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", html)).replace("\N{NO-BREAK SPACE}", " ")
+
+
+def switched(*kinds: str, by: str = "Людина supervisor", reason: str = "", proposal: Any = None) -> dict[str, Any]:
+    since = (datetime.now(UTC) - timedelta(minutes=3)).isoformat()
+    return {"on": {kind: {"since": since, "by": by, "reason": reason} for kind in kinds}, "proposal": proposal}
+
+
+def on_record(site: Site) -> set[Kind]:
+    with site.db.read() as conn:
+        return set(surges.on(conn))
+
+
+async def test_the_board_without_a_script(site: Site) -> None:
+    desk = await site.person(Role.ANALYST)
+    await site.line.say(snapshot(
+        waiting=[waiting(), waiting(linkedid="2.2", position=2)], today=TODAY,
+        promised={"waiting": 4, "calling": 1, "next": 3},
+        seats=[at_seat("free"), at_seat("talking", "102"), at_seat("talking", "103"), at_seat("out", "104")],
+        surge=switched("alert", reason="сирена", proposal={"on": True, "signs": ["arrivals", "longest"]})))  # fmt: skip
+    page = await desk.open("/wall")
+    text = plain(page.html)
+    for said in ("Чекають на лінії 2", "Чекають на наш дзвінок 4 перший із них — 3-й у черзі", "81,5 %",
+                 "стали в чергу: 1 204", "Не дочекалися 60 5,0 %",
+                 "виконано 30 обіцяно: 37 · із запізненням: 2", "87,3 %", "похибка 0:41",
+                 "Вільне 1", "Розмова 2", "Повітряна тривога", "Людина supervisor", "сирена",
+                 "дзвінків більше, ніж можуть прийняти місця, хтось чекає надто довго"):  # fmt: skip
+        assert said in text, said
+    assert "Не на зміні" not in text
+    assert "0441234567"[-4:] not in text, "nobody's number is on a wall"
+    assert "Оголосити тривогу" not in text, "an analyst switches nothing"
+
+
+async def test_before_anything_is_known(site: Site) -> None:
+    desk = await site.person(Role.SUPERVISOR)
+    await site.line.say(snapshot(today=NONE_YET))
+    assert "Відповіли за 20 с —" in plain((await desk.open("/wall")).html)
+    await site.line.say({"event": "lost"})
+    assert "Немає зв’язку з лінією" in (await desk.open("/wall")).html
+
+
+async def test_it_is_rendered_once_for_all_and_only_what_changed_is_sent(served: Site,
+                                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many look: one rendering of each part, the same bytes, nothing sent when nothing changed."""
+    desk = await served.person(Role.SUPERVISOR)
+    hub = served.app.state.parts.hub
+    rendered, render = [], hub._render
+
+    def counting(template: str, language: str, values: Mapping[str, object]) -> str:
+        rendered.append(template)
+        return str(render(template, language, values))
+
+    monkeypatch.setattr(hub, "_render", counting)
+    async with contextlib.AsyncExitStack() as streams:
+        viewers = [await streams.enter_async_context(watching(desk, WALL)) for _ in range(20)]
+        first = viewers[0].all[0][1]
+        assert set(first) == {"line", "wall-state", "wall-numbers", "wall-seats"}
+        rendered.clear()
+        await served.line.say(snapshot(today=TODAY))
+        told = [await viewer.until("live", lambda told: "wall-numbers" in told) for viewer in viewers]
+        assert all(set(one) == {"wall-numbers"} for one in told)
+        assert len({one["wall-numbers"] for one in told}) == 1
+        assert sorted(rendered) == sorted(f"live/{part}.html" for part in first)
+        await served.line.say(snapshot(today=TODAY))
+        await served.line.say(snapshot(today=TODAY, surge=switched("surge")))
+        told = [await viewer.until("live", lambda told: True) for viewer in viewers]
+        assert all(set(one) == {"wall-state"} for one in told), "the snapshot before was no news"
+
+
+async def test_an_unknown_view_is_none(served: Site) -> None:
+    desk = await served.person(Role.SUPERVISOR)
+    assert (await desk.http.get("/events?view=other")).status_code == 403
+
+
+@pytest.mark.parametrize("kind", Kind)
+async def test_a_switch_is_on_record_and_the_line_is_told(site: Site, kind: Kind) -> None:
+    desk = await site.person(Role.SUPERVISOR)
+    page = await desk.submit(await desk.open("/wall"), f"/wall/{kind}", to="on", reason="Аварія на Подолі")
+    assert "Увімкнено." in page.text
+    assert on_record(site) == {kind}
+    assert site.line.did("changed")[-1] == {"do": "changed", "what": "surge"}
+    past = plain((await desk.open("/wall/history")).html)
+    for said in ("Людина supervisor", "Аварія на Подолі", "триває"):
+        assert said in past
+    page = await desk.submit(await desk.open("/wall"), f"/wall/{kind}", to="off")
+    assert "Вимкнено." in page.text
+    assert on_record(site) == set()
+    assert "триває" not in (await desk.open("/wall/history")).text
+    assert len(site.line.did("changed")) == 2
+
+
+async def test_of_two_who_switch_at_once_the_second_is_told(site: Site) -> None:
+    desk = await site.person(Role.SUPERVISOR)
+    await desk.post("/wall/surge", to="on", reason="перша")
+    answer = await desk.post("/wall/surge", to="on", reason="друга")
+    assert answer.status_code == 409
+    assert "вже ввімкнув" in answer.text
+    assert "друга" in answer.text, "what he typed is not lost"
+    with site.db.read() as conn:
+        assert surges.on(conn)[Kind.SURGE].reason == "перша"
+
+
+@pytest.mark.parametrize(("path", "to"), [("/wall/flood", "on"), ("/wall/surge", ""), ("/wall/surge", "maybe")])
+async def test_no_other_switch(site: Site, path: str, to: str) -> None:
+    desk = await site.person(Role.SUPERVISOR)
+    answer = await desk.post(path, to=to)
+    assert answer.status_code == 422
+    assert "Такого перемикача немає" in answer.text
+    assert on_record(site) == set()
+    assert site.line.did("changed") == []
+
+
+async def test_a_line_that_is_away_finds_out_later(site: Site, refused: Any) -> None:
+    desk = await site.person(Role.SUPERVISOR)
+    site.line.refusal = refused("line.unreachable")
+    assert (await desk.post("/wall/alert", to="on")).status_code == 303
+    assert on_record(site) == {Kind.ALERT}
