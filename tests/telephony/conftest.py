@@ -21,9 +21,11 @@ from typing import Any
 
 import pytest
 
+from call_queue import order
 from centre.asterisk import Asterisk
 from centre.phones import Caller, SeatPhone, free_port
 from centre.settings import Secrets, Settings, load, load_secrets
+from crm.calls import Skill
 from ivr.prompts import LANGUAGES, texts, tones
 
 SECOND = 8000
@@ -172,8 +174,9 @@ class Exchange:
         interface = self.interface(number)
         self.asterisk.rx(f"queue add member {interface} to {queue} penalty 0 as {number} state_interface {interface}")
 
-    def log_out(self, number: str = "101", queue: str = "city") -> None:
-        self.asterisk.rx(f"queue remove member {self.interface(number)} from {queue}")
+    def log_out(self, number: str = "101", line: str = "city") -> None:
+        for queue in order.queues_of(number, (line,), tuple(Skill)):
+            self.asterisk.rx(f"queue remove member {self.interface(number)} from {queue}")
 
     @contextmanager
     def logged_in(self, *numbers: str) -> Iterator[None]:
@@ -185,18 +188,28 @@ class Exchange:
             for number in numbers:
                 self.log_out(number)
 
-    async def to_queue(self, caller: Caller) -> None:
-        """Presses 0 in the menu and hears that he is being connected. He speaks: a telephone here that hears nobody is
-        silent, for it does not know where to."""
+    async def to_queue(self, caller: Caller, key: str = "0", language: str = "uk") -> None:
+        """Presses this key in the menu and hears that he is being connected. He speaks: a telephone here that hears
+        nobody is silent, for it does not know where to."""
         if not caller.media.speaks:
             caller.media.speak(self.voice("citizen"))
-        await caller.media.hear(self.prompt("menu"))
-        await caller.media.press("0")
-        await caller.media.hear(self.prompt("connecting"))
+        await caller.media.hear(self.prompt("menu", language))
+        await caller.media.press(key)
+        await caller.media.hear(self.prompt("connecting", language))
 
-    async def queued(self, wanted: int) -> None:
-        """Waits until that many callers wait in ``city``."""
-        await self.until(lambda: len(re.findall(r"\(wait: ", self.asterisk.rx("queue show city"))) == wanted)
+    def in_queue(self, queue: str = "city") -> list[str]:
+        """The channels that wait there, in Asterisk's order."""
+        shown = self.asterisk.rx(f"queue show {queue}")
+        return re.findall(r"^ +\d+\. (\S+) \(wait: ", shown, re.MULTILINE)
+
+    async def queued(self, wanted: int, queue: str = "city") -> None:
+        """Waits until that many callers wait there."""
+        await self.until(lambda: len(self.in_queue(queue)) == wanted)
+
+    async def withdraw(self, channel: str, queue: str = "city") -> None:
+        """Ends his slice of waiting, as its time would."""
+        async with self.ami() as ami:
+            assert "Response: Success" in await ami.ask("QueueWithdrawCaller", Queue=queue, Caller=channel)
 
     async def until(self, true: Callable[[], bool]) -> None:
         """Waits until Asterisk says so: for what it tells nobody by itself."""
