@@ -68,9 +68,11 @@ def web(args: argparse.Namespace) -> int:
 
 
 def demo(args: argparse.Namespace) -> int:
-    from centre.demo.story import run
+    from centre.demo import crowd, story
 
-    return asyncio.run(run(calls=args.calls, seats=args.seats, as_json=args.json, say=say))
+    calls, seats = (40, 4) if args.crowd else (12, 3)
+    run = crowd.run if args.crowd else story.run
+    return asyncio.run(run(calls=args.calls or calls, seats=args.seats or seats, as_json=args.json, say=say))
 
 
 def month(args: argparse.Namespace) -> int:
@@ -209,8 +211,9 @@ def _parser() -> argparse.ArgumentParser:
     command("line", line, "the telephone side alone (`up` starts it)")
     command("web", web, "the pages alone (`up` starts it)")
     sub = command("demo", demo, "the whole story with real calls on free ports and a database of its own")
-    sub.add_argument("--calls", type=int, default=12, help="residents who call (at least 3 more than seats)")
-    sub.add_argument("--seats", type=int, default=3, help="seats that answer (at least 2)")
+    sub.add_argument("--calls", type=int, help="residents who call: 12 (at least 3 more than seats), of a crowd 40")
+    sub.add_argument("--seats", type=int, help="seats that answer: 3 (at least 2), for a crowd 4")
+    sub.add_argument("--crowd", action="store_true", help="a district calls at once, and what plain queueing had done")
     sub.add_argument("--json", action="store_true")
     sub = command("month", month, "a month of generated life in simulated time, and its report; nothing is kept")
     sub.add_argument("--days", type=int, default=30)

@@ -225,11 +225,11 @@ class Desk(Worker):
         await self.browser.submit(page, here, do="publish")
         return tried[1]
 
-    async def open_incident(self, who: Resident, cause: str) -> Page:
-        """Declares it at a resident's building, and what was written of it joins: its page."""
+    async def open_incident(self, address: str, subject: str, cause: str) -> Page:
+        """Declares it at a building, and what was written of it joins: its page."""
         page = await self.browser.open("/incidents")
-        return await self.browser.submit(page, "/incidents", address=f"{who.street}, {who.building}",
-                                         subject=who.subject, scope="building", cause=cause)  # fmt: skip
+        return await self.browser.submit(page, "/incidents", address=address, subject=subject, scope="building",
+                                         cause=cause)  # fmt: skip
 
     async def close_incident(self, shown: Page, result: str) -> None:
         """All its appeals are executed by that, and everybody will be asked."""

@@ -28,14 +28,14 @@ START = 90.0  # seconds for the centre to be up
 
 
 class Stage(AbstractAsyncContextManager["Stage"]):
-    """A running centre: ``async with Stage(seats=3, say=print) as stage``."""
+    """A running centre: ``async with Stage(seats=3, say=print) as stage``. ``settings``: what is to be otherwise."""
 
     settings: Settings
     secrets: Secrets
     db: Database
 
-    def __init__(self, seats: int, say: Callable[[str], None]) -> None:
-        self._seats, self._say = seats, say
+    def __init__(self, seats: int, say: Callable[[str], None], **settings: object) -> None:
+        self._seats, self._say, self._settings = seats, say, settings
         self._folder = tempfile.TemporaryDirectory(prefix="1551-demo-", ignore_cleanup_errors=True)
         self._process: asyncio.subprocess.Process | None = None
         self.exchange_port = 0
@@ -120,6 +120,7 @@ class Stage(AbstractAsyncContextManager["Stage"]):
             "callback_lines": 10,
             "call_from": "00:00",
             "call_to": "24:00",
+            **self._settings,
         }
         return {f"CENTRE_{name.upper()}": str(value) for name, value in self._chosen.items()}
 

@@ -244,7 +244,8 @@ class _Story:
             self.say(f"An official has taken {WATCHED}'s appeal under his personal control.")
         if self._plays(SUFFERS):
             who = next(who for who in self.residents if who.name == SUFFERS)
-            self.incident = await desk.open_incident(who, "Пошкоджено тепломережу.")
+            self.incident = await desk.open_incident(f"{who.street}, {who.building}", who.subject,
+                                                     "Пошкоджено тепломережу.")  # fmt: skip
             self.say(f"{SUFFERS}'s house is without heating for a broken pipe: an incident is opened.")
 
     async def _answer_at_once(self, operator: Operator, desk: Desk) -> None:
