@@ -29,7 +29,9 @@ async def test_ageing_order_with_mixed_priorities(centre: Any) -> None:
         promises.make(conn, e164=PATIENT, reason=Reason.WAITING, now=now, since=now - timedelta(seconds=longest + 60),
                       rules=centre.settings.promise_rules)  # fmt: skip
 
+    await centre.stop_line()
     centre.write(known)
+    await centre.start_line()
     async with AsyncExitStack() as phones, exchange.seat() as seat:
         seat.media.speak(exchange.voice("operator"))
         callers = {}
