@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 from babel import Locale
 
+from call_queue.surge_rules import Sign
+from call_queue.surging import ALERT
 from call_queue.tracker import SeatState, TrunkState
-from crm import appeals, calls, departments, imports, incidents, networks, notices, repeats, schema
+from crm import appeals, calls, departments, imports, incidents, networks, notices, repeats, schema, surges
 from crm.calls import EndCause, Outcome, Queue
 from crm.confirmation_rules import Reached, Result
 from crm.control import Watched
@@ -55,7 +57,7 @@ BUILT: dict[str, tuple[str, ...]] = {
     "reason.": tuple(repeats.Reason), "incident_state.": tuple(incidents.State), "network.": networks.KINDS,
     "incidents.": ("open", "amend", "close", "dismiss"),
     "origin.": (*calls.ORIGINS, calls.UNKNOWN_ORIGIN), "recording_state.": tuple(RecordingState),
-    "seat_state.": tuple(SeatState), "pause.": line.PAUSES, "queue.": Queue, "trunk.": TRUNKS,
+    "seat_state.": tuple(SeatState), "pause.": (*line.PAUSES, ALERT), "queue.": Queue, "trunk.": TRUNKS,
     "trunk_state.": tuple(TrunkState), "live.alarm_": ("line", "asterisk"),
     "department_kind.": departments.KINDS, "edition_state.": ("draft", "live", "retired", "dropped"),
     "edit_what.": rules.EDITED, "rule_field.": RULE_FIELDS, "routing_reason.": tuple(Reason),
@@ -69,6 +71,7 @@ BUILT: dict[str, tuple[str, ...]] = {
     "reports.column_": (*DIMENSIONS, OPERATOR, *reports.SPANS), "reports.by_": (*DIMENSIONS, OPERATOR),
     "reports.crossed_": reports.CROSSED, "reports.behind_view_": ("cohort", *filter(None, reports.BEHIND)),
     "reports.quick_": ("today", "yesterday", "week", "last_week", "month", "last_month"),
+    **{f"surge.{each}": tuple(surges.Kind) for each in ("", "hint_", "turn_on_", "turn_off_")}, "sign.": tuple(Sign),
     "told.": ("same", "more", "fewer"), "counted.": ("appeals", "of_appeals", "within_hours", "calls"),
 }  # fmt: skip
 # Shown only where the catalogue has them: an action without a hint has none.
