@@ -658,7 +658,7 @@ class World:
 
     def tell_turns(self) -> None:
         for one in self.trackers:
-            for uid in self.queues:
+            for uid in self.first:
                 if uid in one.calls:
                     one.calls[uid].turn = at(self.first[uid])
 
