@@ -90,6 +90,22 @@ async def test_a_lost_password_is_replaced_and_its_sessions_end(site: Site) -> N
     assert logged(site, "staff") == [(site.staff["administrator"], {"password": "new"})]
 
 
+async def test_what_somebody_can_do_is_kept_and_goes_with_him_to_his_seat(site: Site) -> None:
+    admin = await site.person(Role.ADMINISTRATOR)
+    operator = await site.person(Role.OPERATOR)
+    path = f"/people/{site.staff['operator']}"
+    assert 'name="skill_social" value="1">' in (await admin.open(path)).html
+    await admin.submit(await admin.open(path), path, skill_social="1")
+    page = (await admin.open(path)).html
+    assert 'name="skill_social" value="1" checked' in page
+    assert 'name="skill_en" value="1">' in page
+    assert logged(site, "staff") == [(site.staff["administrator"], {"skills": "social"})]
+    await operator.submit(await operator.open("/seat"), "/seat", seat="101")
+    assert [asked["skills"] for asked in site.line.did("login")] == [["social"]]
+    assert (await admin.post(path, name="Людина", role="operator", active="1")).status_code == 303
+    assert "checked" not in (await admin.open(path)).html.split("Що вміє")[1].split("</fieldset>")[0]
+
+
 async def test_the_last_administrator_stays(site: Site) -> None:
     admin = await site.person(Role.ADMINISTRATOR)
     path = f"/people/{site.staff['administrator']}"
