@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -10,15 +11,19 @@ from typing import Any
 
 import pytest
 
+from call_queue import live, order
 from crm import surges
 from crm.people import Role
 from crm.surges import Kind
+from crm.today import Today
+from tests.call_queue.conftest import Exchange
 from tests.web.conftest import Site, at_seat, snapshot, waiting
 from tests.web.test_live import no_heartbeat as no_heartbeat
 from tests.web.test_live import watching
+from web.live import Proposal, parse
 
 WALL = "/events?view=wall"
-TODAY = {"offered": 1204, "abandoned": 60, "within_s": 20, "service_level": 0.815, "calibration": 0.873,
+TODAY: dict[str, Any] = {"offered": 1204, "abandoned": 60, "within_s": 20, "service_level": 0.815, "calibration": 0.873,
          "error_s": 41.0, "promised": 37, "kept": 30, "late": 2}  # fmt: skip
 NONE_YET = TODAY | {"offered": 0, "abandoned": 0, "service_level": None, "calibration": None, "error_s": None,
                     "promised": 0, "kept": 0, "late": 0}  # fmt: skip
@@ -56,6 +61,28 @@ async def test_the_board_without_a_script(site: Site) -> None:
     assert "Не на зміні" not in text
     assert "0441234567"[-4:] not in text, "nobody's number is on a wall"
     assert "Оголосити тривогу" not in text, "an analyst switches nothing"
+
+
+def test_what_the_line_tells_is_what_the_board_reads() -> None:
+    """The line's own message, over the wire: three wait, one of them and one more are owed a call."""
+    exchange = Exchange()
+    exchange.log_in("101")
+    for uid in ("17.1", "17.2", "17.3"):
+        exchange.arrive(uid)
+        exchange.join(uid)
+    now = datetime.now(UTC)
+    line = [order.Waiting("17.1", now), order.Waiting("promise:1", now, live=False, calling=True),
+            order.Waiting("17.2", now), order.Waiting("promise:2", now, live=False)]  # fmt: skip
+    message = live.snapshot(exchange.tracker, {"101": 7}, at=now, ami=True, due=2, calling=1, line=line,
+                            surge=switched("alert", reason="сирена", proposal={"on": False, "signs": []}), today=TODAY)
+    read = parse(json.loads(json.dumps(message)))
+    assert (len(read.waiting), read.promised, read.promised_next) == (3, 2, 4)
+    assert (read.callbacks_due, read.callbacks_calling, read.today) == (2, 1, Today(**TODAY))
+    assert (read.switches["alert"].reason, read.proposal) == ("сирена", Proposal(False, ()))
+    quiet = parse(json.loads(json.dumps(
+        live.snapshot(exchange.tracker, {}, at=now, ami=False, due=0, calling=0))))  # fmt: skip
+    assert (quiet.promised, quiet.promised_next, quiet.switches) == (0, None, {})
+    assert (quiet.proposal, quiet.today) == (None, None)
 
 
 async def test_before_anything_is_known(site: Site) -> None:
