@@ -43,6 +43,7 @@ from crm.schema import (
     listening,
     notice,
     promise,
+    rating,
     recording,
     silenced,
     staff,
@@ -179,6 +180,8 @@ def everything(conn: Connection, citizen_id: int) -> dict[str, Any]:
                         .where(or_(incident_caller.c.e164.in_(own_phones), incident_caller.c.linkedid.in_(his_calls)))
                         .order_by(incident_caller.c.id)),
         "silenced": _rows(conn, select(silenced.c.e164, silenced.c.at).where(silenced.c.e164.in_(own_phones))),
+        "ratings": _rows(conn, select(rating.c.linkedid, rating.c.score, rating.c.at)
+                         .where(rating.c.linkedid.in_(his_calls)).order_by(rating.c.at)),
         "recordings": _rows(conn, select(recording.c.id, recording.c.linkedid, recording.c.started_at,
                                          recording.c.duration_s, recording.c.state)
                             .where(of_calls).order_by(recording.c.started_at)),

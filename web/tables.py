@@ -15,11 +15,11 @@ from openpyxl.cell import WriteOnlyCell
 
 from web.texts import Texts
 
-Kind = Literal["text", "count", "share", "hours", "seconds"]
+Kind = Literal["text", "count", "share", "hours", "seconds", "score"]
 Value = str | int | float | None
 
 CSV, XLSX = "text/csv; charset=utf-8", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-_FORMATS = {"count": "#,##0", "share": "0.0%", "hours": "#,##0", "seconds": "#,##0.0"}
+_FORMATS = {"count": "#,##0", "share": "0.0%", "hours": "#,##0", "seconds": "#,##0.0", "score": "0.00"}
 _FORMULA = re.compile(r"[=+\-@\t\r\n]")  # a spreadsheet takes for a formula what begins so
 _NOT_IN_A_NAME = re.compile(r"[\[\]:*?/\\]")  # of a sheet
 
@@ -56,12 +56,16 @@ class Cell:
             return "—" if self.value is None else self.value
         if self.kind == "share":
             return percent(self.value, t.language)
+        if self.kind == "score":
+            return str(format_decimal(self.value, "0.00", locale=t.language))
         return t.lasting(self.value) if self.kind == "seconds" else f"{Grouped(int(self.value), t.language)}"
 
     @property
     def raw(self) -> Value:
         """For a file: a number as it is, seconds and shares rounded where nobody reads on."""
-        return round(self.value, 4 if self.kind == "share" else 1) if isinstance(self.value, float) else self.value
+        if not isinstance(self.value, float):
+            return self.value
+        return round(self.value, {"share": 4, "score": 2}.get(self.kind, 1))
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ from crm.people import Permission, Session, Staff
 from crm.store import Database
 from web import forms, security
 from web.forms import Form
+from web.handed import Handed
 from web.live import Hub
 from web.render import Renderer
 from web.texts import LANGUAGES, Texts, texts
@@ -58,6 +59,7 @@ class Parts:
     secret: str
     slow: anyio.CapacityLimiter
     clock: Callable[[], datetime]
+    handed: Handed = field(default_factory=Handed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,8 +88,8 @@ def month(city: City) -> None:
     made = [city.registered().id for _ in range(14)]
     for number, state in enumerate(State):
         which = made[number % len(made)]
-        city.conn.execute(update(appeal).where(appeal.c.id == which).values(state=state.value,
-                                                                            returns=int(state is State.RETURNED)))  # fmt: skip
+        moved = {"state": state.value, "returns": int(state is State.RETURNED)}
+        city.conn.execute(update(appeal).where(appeal.c.id == which).values(**moved))
     for number in range(150):
         at = dt.datetime(2026, 10, 10, tzinfo=KYIV).astimezone(dt.UTC) + dt.timedelta(hours=5 * number)
         linkedid = spoken(city, f"17.{number}", at=at, staff_id=dice.choice([city.operator, other, None]))

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 
+from sqlalchemy import Connection
 from starlette.responses import Response
 
-from crm import appeals, citizens, confirmations
+from crm import appeals, campaigns, citizens, confirmations
+from crm.appeals import AppealLine
+from crm.campaign_rules import Mode, State
+from crm.campaigns import Campaign
 from crm.confirmation_rules import Reached, Result
+from crm.confirmations import Due, Question
 from crm.errors import BadInput, CentreError
 from web import reads
+from web.pages.campaigns import waits_for
 from web.visit import Visit, status_of
 
 # How a person says that a call went; the other endings are told by the telephone network.
@@ -20,8 +27,15 @@ NOTE_MOST = 4000
 
 
 def due(visit: Visit) -> Response:
-    """Callbacks that may be placed now, and those of this person that wait for their result."""
+    """Callbacks that may be placed now, and those of this person that wait for their result; of the campaigns in which
+    a person sees the next one before he calls, that one."""
     return _list(visit)
+
+
+def another(visit: Visit) -> Response:
+    """Not this one now: it is left to others."""
+    visit.parts.handed.pass_over(visit.number("callback_id"), visit.person.id, visit.now)
+    return visit.go("/confirmations")
 
 
 def _list(visit: Visit, problem: CentreError | None = None) -> Response:
@@ -29,8 +43,30 @@ def _list(visit: Visit, problem: CentreError | None = None) -> Response:
         found = confirmations.due(conn, visit.now, None, LISTED, visit.parts.rules)
         open_ = [a for a in confirmations.open_attempts(conn) if a.staff_id == visit.person.id]
         names = {a.citizen_id: citizens.get(conn, a.citizen_id).name for a in open_}
+        running = [one for one in campaigns.open_campaigns(conn) if one.state is State.RUNNING]
+        placed = campaigns.placed_today(conn, visit.now)
+        following = None if open_ else _next(visit, conn, running)
+        lines = _lines(conn, following.questions) if following else {}
+    if following:
+        visit.looked_at(("citizen", following.citizen_id), why="/confirmations")
     return visit.page("confirmations.html", status=status_of(problem) if problem else HTTPStatus.OK, due=found,
-                      mine=open_, names=names, problem=problem)  # fmt: skip
+                      mine=open_, names=names, problem=problem, running=running, next=following, lines=lines,
+                      called={one.id: one.terms.name for one in running},
+                      waits={one.id: waits_for(visit, one, placed.get(one.id, 0)) for one in running})  # fmt: skip
+
+
+def _next(visit: Visit, conn: Connection, running: Sequence[Campaign]) -> Due | None:
+    """Whom this person calls next in a campaign of preview: nobody else is shown the same one."""
+    if not any(one.terms.mode is Mode.PREVIEW for one in running):
+        return None
+    due = confirmations.due(conn, visit.now, None, LISTED, visit.parts.rules, within=Mode.PREVIEW)
+    chosen = visit.parts.handed.next([one.callback_id for one in due], visit.person.id, visit.now)
+    return next((one for one in due if one.callback_id == chosen), None)
+
+
+def _lines(conn: Connection, questions: Iterable[Question]) -> dict[int, AppealLine]:
+    """Of each appeal that is asked about, by its number, what is to be seen of it."""
+    return {q.number: line for q in questions for line in appeals.search(conn, number=q.number, limit=1)}
 
 
 def call(visit: Visit) -> Response:
@@ -97,7 +133,7 @@ def _page(visit: Visit, problem: CentreError | None = None) -> Response:
     with visit.db.read() as conn:
         one = reads.attempt_of(conn, visit.path("attempt_id"))
         questions = confirmations.questions_of(conn, one.callback_id)
-        lines = {q.number: line for q in questions for line in appeals.search(conn, number=q.number, limit=1)}
+        lines = _lines(conn, questions)
     visit.looked_at(("citizen", one.citizen_id), why=one.id)
     show = visit.again if problem else visit.page
     return show("attempt.html", attempt=one, questions=questions, lines=lines, problem=problem, said=SAID,

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from http import HTTPStatus
 
 from starlette.responses import Response
 
-from crm import calls, people
+from crm import calls, people, ratings
 from crm.calls import Queue
 from crm.errors import BadInput, CentreError
 from crm.people import Permission
+from crm.periods import Period, day_of
 from web.live import VIEWS
 from web.visit import SESSION, Visit, status_of
 
+OWN_DAYS = 30  # of what callers said, one's own mean
 PAUSES = ("break", "lunch", "training", "technical", "paperwork")
 QUEUES = {Permission.TAKE_CALLS: Queue.CITY, Permission.CALL_BACK: Queue.FEEDBACK}
 
@@ -74,11 +77,14 @@ def _page(visit: Visit, problem: CentreError | None = None) -> Response:
     snapshot = visit.parts.hub.snapshot
     with visit.db.read() as conn:
         mine = calls.unsettled(conn, staff_id=visit.person.id)
+        since = Period(day_of(visit.now) - timedelta(days=OWN_DAYS - 1), day_of(visit.now)).start
+        said = ratings.of_person(conn, visit.person.id, since, visit.now)
     taken = {s.seat for s in snapshot.seats if s.staff_id not in (None, visit.person.id)} if snapshot else set()
     seats = visit.parts.settings.seats
     return visit.page(
         "seat.html", status=status_of(problem) if problem else HTTPStatus.OK, problem=problem, pauses=PAUSES,
-        unsettled=mine, hub=visit.parts.hub, at=snapshot.seat(visit.seat) if snapshot else None, seats=seats,
+        unsettled=mine, said=said, own_days=OWN_DAYS,
+        hub=visit.parts.hub, at=snapshot.seat(visit.seat) if snapshot else None, seats=seats,
         taken=taken,
         first=visit.form["seat"] or visit.seat or next((seat for seat in seats if seat not in taken), ""),
     )  # fmt: skip

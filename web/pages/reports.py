@@ -8,12 +8,13 @@ from typing import Any
 
 from starlette.responses import Response
 
-from crm import addresses, appeals, call_figures, figures, knowledge, people, report, suppression
+from crm import addresses, appeals, call_figures, figures, knowledge, people, ratings, report, suppression
 from crm.call_figures import SERVICE, WITHIN_S
 from crm.errors import BadInput, NotFound
 from crm.figures import BY_CALLBACK, COHORT, DIMENSIONS, FLOW, NOBODY, NOW, OPERATOR, Behind, Cut
 from crm.people import Permission
 from crm.periods import Period, day_of, month_of, week_of
+from crm.ratings import FATES, SCORES, Scores
 from web import charts
 from web.charts import Bars, Lines
 from web.render import line_of
@@ -36,12 +37,14 @@ from web.visit import Visit
 
 LISTED = 100
 CROSSED = ("channel", "district")  # each with the subjects
+RATED = ("spoken", "rated", "rate", "mean_score")
 SPANS = ("day", "hour", "half_hour")
 # Every page of the reports and its address, in the order of their links.
 VIEWS = {"overview": "/reports", "scorecard": "/reports/scorecard",
          **{f"by_{name}": f"/reports/by/{name}" for name in (*DIMENSIONS, OPERATOR)},
          **{f"crossed_{name}": f"/reports/crossed/{name}" for name in CROSSED},
-         "calls": "/reports/calls", "callbacks": "/reports/callbacks", "repeats": "/reports/repeats",
+         "calls": "/reports/calls", "callbacks": "/reports/callbacks", "ratings": "/reports/ratings",
+         "repeats": "/reports/repeats",
          "public": "/reports/public"}  # fmt: skip
 FILES = {"csv": (CSV, to_csv), "xlsx": (XLSX, to_xlsx)}
 
@@ -213,6 +216,47 @@ def callbacks(visit: Visit) -> Response:
     return _shown(asked, "callbacks", [asked.callbacks_table(*made)])
 
 
+def rated(visit: Visit) -> Response:
+    """What callers said of the conversations: in all, by day, by who spoke, by what they were about and what came of
+    that. The mean and the shares of fewer than ``suppression.LEAST`` scores are left out: they tell of one caller."""
+    with visit.db.read() as conn:
+        asked = Asked.read(visit, conn)
+        found = {by: ratings.scores(conn, asked.period, by) for by in ("day", "operator", "subject", "fate")}
+        staff = {person.id: person.name for person in people.staff(conn)}
+    t, whole = asked.t, ratings.together(found["day"].values())
+    subjects: dict[int | None, Scores] = {}
+    for key, each in found["subject"].items():
+        top = asked.names.right_below(None, key)
+        subjects[top] = ratings.together((subjects.get(top, Scores()), each))
+
+    heads = (*(t(f"figure.{name}") for name in RATED), *(t("ratings.score", score=score) for score in SCORES))
+
+    def table(by: str, rows: Sequence[tuple[str, Scores]], note: str = "") -> Table:
+        return Table(t(f"ratings.by_{by}"), (t(f"reports.column_{by}"), *heads),
+                     tuple((Cell(name), *_scored(each)) for name, each in rows), note=note)  # fmt: skip
+
+    largest = {by: sorted(of.items(), key=lambda one: (-one[1].rated, str(one[0]))) for by, of in (
+        ("operator", found["operator"]), ("subject", subjects))}  # fmt: skip
+    tables = [
+        Table(t("ratings.all"), (t("reports.column_period"), *heads), ((Cell(asked.words), *_scored(whole)),),
+              note=t("ratings.hint", least=suppression.LEAST)),
+        table("day", [(f"{day:%d.%m.%Y}", each) for day, each in found["day"].items()]),
+        table("operator", [(staff.get(key, t("ratings.unknown")), each) for key, each in largest["operator"]]),
+        table("subject", [(asked.names.subjects[key], each) for key, each in largest["subject"] if key],
+              t("ratings.appeals_hint")),
+        table("fate", [(t(f"ratings.fate.{fate}"), found["fate"][fate]) for fate in FATES if fate in found["fate"]],
+              t("ratings.fate_hint")),
+    ]  # fmt: skip
+    return _shown(asked, "ratings", tables)
+
+
+def _scored(each: Scores) -> tuple[Cell, ...]:
+    few = 0 < each.rated < suppression.LEAST
+    return (Cell(each.spoken, "count"), Cell(each.rated, "count"), Cell(each.rate, "share"),
+            Cell("…" if few else each.mean, "score"),
+            *(Cell("…" if few else each.share(score), "share") for score in SCORES))  # fmt: skip
+
+
 def repeats(visit: Visit) -> Response:
     """The buildings from which the same is asked again and again."""
     with visit.db.read() as conn:
@@ -264,7 +308,8 @@ def formulas(visit: Visit) -> Response:
     """How each figure is computed."""
     return visit.page("reports_formulas.html", cohort=(*COHORT, *PERCENTILES), flow=FLOW, now=tuple(NOW),
                       calls=tuple(dict.fromkeys((*CALL_COUNTS, *CALL_COLUMNS, *SEAT_COLUMNS))),
-                      callbacks=("placed", "reached", "unreached", "by_machine"), words=BY_CALLBACK)  # fmt: skip
+                      callbacks=("placed", "reached", "unreached", "by_machine"),
+                      ratings=RATED, words=BY_CALLBACK)  # fmt: skip
 
 
 # ── the appeals behind a figure ──────────────────────────────────────────────────────────────
