@@ -13,7 +13,20 @@ from babel import Locale
 from call_queue.surge_rules import Sign
 from call_queue.surging import ALERT
 from call_queue.tracker import SeatState, TrunkState
-from crm import appeals, calls, departments, imports, incidents, networks, notices, repeats, schema, surges
+from crm import (
+    appeals,
+    calls,
+    campaign_figures,
+    campaign_rules,
+    departments,
+    imports,
+    incidents,
+    networks,
+    notices,
+    repeats,
+    schema,
+    surges,
+)
 from crm.calls import EndCause, Outcome, Queue
 from crm.confirmation_rules import Reached, Result
 from crm.control import Watched
@@ -25,6 +38,7 @@ from crm.knowledge import Kind as Told
 from crm.law import ALLOWED, Kind, Privilege
 from crm.life import Action, State
 from crm.people import FOR_ACTION, Permission, Role
+from crm.ratings import FATES
 from crm.routing import Lost, Reason, Unable
 from recordings.files import State as RecordingState
 from web.pages import line, reports, rules
@@ -36,7 +50,7 @@ UK, EN = texts("uk"), texts("en")
 TRUNKS = ("landline", "mobile")
 
 FIGURES = tuple({*COHORT, *PERCENTILES, *NOW, *CALL_COUNTS, *CALL_COLUMNS, *SEAT_COLUMNS, "placed", "reached",
-                 "unreached", "by_machine"})  # fmt: skip
+                 "unreached", "by_machine", *reports.RATED})  # fmt: skip
 # What an edit of the rules may name: a column of theirs, an edition's own, and which buildings a network has.
 RULE_FIELDS = tuple({column.name for name in rules.EDITED for column in schema.metadata.tables[
     {"routing": "routing_rule"}.get(name, name)].c} - {"id", "version_id", "position", "day"}
@@ -68,9 +82,16 @@ BUILT: dict[str, tuple[str, ...]] = {
     "knowledge.kind.": tuple(ContactKind),
     "figure.": FIGURES, "formula.": (*FIGURES, *(f"{name}_share" for name in SHARES)),
     "reports.view_": tuple(reports.VIEWS), "reports.kind_": tuple(Told), "reports.calls_by_": reports.SPANS,
-    "reports.column_": (*DIMENSIONS, OPERATOR, *reports.SPANS), "reports.by_": (*DIMENSIONS, OPERATOR),
+    "reports.column_": (*DIMENSIONS, OPERATOR, *reports.SPANS, "fate"), "reports.by_": (*DIMENSIONS, OPERATOR),
     "reports.crossed_": reports.CROSSED, "reports.behind_view_": ("cohort", *filter(None, reports.BEHIND)),
     "reports.quick_": ("today", "yesterday", "week", "last_week", "month", "last_month"),
+    "campaign.state.": tuple(campaign_rules.State), "campaign.modes.": tuple(campaign_rules.Mode),
+    "campaign.mode_hint.": tuple(campaign_rules.Mode), "campaign.step.": tuple(campaign_rules.Step),
+    "campaign.became.": tuple(campaign_rules.State), "campaign.term.": tuple(campaign_rules.Terms.__dataclass_fields__),
+    "campaign.figure.": tuple(campaign_figures.FIGURES), "campaign.figure_hint.": tuple(campaign_figures.FIGURES),
+    "campaign.day.": ("placed", "reached", *campaign_figures.ENDS), "campaign.plan_how_": ("seats", "lines"),
+    "campaign.why.": ("campaign.outside_hours", "campaign.daily_cap", "campaign.not_running", "callback.inbound_first"),
+    "ratings.by_": ("day", OPERATOR, "subject", "fate"), "ratings.fate.": FATES,
     **{f"surge.{each}": tuple(surges.Kind) for each in ("", "hint_", "turn_on_", "turn_off_")}, "sign.": tuple(Sign),
     "told.": ("same", "more", "fewer"), "counted.": ("appeals", "of_appeals", "within_hours", "calls"),
 }  # fmt: skip
