@@ -28,10 +28,10 @@ BY = ("department", "subject", "district")
 def listed(visit: Visit) -> Response:
     with visit.db.read() as conn:
         found = campaigns.listed(conn)
-        done = campaign_figures.shares_done(conn)
+        over = campaign_figures.shares_done(conn)
         waits = {one.id: waits_for(visit, one, campaigns.placed_today(conn, visit.now).get(one.id, 0))
                  for one in found if one.state is State.RUNNING}  # fmt: skip
-    return visit.page("campaigns/list.html", found=found, done=done, waits=waits, plans=_plans(visit))
+    return visit.page("campaigns/list.html", found=found, over=over, waits=waits, plans=_plans(visit))
 
 
 def show(visit: Visit) -> Response:
