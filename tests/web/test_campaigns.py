@@ -265,10 +265,12 @@ async def test_a_person_sees_his_own_and_nobody_elses(site: Site) -> None:
     desk = await site.person(Role.OPERATOR)
     assert "розмов із вами не оцінювали" in (await desk.open("/seat")).text
     rated(site, [5, 4], staff="operator")
+    assert "2 оцінки Середню буде видно, коли оцінок стане щонайменше 5" in (await desk.open("/seat")).text
+    rated(site, [5, 4, 4, 5, 4], staff="operator")
     linkedid = site.calling(linkedid="1767000001.1", caller=THIRD, staff="second")
     with site.db.write() as conn:
         ratings.keep(conn, linkedid, 1, datetime.now(UTC))
     page = await desk.open("/seat")
-    assert "4,50" in page.text
-    assert "2 оцінки" in page.text
+    assert "4,40" in page.text
+    assert "5 оцінок" in page.text
     assert CALLER not in page.text

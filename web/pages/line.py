@@ -12,6 +12,7 @@ from crm.calls import Queue
 from crm.errors import BadInput, CentreError
 from crm.people import Permission
 from crm.periods import Period, day_of
+from crm.suppression import LEAST
 from web.live import VIEWS
 from web.visit import SESSION, Visit, status_of
 
@@ -83,7 +84,7 @@ def _page(visit: Visit, problem: CentreError | None = None) -> Response:
     seats = visit.parts.settings.seats
     return visit.page(
         "seat.html", status=status_of(problem) if problem else HTTPStatus.OK, problem=problem, pauses=PAUSES,
-        unsettled=mine, said=said, own_days=OWN_DAYS,
+        unsettled=mine, said=said, own_days=OWN_DAYS, least=LEAST,
         hub=visit.parts.hub, at=snapshot.seat(visit.seat) if snapshot else None, seats=seats,
         taken=taken,
         first=visit.form["seat"] or visit.seat or next((seat for seat in seats if seat not in taken), ""),

@@ -240,12 +240,12 @@ def rated(visit: Visit) -> Response:
     tables = [
         Table(t("ratings.all"), (t("reports.column_period"), *heads), ((Cell(asked.words), *_scored(whole)),),
               note=t("ratings.hint", least=suppression.LEAST)),
-        table("day", [(f"{day:%d.%m.%Y}", each) for day, each in found["day"].items()]),
         table("operator", [(staff.get(key, t("ratings.unknown")), each) for key, each in largest["operator"]]),
         table("subject", [(asked.names.subjects[key], each) for key, each in largest["subject"] if key],
               t("ratings.appeals_hint")),
         table("fate", [(t(f"ratings.fate.{fate}"), found["fate"][fate]) for fate in FATES if fate in found["fate"]],
               t("ratings.fate_hint")),
+        table("day", [(f"{day:%d.%m.%Y}", each) for day, each in found["day"].items() if each.spoken]),
     ]  # fmt: skip
     return _shown(asked, "ratings", tables)
 
