@@ -28,7 +28,7 @@ from crm.confirmation_rules import Reached, Result
 from crm.confirmations import Pending, Question
 from crm.errors import BadInput
 from crm.phones import parse_phone
-from crm.promise_rules import Reason
+from crm.promise_rules import ASKED_FOR, Reason
 from crm.promises import Promise
 from crm.store import Database, Writer
 from crm.surges import Effects
@@ -134,14 +134,14 @@ class Steps(Records):
                 "confirm": self.confirm}  # fmt: skip
 
     async def arrival(self, args: list[str], environment: Mapping[str, str]) -> Variables:
-        """linkedid, origin, caller → CALL_LANG, CALL_STAGE, CALL_PENDING; CALL_RATE: how it was is to be asked; CALL_SAY:
-        what everybody is told, and that he is promised a call; CALL_OFFER: he may ask for one now that it is closed;
+        """linkedid, origin, caller → CALL_LANG, CALL_STAGE, CALL_PENDING; CALL_RATE: how it was is to be asked;
+        CALL_SAY: what everybody is told, and that he is promised a call; CALL_OFFER: he may ask for one now that it is closed;
         CALL_INCIDENT and INCIDENT_SAY: his building is in an open incident; CHOICE_…: no building is known, and there
         are incidents to choose from."""
         linkedid, origin, caller = exactly(args, 3)
         now, e164 = self._now(), parse_phone(caller)
         known, pending, at_home, lost, promised = await self._read(lambda conn: (
-            *self._look_up(conn, e164), promises.open_of(conn, e164) is not None))  # fmt: skip
+            *self._look_up(conn, e164), promises.open_of(conn, e164)))  # fmt: skip
         language = known or "uk"
         is_open = self._is_open(now)
 
@@ -156,12 +156,11 @@ class Steps(Records):
         said = {"CALL_LANG": language, "CALL_STAGE": "menu" if is_open else "closed",
                 "CALL_PENDING": "1" if pending else "",
                 "CALL_RATE": "1" if self._settings.rate_calls else ""}  # fmt: skip
-        news = told_to_all(self._effects(), language)
-        if promised:
-            news.append("promised-already" if is_open else "promised-already-closed")
+        reason = promised.reason if promised else None
+        news = [*told_to_all(self._effects(), language), *told_of_promise(reason, is_open)]
         if news:
             said["CALL_SAY"] = speech.play(news)
-        if not promised and not is_open and origin in OFFERED:
+        if not is_open and origin in OFFERED and reason not in ASKED_FOR:
             said["CALL_OFFER"] = "1"
         if is_open:
             said |= self._announcer.offer(language) if lost else self._announcer.tell(linkedid, at_home, language)
@@ -357,6 +356,13 @@ def told(wait: Estimate) -> tuple[int | None, int | None]:
 
 def _next_slice(slice_: Slice) -> Variables:
     return {"ASK": "offer" if slice_.offer else "", "QUEUE_NAME": slice_.queue, "SLICE": str(slice_.seconds)}
+
+
+def told_of_promise(reason: Reason | None, is_open: bool) -> list[str]:
+    """What who is promised a call hears as he calls himself. Who gave up was told of none: only his place is kept."""
+    if reason in ASKED_FOR:
+        return ["promised-already" if is_open else "promised-already-closed"]
+    return ["promised-place-kept"] if reason is Reason.ABANDONED and is_open else []
 
 
 def callback_asked(left: Sequence[Question], key: str) -> tuple[Variables, Reached | None]:
