@@ -135,9 +135,9 @@ class Steps(Records):
 
     async def arrival(self, args: list[str], environment: Mapping[str, str]) -> Variables:
         """linkedid, origin, caller → CALL_LANG, CALL_STAGE, CALL_PENDING; CALL_RATE: how it was is to be asked;
-        CALL_SAY: what everybody is told, and that he is promised a call; CALL_OFFER: he may ask for one now that it is closed;
-        CALL_INCIDENT and INCIDENT_SAY: his building is in an open incident; CHOICE_…: no building is known, and there
-        are incidents to choose from."""
+        CALL_SAY: what everybody is told, and that he is promised a call; CALL_OFFER: he may ask for one now that it is
+        closed; CALL_INCIDENT and INCIDENT_SAY: his building is in an open incident; CHOICE_…: no building is known, and
+        there are incidents to choose from."""
         linkedid, origin, caller = exactly(args, 3)
         now, e164 = self._now(), parse_phone(caller)
         known, pending, at_home, lost, promised = await self._read(lambda conn: (

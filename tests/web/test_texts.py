@@ -38,6 +38,7 @@ from crm.knowledge import Kind as Told
 from crm.law import ALLOWED, Kind, Privilege
 from crm.life import Action, State
 from crm.people import FOR_ACTION, Permission, Role
+from crm.promise_rules import Reason as PromiseReason
 from crm.ratings import FATES
 from crm.routing import Lost, Reason, Unable
 from recordings.files import State as RecordingState
@@ -68,6 +69,7 @@ BUILT: dict[str, tuple[str, ...]] = {
     "appeals.near_": ("citizen", "building"), "law.privilege.": ("none", *Privilege),
     "result.": tuple(Result), "reached.": tuple(Reached), "outcome.": tuple(Outcome),
     "end_cause.": tuple(EndCause),
+    "promises.reasons.": tuple(PromiseReason), "promises.priorities.": ("emergency", "privileged"),
     "reason.": tuple(repeats.Reason), "incident_state.": tuple(incidents.State), "network.": networks.KINDS,
     "incidents.": ("open", "amend", "close", "dismiss"),
     "origin.": (*calls.ORIGINS, calls.UNKNOWN_ORIGIN), "recording_state.": tuple(RecordingState),
