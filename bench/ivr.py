@@ -186,8 +186,8 @@ class Exchange:
             fixed = ",".join(f"{name}={value}" for name, value in FIXED.items())
             text = re.sub(r"AGI\(agi://\S+\)", f"MSet({fixed})", text)
         if kind == "short":
-            text = text.replace(" same => n,Playback(greeting)\n", "")
-            text = re.sub(r"GotoIf\(.*closed,s,1:menu,s,1\)", "Hangup()", text)
+            text = text.replace(" same => n,Playback(${GREETING})\n", "")
+            text = re.sub(r'GotoIf\(\$\["\$\{CALL_STAGE\}" = "closed"\]\?closed,s,1\)', "Hangup()", text)
         return text
 
     def _line_hears(self) -> bool:

@@ -120,10 +120,10 @@ def estimate(position: int, seats: int, free: int, handled_s: Sequence[float],
 
 
 def _leaving(waits: Sequence[Waited]) -> float:
-    """How many give up in a second of one's waiting, since the first of these waits ended."""
+    """How many give up in a second of one's waiting, since the first of these waits ended; less of it tells nothing."""
     since = waits[0].at_s if waits else 0.0
     stood = sum(max(0.0, min(wait.waited_s, wait.at_s - since)) for wait in waits)
-    return sum(wait.end is End.LEFT for wait in waits[1:]) / stood if stood > 0 else 0.0
+    return sum(wait.end is End.LEFT for wait in waits[1:]) / stood if stood >= 1 else 0.0
 
 
 def _level(waits: Iterable[Waited]) -> float:
