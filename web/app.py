@@ -43,6 +43,7 @@ from web.pages import (
     recordings,
     reports,
     rules,
+    staffing,
     wall,
 )
 from web.pages import people as people_pages
@@ -147,6 +148,8 @@ PAGES = (
     Page("POST", "/rules/law", rules.change_terms, (P.EDIT_RULES,)),
     Page("GET", "/rules/escalation", rules.escalation, (P.EDIT_RULES,)),
     Page("POST", "/rules/escalation", rules.change_escalation, (P.EDIT_RULES,)),
+    Page("GET", "/staffing", staffing.show, (P.SEE_REPORTS, P.MANAGE_SEATS)),
+    Page("POST", "/staffing", staffing.save, (P.MANAGE_SEATS,)),
     Page("GET", "/reports", reports.overview, (P.SEE_REPORTS,)),
     Page("GET", "/reports/scorecard", reports.scorecard, (P.SEE_REPORTS,)),
     Page("GET", "/reports/by/{dimension}", reports.by, (P.SEE_REPORTS,)),

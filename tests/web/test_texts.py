@@ -25,6 +25,7 @@ from crm import (
     notices,
     repeats,
     schema,
+    staffing,
     surges,
 )
 from crm.calls import EndCause, Outcome, Queue
@@ -43,6 +44,7 @@ from crm.ratings import FATES
 from crm.routing import Lost, Reason, Unable
 from recordings.files import State as RecordingState
 from web.pages import line, reports, rules
+from web.pages.staffing import ASKED
 from web.reporting import CALL_COLUMNS, CALL_COUNTS, PERCENTILES, SEAT_COLUMNS, SHARES
 from web.texts import LANGUAGES, Texts, texts
 
@@ -70,6 +72,7 @@ BUILT: dict[str, tuple[str, ...]] = {
     "result.": tuple(Result), "reached.": tuple(Reached), "outcome.": tuple(Outcome),
     "end_cause.": tuple(EndCause),
     "promises.reasons.": tuple(PromiseReason), "promises.priorities.": ("emergency", "privileged"),
+    "staffing.kind_": tuple(staffing.Kind), "staffing.if_": tuple(ASKED),
     "reason.": tuple(repeats.Reason), "incident_state.": tuple(incidents.State), "network.": networks.KINDS,
     "incidents.": ("open", "amend", "close", "dismiss"),
     "origin.": (*calls.ORIGINS, calls.UNKNOWN_ORIGIN), "recording_state.": tuple(RecordingState),
