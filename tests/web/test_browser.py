@@ -13,10 +13,11 @@ import pytest
 from playwright.async_api import Browser, Locator, Page, async_playwright, expect
 
 from centre.provision import ensure
-from crm import appeals, calls, confirmations, incidents
-from crm.calls import Outcome
+from crm import appeals, calls, confirmations, incidents, promises
+from crm.calls import Outcome, Priority
 from crm.confirmation_rules import Result
 from crm.people import Role
+from crm.promise_rules import Reason, Rules
 from tests.web.conftest import CALLER, LINKEDID, PASSWORD, Site, at_seat, snapshot, waiting
 
 # Chromium of its own accord looks for updates, for how fast the network is, for what might be worth opening.
@@ -358,6 +359,10 @@ async def test_every_page_fits(served: Site, screens: Screens, width: int) -> No
     served.appeal(name=long, subject="Холодна вода", executed=True)
     broken = an_incident(served, long * 3)
     served.hang_up()
+    with served.db.write() as conn:
+        for phone in (CALLER, "+380671112233"):
+            promises.make(conn, e164=phone, reason=Reason.CLOSED, priority=Priority.PRIVILEGED, language="en",
+                          now=datetime.now(UTC), told_at=datetime.now(UTC), rules=Rules())  # fmt: skip
     mine = served.staff["supervisor"]
     await served.line.say(snapshot(
         waiting=[waiting(), waiting("", linkedid="6.6")], trunks=[{"name": "mobile", "state": "down", "calls": 0}],
@@ -365,7 +370,7 @@ async def test_every_page_fits(served: Site, screens: Screens, width: int) -> No
     ))  # fmt: skip
     page = await screens.open(width=width, login="supervisor")
     for path in ("/live", "/seat", "/calls", "/calls/unsettled", CARD, "/appeals", f"/appeals/{number}",
-                 "/confirmations", "/incidents", f"/incidents/{broken}", "/account", "/sign-in"):  # fmt: skip
+                 "/confirmations", "/promises", "/incidents", f"/incidents/{broken}", "/account", "/sign-in"):  # fmt: skip
         await page.goto(path)
         await expect(page.get_by_role("main")).to_be_visible()
         await fits(page)
