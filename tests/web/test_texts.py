@@ -44,7 +44,7 @@ from crm.ratings import FATES
 from crm.routing import Lost, Reason, Unable
 from recordings.files import State as RecordingState
 from web.pages import line, reports, rules
-from web.pages.staffing import ASKED
+from web.pages.staffing import ASKED, COLUMNS, REAL
 from web.reporting import CALL_COLUMNS, CALL_COUNTS, PERCENTILES, SEAT_COLUMNS, SHARES
 from web.texts import LANGUAGES, Texts, texts
 
@@ -73,6 +73,7 @@ BUILT: dict[str, tuple[str, ...]] = {
     "end_cause.": tuple(EndCause),
     "promises.reasons.": tuple(PromiseReason), "promises.priorities.": ("emergency", "privileged"),
     "staffing.kind_": tuple(staffing.Kind), "staffing.if_": tuple(ASKED),
+    "staffing.column_": (*COLUMNS, *REAL),
     "reason.": tuple(repeats.Reason), "incident_state.": tuple(incidents.State), "network.": networks.KINDS,
     "incidents.": ("open", "amend", "close", "dismiss"),
     "origin.": (*calls.ORIGINS, calls.UNKNOWN_ORIGIN), "recording_state.": tuple(RecordingState),

@@ -31,6 +31,9 @@ HANDLED_S = 240  # while nobody has been answered yet
 ASKED = {"load": (1, 1000, 100), "handled": (5, 7200, None), "share": (1, 100, 80), "within": (1, 3600, 20),
          "occupancy": (10, 100, 85), "absent": (0, 90, 10), "seats": (0, staffing.MOST_SEATS, None)}  # fmt: skip
 
+COLUMNS = ("half", "calls", "needed", "listed", "given", "lacking", "service", "occupancy")
+REAL = ("real_calls", "real_handled", "seated", "real_service")  # of a day that has begun
+
 
 @dataclass(frozen=True, slots=True)
 class Day:
@@ -128,9 +131,9 @@ def _page(visit: Visit, asked: Form, made: Day, table: Table, problem: CentreErr
     t, problems = visit.texts, asked.problems
     really = [round(made.seats[half].staffed_s / HALF_S) if half in made.seats else 0 for half in HALVES]
     drawn = charts.lines(t("staffing.chart"), [clock_of(half) for half in HALVES], [
-        (t("staffing.listed"), [need.listed for need in made.needs]),
-        (t("staffing.given"), [need.given or 0 for need in made.needs]),
-        *([(t("staffing.seated"), really)] if made.begun else [])], t)  # fmt: skip
+        (t("staffing.column_listed"), [need.listed for need in made.needs]),
+        (t("staffing.column_given"), [need.given or 0 for need in made.needs]),
+        *([(t("staffing.column_seated"), really)] if made.begun else [])], t)  # fmt: skip
     days = {name: _address(asked, made, day=(made.day + dt.timedelta(days=by)).isoformat())
             for name, by in (("before", -1), ("after", 1), ("week", 7))}  # fmt: skip
     shown = visit.again if problem or problems else visit.page
@@ -144,9 +147,7 @@ def _page(visit: Visit, asked: Form, made: Day, table: Table, problem: CentreErr
 
 def _table(visit: Visit, made: Day) -> Table:
     t = visit.texts
-    names = ["half", "calls", "needed", "listed", "given", "lacking", "service", "occupancy"]
-    if made.begun:
-        names += ["real_calls", "real_handled", "seated", "real_service"]
+    names = (*COLUMNS, *(REAL if made.begun else ()))
     within = made.what.target.within_s
     rows, empty = [], Calls()
     for need in made.needs:
@@ -162,7 +163,7 @@ def _table(visit: Visit, made: Day) -> Table:
         rows.append(tuple(cells))
     rows.append(_whole(visit, made))
     title = t("staffing.table", day=t.day(made.day))
-    return Table(title, tuple(t(f"staffing.{name}") for name in names), tuple(rows), totals=True,
+    return Table(title, tuple(t(f"staffing.column_{name}") for name in names), tuple(rows), totals=True,
                  note=t("staffing.table_hint"))  # fmt: skip
 
 
