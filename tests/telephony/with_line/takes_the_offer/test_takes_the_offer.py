@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from centre.phones import Exchange
 from crm import calls
 from crm.calls import EndCause
-from crm.promise_rules import State
+from crm.periods import day_of
+from crm.promise_rules import Reason, State
 
 FIRST, PATIENT, TALKING = "+380671112233", "+380442223344", "+380443334455"
 SOON = {"promise_after": 0, "promise_left": 0, "promise_again": 600}  # the offer comes before the first wait
@@ -58,6 +59,7 @@ async def test_the_promised_is_served_before_who_came_later(centre: Any) -> None
             await media.hear(exchange.prompt("connecting"))
             await exchange.queued(2)
             await talking.hang_up()
+            await centre.event("ringing", caller=FIRST)  # the seat sees who it is
             await media.hear(exchange.says("operator"))
             seat.hang_up()
             await patient.media.hear(exchange.says("operator"))
@@ -92,6 +94,25 @@ async def test_another_number_is_keyed_in_and_called(centre: Any) -> None:
         await caller.media.hear(prompt("goodbye"))
         await caller.ended()
     assert (await centre.promise(FIRST)).language == "uk"
+
+
+async def test_who_comes_when_it_is_closed_is_promised_a_call_for_when_it_opens(centre: Any) -> None:
+    exchange, prompt = centre.exchange, centre.exchange.prompt
+    await centre.stop_line()
+    days = (day_of(datetime.now(UTC)) + timedelta(days=n) for n in (0, 1))  # the test may run over midnight
+    centre.change(closed_days=[day.isoformat() for day in days])
+    await centre.start_line()
+    async with exchange.caller(FIRST) as caller:
+        await caller.media.hear(prompt("closed-offer"))
+        await caller.media.press("1")
+        await caller.media.hear(prompt("promise-number-keys"))
+        await caller.media.press("1")
+        await caller.media.hear(prompt("goodbye"))
+        await caller.ended()
+    kept = await centre.promise(FIRST)
+    assert kept.reason is Reason.CLOSED
+    assert kept.told_at > datetime.now(UTC) + timedelta(days=1), "not before it opens"
+    assert (await centre.call_of(FIRST, lambda call: call.ended_at)).end_cause == EndCause.CLOSED
 
 
 async def test_who_gives_up_is_called_back(centre: Any) -> None:
