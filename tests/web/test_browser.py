@@ -13,8 +13,9 @@ import pytest
 from playwright.async_api import Browser, Locator, Page, async_playwright, expect
 
 from centre.provision import ensure
-from crm import appeals, calls, confirmations, incidents, promises
+from crm import appeals, calls, campaigns, confirmations, incidents, promises
 from crm.calls import Outcome, Priority
+from crm.campaign_rules import Mode, Step, Terms
 from crm.confirmation_rules import Result
 from crm.people import Role
 from crm.promise_rules import Reason, Rules
@@ -363,6 +364,9 @@ async def test_every_page_fits(served: Site, screens: Screens, width: int) -> No
         for phone in (CALLER, "+380671112233"):
             promises.make(conn, e164=phone, reason=Reason.CLOSED, priority=Priority.PRIVILEGED, language="en",
                           now=datetime.now(UTC), told_at=datetime.now(UTC), rules=Rules())  # fmt: skip
+        campaign = campaigns.save(conn, None, None, Terms(long, Mode.PREVIEW), staff_id=None, now=datetime.now(UTC))
+        campaigns.step(conn, campaign, Step.START, version=1, staff_id=None, now=datetime.now(UTC))
+        campaigns.take(conn, datetime.now(UTC))
     mine = served.staff["supervisor"]
     await served.line.say(snapshot(
         waiting=[waiting(), waiting("", linkedid="6.6")], trunks=[{"name": "mobile", "state": "down", "calls": 0}],
@@ -370,7 +374,9 @@ async def test_every_page_fits(served: Site, screens: Screens, width: int) -> No
     ))  # fmt: skip
     page = await screens.open(width=width, login="supervisor")
     for path in ("/live", "/seat", "/calls", "/calls/unsettled", CARD, "/appeals", f"/appeals/{number}",
-                 "/confirmations", "/promises", "/incidents", f"/incidents/{broken}", "/account", "/sign-in"):  # fmt: skip
+                 "/confirmations", "/campaigns", f"/campaigns/{campaign}", "/campaigns/new",
+                 f"/campaigns/{campaign}/appeals?figure=left", "/reports/ratings", "/promises", "/incidents",
+                 f"/incidents/{broken}", "/account", "/sign-in"):  # fmt: skip
         await page.goto(path)
         await expect(page.get_by_role("main")).to_be_visible()
         await fits(page)
