@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from crm import calendar, call_figures, staffing
 from crm.call_figures import Calls, Seats
-from crm.clock import minutes
+from crm.clock import minutes, minutes_of_day
 from crm.erlang import Target
 from crm.errors import BadInput, CentreError
 from crm.people import Permission
@@ -129,7 +129,9 @@ def _address(asked: Form, made: Day, **other: str) -> dict[str, str]:
 
 def _page(visit: Visit, asked: Form, made: Day, table: Table, problem: CentreError | None = None) -> Response:
     t, problems = visit.texts, asked.problems
-    really = [round(made.seats[half].staffed_s / HALF_S) if half in made.seats else 0 for half in HALVES]
+    over = 1440 if made.day < day_of(visit.now) else minutes_of_day(visit.now)  # what is not over yet is not drawn
+    really = [round(made.seats[half].staffed_s / HALF_S) if half in made.seats else 0
+              for half in HALVES if half + 30 <= over]  # fmt: skip
     drawn = charts.lines(t("staffing.chart"), [clock_of(half) for half in HALVES], [
         (t("staffing.column_listed"), [need.listed for need in made.needs]),
         (t("staffing.column_given"), [need.given or 0 for need in made.needs]),
