@@ -1,4 +1,4 @@
-"""Whom we promised a call calls again himself: he hears that his place is kept, stands in it, and is not called too."""
+"""Whom we promised a call calls again himself: he hears that his place is kept, stands in it, is not called too."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Our process is killed between the promise and the call, between its being claimed and dialled, as the telephone
+"""Our process is killed between the promise and the call, between its being claimed and dialled, as his telephone
 rings, and while he waits for a seat: exactly one call reaches the telephone, and he gets his seat."""
 
 from __future__ import annotations
