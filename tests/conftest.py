@@ -57,3 +57,8 @@ def db(database_url: str) -> Iterator[Database]:
     database = Database(database_url)
     yield database
     database.close()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The telephone's scenarios first: they are told in real time, and nobody shall wait for them alone at the end."""
+    items.sort(key=lambda item: "telephony" not in item.path.parts)
