@@ -77,8 +77,15 @@ LATE_S = 15  # until queue_log has told what became of a call that nobody watche
 
 
 def told_by(now: dt.datetime, wait_s: float, rules: Rules) -> dt.datetime:
-    """By when we say that we shall call whom we expect to reach in ``wait_s``; inside the hours for calling."""
-    return clock.next_in_window(now + dt.timedelta(seconds=wait_s * rules.margin), rules.call_from, rules.call_to)
+    """By when we say that we shall call whom we expect to reach in ``wait_s``. Only the hours for calling count: who is
+    promised a call at night stands in the morning behind all who were before him."""
+    at, left = first_due(now, rules), dt.timedelta(seconds=wait_s * rules.margin)
+    while rules.call_from != rules.call_to:
+        closes = clock.next_in_window(at, rules.call_to, rules.call_from)
+        if closes - at > left:
+            break
+        at, left = clock.next_in_window(closes, rules.call_from, rules.call_to), left - (closes - at)
+    return at + left
 
 
 def first_due(now: dt.datetime, rules: Rules) -> dt.datetime:

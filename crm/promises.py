@@ -73,6 +73,7 @@ _p = promise.c
 _FIELDS = tuple(Promise.__dataclass_fields__)
 _PROMISE: Select[Any] = select(*(_p[name] for name in _FIELDS))
 _OPEN = _PROMISE.where(_p.ended_at.is_(None)).order_by(_p.turn, _p.id)
+_OPEN_OF = Statement(_OPEN.where(_p.e164 == bindparam("e164")))
 _HELD = Statement(_PROMISE.where(_p.id == bindparam("id")).with_for_update())
 _HELD_OPEN = Statement(_PROMISE.where(_p.e164 == bindparam("e164"), _p.ended_at.is_(None)).with_for_update())
 _PUT = update(promise).where(_p.id == bindparam("of"))
@@ -182,8 +183,8 @@ def open_ones(conn: Connection) -> list[Promise]:
 
 def open_of(conn: Connection, e164: str) -> Promise | None:
     """What this number is promised."""
-    row = conn.execute(_OPEN.where(_p.e164 == e164)).one_or_none() if e164 else None
-    return None if row is None else _promise(row)
+    rows = _OPEN_OF(conn, {"e164": e164}) if e164 else ()
+    return _promise(rows[0]) if rows else None
 
 
 def of_attempt(conn: Connection, attempt_id: str) -> Promise | None:

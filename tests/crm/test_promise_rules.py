@@ -100,3 +100,21 @@ def test_a_call_that_is_over_comes_to_something(picked_up: bool, queued: bool, s
     if picked_up and lost_s is None:
         assert came(0) in (Reached.ANSWERED, Reached.PERSON, Reached.NO_KEY)
     assert came(2 * RULES.ring_s + promise_rules.LATE_S + 1) is not None
+
+
+@given(st.integers(0, 2 * 24 * 60), st.floats(0, 3 * 86400), rules)
+def test_only_the_hours_for_calling_count_for_what_is_told(minute: int, wait_s: float, rules: Rules) -> None:
+    """Walked minute by minute: as many of them within the hours lie between now and then as the wait has."""
+    now = NOON + dt.timedelta(minutes=minute)
+    told = promise_rules.told_by(now, wait_s, rules)
+    counted = sum(clock.in_window(now + dt.timedelta(minutes=n), rules.call_from, rules.call_to)
+                  for n in range(int((told - now).total_seconds() // 60)))  # fmt: skip
+    assert abs(counted - wait_s * rules.margin / 60) <= 2
+
+
+def test_who_is_promised_a_call_at_night_is_not_told_the_morning_s_first_minute() -> None:
+    rules = Rules(call_from=8 * 60, call_to=21 * 60, margin=1.5)
+    night = dt.datetime(2026, 1, 12, 2, tzinfo=clock.KYIV)
+    assert promise_rules.told_by(night, 600, rules) == dt.datetime(2026, 1, 12, 8, 15, tzinfo=clock.KYIV)
+    evening = dt.datetime(2026, 1, 12, 20, tzinfo=clock.KYIV)
+    assert promise_rules.told_by(evening, 7200, rules) == dt.datetime(2026, 1, 13, 10, tzinfo=clock.KYIV)

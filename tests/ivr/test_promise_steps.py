@@ -162,8 +162,8 @@ async def test_one_who_asks_from_his_own_number_is_heard(hall: Hall) -> None:
 @pytest.mark.parametrize(("at", "wait_s", "said"), [
     ((12, 0), 600, "сьогодні до тринадцятої години."),
     ((12, 0), 3600, "сьогодні до чотирнадцятої години."),
-    ((20, 30), 3600, "завтра до восьмої години."),  # after nine nobody is called
-    ((23, 50), 60, "завтра до восьмої години."),
+    ((20, 30), 3600, "завтра до дев'ятої години."),  # after nine nobody is called, and from eight on the rest counts
+    ((23, 50), 60, "завтра до дев'ятої години."),
 ])  # fmt: skip
 async def test_he_is_told_by_when_inside_the_hours(city: City, at: tuple[int, int], wait_s: float, said: str) -> None:
     hall = Hall(city)

@@ -28,7 +28,7 @@ from crm import (
     staffing,
     surges,
 )
-from crm.calls import EndCause, Outcome, Queue
+from crm.calls import EndCause, Outcome, Queue, Skill
 from crm.confirmation_rules import Reached, Result
 from crm.control import Watched
 from crm.deadlines import Event, Tell
@@ -70,7 +70,7 @@ BUILT: dict[str, tuple[str, ...]] = {
     "notice.kind.": tuple(notices.Kind), "notice.state.": ("due", "sent", "told", "void"),
     "appeals.near_": ("citizen", "building"), "law.privilege.": ("none", *Privilege),
     "result.": tuple(Result), "reached.": tuple(Reached), "outcome.": tuple(Outcome),
-    "end_cause.": tuple(EndCause),
+    "end_cause.": tuple(EndCause), "skill.": tuple(Skill),
     "promises.reasons.": tuple(PromiseReason), "promises.priorities.": ("emergency", "privileged"),
     "staffing.kind_": tuple(staffing.Kind), "staffing.if_": tuple(ASKED),
     "staffing.column_": (*COLUMNS, *REAL),
