@@ -245,7 +245,8 @@ class Ami:
         """
         sent = self._send(action, headers or {}, action_id, as_list=False)
         try:
-            message = await asyncio.wait_for(sent.future, patience_s or self.patience_s)
+            async with asyncio.timeout(patience_s or self.patience_s):
+                message = await sent.future
         except TimeoutError:
             raise Unanswered("ami.unanswered", action=action) from None
         finally:

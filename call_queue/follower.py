@@ -55,7 +55,8 @@ class Follower:
         if due is None:
             return [*await self._stream.take(BATCH)]
         try:
-            return [*await asyncio.wait_for(self._stream.take(BATCH), (due - _now()).total_seconds())]
+            async with asyncio.timeout((due - _now()).total_seconds()):
+                return [*await self._stream.take(BATCH)]
         except TimeoutError:
             return [None]
 

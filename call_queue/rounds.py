@@ -41,7 +41,9 @@ class Rounds:
             except Exception:  # the database away, most likely: the next pass finds out
                 _log.exception("%s: a round failed", type(self).__name__)
             try:
-                await asyncio.wait_for(self._poked.wait(), self.every_s)
+                # Not wait_for: poked and cancelled at the same moment, it would go on as if nobody had cancelled it.
+                async with asyncio.timeout(self.every_s):
+                    await self._poked.wait()
             except TimeoutError:
                 continue
 

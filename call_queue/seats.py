@@ -66,7 +66,8 @@ class Seats:
             self._staff.pop(number, None)
             return
         try:
-            await asyncio.wait_for(self._left[number].wait(), self._ami.patience_s)
+            async with asyncio.timeout(self._ami.patience_s):
+                await self._left[number].wait()
         except TimeoutError:
             raise CentreError("line.unanswered") from None
 

@@ -169,7 +169,8 @@ class Client:
         reply = self._replies[number] = asyncio.get_running_loop().create_future()
         self._writer.write(_line({"id": number, "do": do, **fields}))
         try:
-            message = await asyncio.wait_for(reply, self._patience)
+            async with asyncio.timeout(self._patience):
+                message = await reply
         except TimeoutError:
             raise CentreError("line.unanswered") from None
         finally:

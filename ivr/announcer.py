@@ -120,7 +120,8 @@ class Announcer:
             except Exception:
                 _log.exception("announcements could not be seen to")
             try:
-                await asyncio.wait_for(self._poked.wait(), EVERY_S)
+                async with asyncio.timeout(EVERY_S):
+                    await self._poked.wait()
             except TimeoutError:
                 continue
 

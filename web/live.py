@@ -315,7 +315,8 @@ class Hub:
             asked = loop.time()
             while viewer in self._viewers and (left := end - loop.time()) > 0:
                 try:
-                    message = await asyncio.wait_for(viewer.queue.get(), min(HEARTBEAT, left))
+                    async with asyncio.timeout(min(HEARTBEAT, left)):
+                        message = await viewer.queue.get()
                 except TimeoutError:
                     message = _BEAT
                 if viewer.suspect or loop.time() - asked >= HEARTBEAT:
