@@ -237,12 +237,15 @@ class Exchange(Callee):
             media.close()
         await super().__aexit__(*exception)
 
-    async def calls(self) -> AsyncIterator[tuple[str, Media]]:
-        """Each answered call: the number that was dialled, and its audio."""
+    async def calls(self, within: float | None = None) -> AsyncIterator[tuple[str, Media]]:
+        """Each answered call: the number that was dialled, and its audio. TimeoutError, with the numbers that were
+        dialled so far, when there is no next one in ``within`` seconds."""
         waiting = {asyncio.ensure_future(media.more()): at for at, media in enumerate(self._row)}
         try:
             while waiting:
-                heard, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                heard, _ = await asyncio.wait(waiting, timeout=within, return_when=asyncio.FIRST_COMPLETED)
+                if not heard:
+                    raise TimeoutError(f"no other call in {within:g} s; called were {self.called()}")
                 for first in heard:
                     at = waiting.pop(first)
                     dialled = {int(number): name for _, name, _, number in map(str.split, self._calls())}

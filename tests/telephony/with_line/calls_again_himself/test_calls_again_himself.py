@@ -60,7 +60,7 @@ async def test_if_he_hangs_up_he_is_called_after_all(centre: Any) -> None:
             await caller.hang_up()
         await centre.promise(HOME, lambda kept: not kept.met_by)
         await centre.log_in()
-        async for _, media in phones.calls():
+        async for _, media in phones.calls(60):
             await media.hear(exchange.prompt("promised-keys"))
             await media.press("1")
             await media.hear(exchange.says("operator"))

@@ -33,7 +33,7 @@ async def test_a_seat_first_then_the_resident_then_the_next(centre: Any) -> None
         campaign = centre.write(started)
         await centre.bus.request("changed")
         await seat.media.hear(exchange.prompt("confirm-live-greeting"))
-        async for number, resident in phones.calls():
+        async for number, resident in phones.calls(60):
             assert number == FIRST, "who has waited longest"
             resident.speak(exchange.voice("resident"))
             await resident.hear(exchange.says("feedback"))
@@ -57,7 +57,7 @@ async def test_a_seat_first_then_the_resident_then_the_next(centre: Any) -> None
 
         centre.write(written)
         await centre.bus.request("changed")
-        async for number, resident in phones.calls():
+        async for number, resident in phones.calls(60):
             if number == SECOND:
                 resident.speak(exchange.voice("resident"))
                 await resident.hear(exchange.says("feedback"))
@@ -86,7 +86,7 @@ async def test_a_seat_that_does_not_pick_up_costs_nobody_a_try_and_another_calls
             await centre.log_in(number, staff_id=staff_id, queues=("feedback",))
         centre.write(started)
         await centre.bus.request("changed")
-        async for _, resident in phones.calls():
+        async for _, resident in phones.calls(60):
             resident.speak(exchange.voice("resident"))
             await resident.hear(exchange.says("feedback"))
             break

@@ -40,7 +40,7 @@ async def test_it_waits_and_goes_on(centre: Any) -> None:
             taken = centre.read(lambda conn: conn.scalar(select(schema.callback.c.campaign_id)))
             assert taken == 1, "it has taken him all the same"
             await caller.hang_up()
-        async for number, resident in phones.calls():
+        async for number, resident in phones.calls(60):
             assert number == HOME
             resident.speak(exchange.voice("resident"))
             await resident.hear(exchange.says("feedback"))

@@ -32,7 +32,7 @@ async def test_each_gets_the_seat_in_his_turn(centre: Any) -> None:
         await centre.log_in()
         talking: dict[str, Any] = {}
         async with asyncio.timeout(60):
-            async for number, media in phones.calls():
+            async for number, media in phones.calls(60):
                 media.speak(exchange.voice("citizen"))  # the seat's telephone speaks to whom it hears
                 await media.hear(exchange.prompt("promised-greeting"))
                 talking[number] = media
