@@ -19,7 +19,7 @@ HOME = "+380442223344"
 
 def homes(centre: Any, **how: Any) -> Any:
     """Every telephone of the city, behind the trunk."""
-    phones = Callee(centre.landline_port, **how) if "answer" in how else Exchange(centre.landline_port, lines=8, **how)
+    phones = Callee(centre.landline_port, **how) if "answer" in how else Exchange(centre.landline_port, **how)
     return centre.behind_trunk(phones)
 
 

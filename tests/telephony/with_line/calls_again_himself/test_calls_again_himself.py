@@ -25,7 +25,7 @@ async def test_he_takes_his_own_place(centre: Any) -> None:
 
     centre.write(make)
     await centre.start_line()
-    async with exchange.seat() as seat, centre.behind_trunk(Exchange(centre.landline_port, lines=8)) as phones:
+    async with exchange.seat() as seat, centre.behind_trunk(Exchange(centre.landline_port)) as phones:
         seat.media.speak(exchange.voice("operator"))
         async with exchange.caller(PATIENT) as patient:
             await exchange.to_queue(patient)
@@ -52,7 +52,7 @@ async def test_if_he_hangs_up_he_is_called_after_all(centre: Any) -> None:
     centre.write(lambda conn: promises.make(conn, e164=HOME, reason=Reason.WAITING, now=datetime.now(UTC),
                                             rules=centre.settings.promise_rules))  # fmt: skip
     await centre.start_line()
-    async with exchange.seat() as seat, centre.behind_trunk(Exchange(centre.landline_port, lines=8)) as phones:
+    async with exchange.seat() as seat, centre.behind_trunk(Exchange(centre.landline_port)) as phones:
         seat.media.speak(exchange.voice("operator"))
         async with exchange.caller(HOME) as caller:
             await exchange.to_queue(caller)

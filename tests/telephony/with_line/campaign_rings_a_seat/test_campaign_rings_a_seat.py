@@ -27,7 +27,7 @@ def started(conn: Connection) -> int:
 async def test_a_seat_first_then_the_resident_then_the_next(centre: Any) -> None:
     exchange, rules = centre.exchange, centre.settings.callback_rules
     first, second = (centre.appeal(phone, auto=False) for phone in (FIRST, SECOND))
-    async with exchange.seat() as seat, centre.behind_trunk(Exchange(centre.landline_port, lines=4)) as phones:
+    async with exchange.seat() as seat, centre.behind_trunk(Exchange(centre.landline_port)) as phones:
         seat.media.speak(exchange.voice("feedback"))
         await centre.log_in(staff_id=2, queues=("feedback",))
         campaign = centre.write(started)

@@ -36,7 +36,7 @@ async def test_he_is_called_again(centre: Any) -> None:
         await promised(centre, promise_retry=1, promise_tries=10)
         async with centre.behind_trunk(Callee(centre.landline_port, answer=480)):
             await centre.promise(HOME, lambda kept: kept.tries and kept.state is State.WAITING)
-        async with centre.behind_trunk(Exchange(centre.landline_port, lines=8)) as phones:
+        async with centre.behind_trunk(Exchange(centre.landline_port)) as phones:
             _, media = await asyncio.wait_for(anext(phones.calls()), 30)
             await media.hear(exchange.prompt("promised-keys"))
             await media.press("1")
@@ -60,7 +60,7 @@ async def test_never_reached_he_is_to_be_told(centre: Any) -> None:
 
 async def test_a_key_says_that_he_is_not_to_be_called(centre: Any) -> None:
     exchange = centre.exchange
-    async with exchange.seat(), centre.behind_trunk(Exchange(centre.landline_port, lines=8)) as phones:
+    async with exchange.seat(), centre.behind_trunk(Exchange(centre.landline_port)) as phones:
         await promised(centre)
         _, media = await asyncio.wait_for(anext(phones.calls()), 30)
         await media.hear(exchange.prompt("promised-keys"))

@@ -40,7 +40,7 @@ async def test_exactly_one_call_reaches_the_telephone(centre: Any, killed: str) 
         if killed == "claimed":
             centre.write(lambda conn: promises.claim(conn, promise_id, now=datetime.now(UTC), rules=rules))
         await centre.start_line()
-        phones = Exchange(centre.landline_port, lines=8, ring_ms=rings_ms)
+        phones = Exchange(centre.landline_port, ring_ms=rings_ms)
         async with centre.behind_trunk(phones):
             if killed == "ringing":
                 await exchange.until(lambda: phones.called() == [HOME])

@@ -37,7 +37,7 @@ async def test_the_promised_is_served_before_who_came_later(centre: Any) -> None
     await centre.stop_line()
     centre.change(**SOON)
     await centre.start_line()
-    async with (exchange.seat() as seat, centre.behind_trunk(Exchange(centre.landline_port, lines=8)) as phones,
+    async with (exchange.seat() as seat, centre.behind_trunk(Exchange(centre.landline_port)) as phones,
                 exchange.caller(TALKING) as talking):  # fmt: skip
         seat.media.speak(exchange.voice("operator"))
         await centre.log_in()
@@ -121,7 +121,7 @@ async def test_who_gives_up_is_called_back(centre: Any) -> None:
     await centre.stop_line()
     centre.change(promise_abandoned=1, promise_after=600)
     await centre.start_line()
-    async with exchange.seat() as seat, centre.behind_trunk(Exchange(centre.landline_port, lines=8)) as phones:
+    async with exchange.seat() as seat, centre.behind_trunk(Exchange(centre.landline_port)) as phones:
         seat.media.speak(exchange.voice("operator"))
         await centre.log_in()
         await centre.bus.request("pause", seat="101", reason="break")

@@ -27,7 +27,7 @@ async def test_each_gets_the_seat_in_his_turn(centre: Any) -> None:
 
     centre.write(make)
     await centre.start_line()
-    async with exchange.seat() as seat, centre.behind_trunk(Exchange(centre.landline_port, lines=8)) as phones:
+    async with exchange.seat() as seat, centre.behind_trunk(Exchange(centre.landline_port)) as phones:
         seat.media.speak(exchange.voice("operator"))
         await centre.log_in()
         talking: dict[str, Any] = {}
