@@ -114,7 +114,7 @@ class _Crowd:
         stage = self.stage
         self._settle_in()
         async with contextlib.AsyncExitStack() as stack:
-            exchange = await stack.enter_async_context(Exchange(stage.exchange_port, lines=len(self.people) + 20))
+            exchange = await stack.enter_async_context(Exchange(stage.exchange_port, lines=len(self.people) + 100))
             phones = {}
             voice = stage.seat_voice.read_bytes()
             for seat in stage.settings.seats:

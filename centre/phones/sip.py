@@ -216,8 +216,8 @@ class Callee(_Phone):
 
 
 class Exchange(Callee):
-    """Many telephones behind one address: each call has audio of its own. A trunk's OPTIONS, which SIPp counts as calls,
-    take one of the ``lines`` each: more than are ever called at once.
+    """Many telephones behind one address: each call has audio of its own. A trunk's OPTIONS, which SIPp counts as
+    calls, take one of the ``lines`` each.
 
     ``async for number, media in exchange.calls():`` yields each call once its audio has begun.
     """
