@@ -311,7 +311,7 @@ class Watcher(Worker):
 
     async def sees_waiting(self, number: str) -> None:
         """Waits until the live view shows that number among those who wait: its end, the rest is hidden there."""
-        async for name, data in self.browser.events("/events?live=1"):
+        async for name, data in self.browser.events("/events?view=live"):
             if name == "live" and _digits(number)[-4:] in _digits(data.get("waiting", "")):
                 return
 
