@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
@@ -187,6 +188,7 @@ subject = Table(
     Column("kind", String(12), nullable=False, server_default="application"),  # crm.law.Kind
     Column("active", Boolean, nullable=False, server_default=true()),
     Column("term_days", Integer, nullable=True),  # none: one month
+    Column("phrases", Text, nullable=False, server_default=""),  # for the operator to take into the text, one a line
     UniqueConstraint("parent_id", "name_uk"),
 )
 
@@ -221,6 +223,9 @@ staff = Table(
     Column("login", String(60), nullable=False, unique=True),
     Column("name", String(200), nullable=False),
     Column("password_hash", String(200), nullable=False),
+    Column("password_given", Boolean, nullable=False, server_default=false()),  # by another: to be changed at once
+    Column("totp_secret", String(64), nullable=False, server_default=""),  # base32; "" has none
+    Column("totp_step", BigInteger, nullable=False, server_default="0"),  # of the last code taken: none is taken twice
     Column("role", String(20), nullable=False),
     _ref("department_id", "department.id", nullable=True),  # an executor's
     Column("language", String(2), nullable=False, server_default="uk"),
@@ -246,6 +251,9 @@ session = Table(
     _ref("staff_id", "staff.id"),
     Column("csrf", String(64), nullable=False),
     Column("seat", String(20), nullable=True),  # where this person sits
+    Column("phone", String(8), nullable=False, server_default="desk"),  # what he speaks by there: desk, browser
+    Column("source", String(64), nullable=False, server_default=""),  # the address he signed in from
+    Column("agent", String(200), nullable=False, server_default=""),  # what his browser calls itself
     Column("created_at", Instant, nullable=False),
     Column("expires_at", Instant, nullable=False),
     Index(None, "staff_id"),

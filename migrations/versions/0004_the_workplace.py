@@ -1,0 +1,41 @@
+"""the workplace: second factor, passwords to be changed, sign-ins told apart, phrases of a subject
+
+Revision ID: 0004
+Revises: 0003
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+COLUMNS = {
+    "staff": (
+        sa.Column("password_given", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column("totp_secret", sa.String(length=64), server_default="", nullable=False),
+        sa.Column("totp_step", sa.BigInteger(), server_default="0", nullable=False),
+    ),
+    "session": (
+        sa.Column("phone", sa.String(length=8), server_default="desk", nullable=False),
+        sa.Column("source", sa.String(length=64), server_default="", nullable=False),
+        sa.Column("agent", sa.String(length=200), server_default="", nullable=False),
+    ),
+    "subject": (sa.Column("phrases", sa.Text(), server_default="", nullable=False),),
+}
+
+
+def upgrade() -> None:
+    for table, columns in COLUMNS.items():
+        for column in columns:
+            op.add_column(table, column)
+
+
+def downgrade() -> None:
+    for table, columns in COLUMNS.items():
+        for column in columns:
+            op.drop_column(table, column.name)
