@@ -45,6 +45,13 @@ class Role(StrEnum):
     ADMINISTRATOR = "administrator"
 
 
+class Phone(StrEnum):
+    """A seat's two telephones."""
+
+    DESK = "desk"  # any SIP program, with the seat's lasting secret
+    BROWSER = "browser"  # the page's
+
+
 class Permission(StrEnum):
     SEE_LIVE = "see_live"  # who waits, the seats, counts
     TAKE_CALLS = "take_calls"
@@ -145,13 +152,14 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A sign-in. ``token`` is for the cookie and is known only when it was made."""
+    """A sign-in. ``token`` is for the cookie and is known only when it was made. ``phone``: what he speaks by there."""
 
     staff: Staff
     csrf: str
     seat: str | None
     expires_at: dt.datetime
     token: str = ""
+    phone: Phone = Phone.DESK
 
 
 def may(role: Role, permission: Permission) -> bool:
@@ -403,18 +411,25 @@ def _digest(token: str) -> str:
 def session(conn: Connection, token: str, now: dt.datetime) -> Session | None:
     """The session of a cookie's token; None if unknown, over, or its person is no longer active."""
     row = conn.execute(
-        _STAFF.add_columns(sessions.c.csrf, sessions.c.seat, sessions.c.expires_at)
+        _STAFF.add_columns(sessions.c.csrf, sessions.c.seat, sessions.c.expires_at, sessions.c.phone)
         .join_from(sessions, accounts)
         .where(sessions.c.token_sha256 == _digest(token), sessions.c.expires_at > now, accounts.c.active)
     ).one_or_none()
-    return None if row is None else Session(_staff(row), row.csrf, row.seat, row.expires_at)
+    return None if row is None else Session(_staff(row), row.csrf, row.seat, row.expires_at, phone=Phone(row.phone))
 
 
-def sit(conn: Connection, token: str, seat: str | None) -> None:
-    """Says at which seat this session's person sits; whoever sat there before sits nowhere now."""
+def sit(conn: Connection, token: str, seat: str | None, phone: Phone = Phone.DESK) -> None:
+    """Says at which seat this session's person sits, and by what he speaks there; whoever sat there before sits nowhere
+    now."""
     if seat is not None:
         conn.execute(update(sessions).where(sessions.c.seat == seat).values(seat=None))
-    conn.execute(update(sessions).where(sessions.c.token_sha256 == _digest(token)).values(seat=seat))
+    conn.execute(update(sessions).where(sessions.c.token_sha256 == _digest(token)).values(seat=seat, phone=phone))
+
+
+def speaking_by_browser(conn: Connection, now: dt.datetime) -> list[str]:
+    """The seats whose people speak by their pages."""
+    return list(conn.scalars(select(sessions.c.seat).where(
+        sessions.c.seat.is_not(None), sessions.c.phone == Phone.BROWSER, sessions.c.expires_at > now)))  # fmt: skip
 
 
 def sign_out(conn: Connection, token: str) -> None:
