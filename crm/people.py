@@ -64,6 +64,7 @@ class Permission(StrEnum):
     TAKE_WORD = "take_word"  # write down what the resident says of an appeal, or that he withdraws it
     CALL_BACK = "call_back"
     LISTEN = "listen"  # to recordings
+    DOWNLOAD_RECORDINGS = "download_recordings"  # take a copy of one out of the centre
     SEE_REPORTS = "see_reports"
     MANAGE_SEATS = "manage_seats"
     MANAGE_PEOPLE = "manage_people"
@@ -90,7 +91,8 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.CONTROL: _LISTENERS | _DESK | {Permission.DECIDE, Permission.EXECUTE, Permission.EDIT_RULES},
     Role.EXECUTOR: frozenset({Permission.SEE_APPEALS, Permission.EXECUTE}),
     Role.ANALYST: frozenset({Permission.SEE_LIVE, Permission.SEE_REPORTS, Permission.SEE_KNOWLEDGE}),
-    Role.SUPERVISOR: _ON_THE_PHONE | _LISTENERS | _DESK | {Permission.CALL_BACK, Permission.MANAGE_SEATS},
+    Role.SUPERVISOR: _ON_THE_PHONE | _LISTENERS | _DESK | {Permission.CALL_BACK, Permission.MANAGE_SEATS,
+                                                               Permission.DOWNLOAD_RECORDINGS},
     Role.OFFICIAL: _ON_THE_PHONE | {Permission.SEE_REPORTS, Permission.WATCH, Permission.TAKE_CONTROL},
     Role.ADMINISTRATOR: frozenset({Permission.SEE_LIVE, Permission.MANAGE_SEATS, Permission.MANAGE_PEOPLE,
                                    Permission.EDIT_RULES, Permission.IMPORT, Permission.PRIVACY,
@@ -189,29 +191,6 @@ def _may_act(staff: Staff, action: Action, state: State, department_id: int) -> 
     if state is State.CONTROL and permission is not Permission.TAKE_WORD and not may(staff.role, Permission.DECIDE):
         return False
     return staff.role is not Role.EXECUTOR or staff.department_id == department_id
-
-
-def hash_password(password: str) -> str:
-    """Argon2id. Slow on purpose: not on an event loop, not in a transaction.
-
-    BadInput for one that is shorter than SHORTEST_PASSWORD or longer than LONGEST_PASSWORD.
-    """
-    if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
-        raise BadInput("password.length", shortest=SHORTEST_PASSWORD, longest=LONGEST_PASSWORD)
-    return _hasher.hash(_bytes(password))
-
-
-def _bytes(password: str) -> bytes:
-    return password.encode("utf-8", "surrogatepass")
-
-
-_hasher = PasswordHasher()
-
-
-@functools.cache
-def _nobodys() -> str:
-    """A hash that is checked for an unknown login, so that it takes as long as a known one."""
-    return _hasher.hash(secrets.token_bytes(16))
 
 
 def add_staff(conn: Connection, *, login: str, name: str, password_hash: str, role: Role,
@@ -339,102 +318,6 @@ def by_login(conn: Connection, login: str) -> Staff | None:
 def _staff(row: Any) -> Staff:
     return Staff(row.id, row.login, row.name, Role(row.role), row.department_id, row.language, row.active, row.email,
                  tuple(Skill(skill) for skill in row.skills.split()))  # fmt: skip
-
-
-def sign_in(db: Database, login: str, password: str, *, now: dt.datetime, source: str = "",
-            hours: int = 12) -> Session:
-    """A session for the right password: reads, checks (slowly, with no transaction open), writes.
-
-    NotAllowed "sign_in.wrong" for a wrong login or password alike, "sign_in.wait" (details: seconds)
-    after several failures of this login from this ``source`` (the client's address); others, and
-    the same person elsewhere, are not kept out by them.
-    """
-    source = texts.line(source[:64], 64)
-    with db.read() as conn:
-        person = by_login(conn, login)
-        kept = "" if person is None else conn.execute(
-            select(accounts.c.password_hash).where(accounts.c.id == person.id)).scalar_one()
-        if person is not None:
-            _must_not_wait(conn, person.id, source, now)
-    right = _matches(kept or _nobodys(), password) and person is not None and person.active
-    if person is None:
-        raise NotAllowed("sign_in.wrong")
-    if not right:
-        with db.write() as conn:
-            _failed(conn, person.id, source, now)
-        raise NotAllowed("sign_in.wrong")
-    token, csrf = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
-    expires_at = now + dt.timedelta(hours=hours)
-    with db.write() as conn:
-        conn.execute(delete(sign_in_failure).filter_by(staff_id=person.id, source=source))
-        conn.execute(delete(sessions).where(sessions.c.expires_at <= now))
-        conn.execute(insert(sessions), {"token_sha256": _digest(token), "staff_id": person.id, "csrf": csrf,
-                                        "created_at": now, "expires_at": expires_at})
-    return Session(person, csrf, None, expires_at, token)
-
-
-def _matches(kept: str, password: str) -> bool:
-    try:
-        return _hasher.verify(kept, _bytes(password[:LONGEST_PASSWORD]))
-    except (VerificationError, InvalidHashError):
-        return False
-
-
-def _must_not_wait(conn: Connection, staff_id: int, source: str, now: dt.datetime) -> None:
-    row = conn.execute(select(sign_in_failure.c.failures, sign_in_failure.c.last_at)
-                       .where(sign_in_failure.c.staff_id == staff_id, sign_in_failure.c.source == source)).one_or_none()
-    if row is not None and row.failures >= FREE_FAILURES:
-        wait = dt.timedelta(seconds=wait_after(row.failures))
-        if row.last_at <= now < row.last_at + wait:
-            raise NotAllowed("sign_in.wait", seconds=int((row.last_at + wait - now).total_seconds()) + 1)
-
-
-def wait_after(failures: int) -> int:
-    """Seconds to wait before the next try: none at first, then doubling up to LONGEST_WAIT_S."""
-    beyond = failures - FREE_FAILURES
-    return 0 if beyond < 0 else min(LONGEST_WAIT_S, 15 * 2 ** min(beyond, 10))
-
-
-def _failed(conn: Connection, staff_id: int, source: str, now: dt.datetime) -> None:
-    """Counts a failure; those of more than a day ago are forgotten."""
-    conn.execute(delete(sign_in_failure).where(sign_in_failure.c.last_at < now - dt.timedelta(days=1)))
-    dialect: Any = sqlite if conn.dialect.name == "sqlite" else postgresql
-    first = dialect.insert(sign_in_failure).values(staff_id=staff_id, source=source, failures=1, last_at=now)
-    conn.execute(first.on_conflict_do_update(index_elements=["staff_id", "source"], set_={
-        "failures": sign_in_failure.c.failures + 1, "last_at": now}))
-
-
-def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()
-
-
-def session(conn: Connection, token: str, now: dt.datetime) -> Session | None:
-    """The session of a cookie's token; None if unknown, over, or its person is no longer active."""
-    row = conn.execute(
-        _STAFF.add_columns(sessions.c.csrf, sessions.c.seat, sessions.c.expires_at, sessions.c.phone)
-        .join_from(sessions, accounts)
-        .where(sessions.c.token_sha256 == _digest(token), sessions.c.expires_at > now, accounts.c.active)
-    ).one_or_none()
-    return None if row is None else Session(_staff(row), row.csrf, row.seat, row.expires_at, phone=Phone(row.phone))
-
-
-def sit(conn: Connection, token: str, seat: str | None, phone: Phone = Phone.DESK) -> None:
-    """Says at which seat this session's person sits, and by what he speaks there; whoever sat there before sits nowhere
-    now."""
-    if seat is not None:
-        conn.execute(update(sessions).where(sessions.c.seat == seat).values(seat=None))
-    conn.execute(update(sessions).where(sessions.c.token_sha256 == _digest(token)).values(seat=seat, phone=phone))
-
-
-def speaking_by_browser(conn: Connection, now: dt.datetime) -> list[str]:
-    """The seats whose people speak by their pages."""
-    return list(conn.scalars(select(sessions.c.seat).where(
-        sessions.c.seat.is_not(None), sessions.c.phone == Phone.BROWSER, sessions.c.expires_at > now)))  # fmt: skip
-
-
-def sign_out(conn: Connection, token: str) -> None:
-    """Ends the session; an unknown one is over already."""
-    conn.execute(delete(sessions).where(sessions.c.token_sha256 == _digest(token)))
 
 
 def log_access(conn: Connection, *, staff_id: int, what: str, subject_key: str, now: dt.datetime,

@@ -2,7 +2,18 @@
 
 from recordings.files import Examined, State, exposed, prepare
 from recordings.keeper import Keeper
-from recordings.library import Indexed, Report, announced, erase, index, open_for_listening, retention, sweep
+from recordings.library import (
+    Indexed,
+    Report,
+    announced,
+    erase,
+    index,
+    kept_until,
+    open_for_copying,
+    open_for_listening,
+    retention,
+    sweep,
+)
 
 __all__ = ["Examined", "Indexed", "Keeper", "Report", "State", "announced", "erase", "exposed", "index",
-           "open_for_listening", "prepare", "retention", "sweep"]  # fmt: skip
+           "kept_until", "open_for_copying", "open_for_listening", "prepare", "retention", "sweep"]  # fmt: skip

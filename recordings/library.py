@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, insert, select, update
 
-from crm import texts
+from crm import people, texts
 from crm.errors import BadInput, NotFound
 from crm.schema import listening, recording
 from crm.store import Database
@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 UNTOUCHED = timedelta(hours=1)  # a file that nobody announced and nobody wrote to for so long is an orphan
 LONGEST_REASON = 200
 _LEFT = (State.ERASING, State.EXPIRED)  # nobody is to hear or to measure these
+COPY = "recording_copy"  # what the access log calls a recording that somebody took away with him
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +137,11 @@ def retention(db: Database, folder: Path, now: datetime, days: int) -> list[str]
     return _remove(db, folder, old | (recording.c.state == State.ERASING))
 
 
+def kept_until(started_at: datetime, days: int) -> datetime:
+    """When `retention` removes a recording, an hour sooner or later."""
+    return started_at + timedelta(days=days)
+
+
 def erase(db: Database, folder: Path) -> list[str]:
     """Removes those of people who asked to be forgotten (``crm.privacy`` marks them) at once; the paths. Blocking."""
     return _remove(db, folder, recording.c.state == State.ERASING)
@@ -181,6 +187,15 @@ def open_for_listening(conn: Connection, folder: Path, recording_id: int, staff_
         raise NotFound("recording.missing")
     conn.execute(insert(listening).values(recording_id=recording_id, staff_id=staff_id, at=now, reason=reason))
     return folder / str(row.path)
+
+
+def open_for_copying(conn: Connection, folder: Path, recording_id: int, staff_id: int, reason: str,
+                     now: datetime) -> Path:  # fmt: skip
+    """The file to give away: whoever has it may hear it, and that he took it is in the access log besides. As
+    `open_for_listening`."""
+    path = open_for_listening(conn, folder, recording_id, staff_id, reason, now)
+    people.log_access(conn, staff_id=staff_id, what=COPY, subject_key=str(recording_id), now=now, why=reason)
+    return path
 
 
 def _adopt(db: Database, orphans: Mapping[str, datetime]) -> None:
