@@ -19,6 +19,7 @@ from crm import history as records
 from crm.errors import BadInput, NotFound, Stale
 from crm.law import Kind
 from crm.life import Action, Evidence, State
+from crm.parts import part
 from crm.schema import (
     appeal,
     appeal_call,
@@ -178,7 +179,7 @@ _BY_NUMBER = Statement(_APPEAL.where(appeal.c.number == bindparam("number")))
 _noted = appeal_event.alias("noted")
 _answer = appeal_event.alias("answer")
 _last_answer = select(func.max(_noted.c.id)).where(
-    _noted.c.appeal_id == appeal.c.id, _noted.c.note != "",
+    _noted.c.appeal_id == appeal.c.id, _noted.c.note != literal_column("''"),  # as its index has it
     _noted.c.action.in_([action.value for action in life.ANSWERS])).scalar_subquery()  # fmt: skip
 _LINES: Select[Any] = (
     select(appeal.c.id, appeal.c.number, appeal.c.state, subject.c.name_uk, subject.c.name_en, appeal.c.text,
@@ -599,10 +600,11 @@ def search(conn: Connection, *, states: Collection[State] = (), department_id: i
            subject_id: int | None = None, citizen_id: int | None = None, building_id: int | None = None,
            overdue_at: dt.datetime | None = None, number: int | None = None, channel: str | None = None,
            district_id: int | None = None, kind: Kind | None = None, priority: bool | None = None, limit: int = 50,
-           before_id: int | None = None) -> list[AppealLine]:  # fmt: skip
-    """Appeals that match all that is given, newest first; ``before_id`` continues a list.
+           after_id: int | None = None, by_due: bool = False) -> list[AppealLine]:  # fmt: skip
+    """Appeals that match all that is given, newest first; ``after_id`` continues a list.
 
-    ``subject_id``: the subject with all below it. ``overdue_at``: still open with the deadline before it.
+    ``subject_id``: the subject with all below it. ``overdue_at``: still open with the deadline before it. ``by_due``:
+    the nearest deadline first, of those that are still open.
     """
     query = select(appeal.c.id)
     exact = {"department_id": department_id, "citizen_id": citizen_id, "building_id": building_id, "number": number,
@@ -615,38 +617,43 @@ def search(conn: Connection, *, states: Collection[State] = (), department_id: i
         query = query.where(appeal.c.subject_id.in_([id for id, chain in chains.items() if subject_id in chain]))
     if states:
         query = query.where(appeal.c.state.in_([state.value for state in states]))
+    if overdue_at is not None or by_due:
+        query = query.where(appeal.c.state.in_([state.value for state in life.OPEN]))
     if overdue_at is not None:
-        query = query.where(appeal.c.due_at < overdue_at, appeal.c.state.in_([state.value for state in life.OPEN]))
-    if before_id is not None:
-        query = query.where(appeal.c.id < before_id)
-    # What few appeals are is found by its state; the newest of the many, by walking back from the last.
-    few = overdue_at is not None or (states and not life.MOST & set(states))
-    newest = (appeal.c.id + 0 if few else appeal.c.id).desc()
-    return lines(conn, conn.execute(query.order_by(newest).limit(limit)).scalars().all())
+        query = query.where(appeal.c.due_at < overdue_at)
+    if by_due:
+        query = part(conn, query, appeal.c.due_at, limit, after_id)
+    else:
+        if after_id is not None:
+            query = query.where(appeal.c.id < after_id)
+        # What few appeals are is found by its state; the newest of the many, by walking back from the last.
+        few = overdue_at is not None or (states and not life.MOST & set(states))
+        query = query.order_by((appeal.c.id + 0 if few else appeal.c.id).desc()).limit(limit)
+    return lines(conn, conn.execute(query).scalars().all())
 
 
 SEARCHED, SEARCHED_AT_ONCE = 4_000, 500  # appeals whose words are looked through
 
 
-def search_text(conn: Connection, text: str, *, limit: int = 50, before_id: int | None = None,
+def search_text(conn: Connection, text: str, *, limit: int = 50, after_id: int | None = None,
                 **wanted: Any) -> tuple[list[AppealLine], bool]:  # fmt: skip
     """``search`` with words that the text, the place or the applicant's name must have, however they are written:
-    among the latest SEARCHED that match the rest. Whether there are more that were not looked through."""
+    among the first SEARCHED that match the rest. Whether there are more that were not looked through."""
     words = text.casefold().split()
     if not words:
-        return search(conn, limit=limit, before_id=before_id, **wanted), False
+        return search(conn, limit=limit, after_id=after_id, **wanted), False
     found: list[AppealLine] = []
     for _ in range(0, SEARCHED, SEARCHED_AT_ONCE):
-        part = search(conn, limit=SEARCHED_AT_ONCE, before_id=before_id, **wanted)
-        for line in part:
+        some = search(conn, limit=SEARCHED_AT_ONCE, after_id=after_id, **wanted)
+        for line in some:
             said = f"{line.text} {line.place} {line.citizen}".casefold()
             if all(word in said for word in words):
                 found.append(line)
                 if len(found) == limit:
                     return found, False
-        if len(part) < SEARCHED_AT_ONCE:
+        if len(some) < SEARCHED_AT_ONCE:
             return found, False
-        before_id = part[-1].id
+        after_id = some[-1].id
     return found, True
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Row, bindparam, exists, insert, or_, select, 
 
 from crm import citizens, texts
 from crm.errors import BadInput, NotFound
+from crm.parts import part
 from crm.schema import appeal_call, call, call_event, taken
 from crm.schema import seat_event as seat_events
 from crm.store import Statement, insert_or_ignore, insert_row
@@ -25,6 +26,7 @@ class Queue(StrEnum):
 
     CITY = "city"  # residents who call
     FEEDBACK = "feedback"  # residents whom we call, and who ask for a person
+    OFFICIAL = "official"  # of the city's, those who have agreed to speak with an official
 
 
 class Priority(StrEnum):
@@ -307,12 +309,14 @@ def settle_by_itself(conn: Connection, linkedid: str, outcome: Outcome, staff_id
     _UNSAID(conn, {"of": linkedid, "outcome": outcome.value, "outcome_by": staff_id, "outcome_at": now})
 
 
-def unsettled(conn: Connection, limit: int = 100, *, staff_id: int | None = None) -> list[Call]:
-    """Answered calls (this person's, if given), over, that nobody has said anything of yet, oldest first."""
+def unsettled(conn: Connection, limit: int = 100, *, staff_id: int | None = None,
+              after_id: int | None = None) -> list[Call]:  # fmt: skip
+    """Answered calls (this person's, if given), over, that nobody has said anything of yet, oldest first; ``after_id``
+    continues the list."""
     query = _CALL.where(call.c.answered_at.is_not(None), call.c.ended_at.is_not(None), call.c.outcome == "")
     if staff_id is not None:
         query = query.where(call.c.staff_id == staff_id)
-    return [_call(row) for row in conn.execute(query.order_by(call.c.answered_at).limit(limit))]
+    return [_call(row) for row in conn.execute(part(conn, query, call.c.answered_at, limit, after_id))]
 
 
 def last_spoke(conn: Connection, caller: str, since: dt.datetime) -> int | None:
@@ -332,10 +336,18 @@ def handled_s(conn: Connection, since: dt.datetime, limit: int) -> list[float]:
     return list(conn.execute(done.order_by(call.c.arrived_at.desc()).limit(limit)).scalars())[::-1]
 
 
-def recent(conn: Connection, limit: int = 50) -> list[Call]:
-    """Newest first."""
-    newest = _CALL.order_by(call.c.arrived_at.desc(), call.c.id.desc()).limit(limit)
-    return [_call(row) for row in conn.execute(newest)]
+def recent(conn: Connection, limit: int = 50, *, after_id: int | None = None,
+           between: tuple[dt.datetime, dt.datetime] | None = None, caller: str = "", seat: str = "", outcome: str = "",
+           end_cause: str = "") -> list[Call]:  # fmt: skip
+    """Calls that match all that is given, newest first; ``after_id`` continues a list. ``between``: arrived from the
+    first moment on and before the second."""
+    query = _CALL
+    for column, value in {"caller": caller, "seat": seat, "outcome": outcome, "end_cause": end_cause}.items():
+        if value:
+            query = query.where(call.c[column] == value)
+    if between is not None:
+        query = query.where(call.c.arrived_at >= between[0], call.c.arrived_at < between[1])
+    return [_call(row) for row in conn.execute(part(conn, query, call.c.arrived_at, limit, after_id, newest=True))]
 
 
 def appeals_of(conn: Connection, linkedid: str) -> list[int]:

@@ -15,6 +15,7 @@ from crm import appeals, law, life
 from crm.appeals import AppealLine
 from crm.clock import KYIV
 from crm.life import State
+from crm.parts import part
 from crm.schema import appeal
 
 MOST_COUNTED = 1000  # more is not counted, only said to be more
@@ -68,11 +69,10 @@ def counts(conn: Connection, now: dt.datetime, *, official_id: int | None = None
 
 
 def listed(conn: Connection, which: Watched, now: dt.datetime, *, official_id: int | None = None,
-           department_id: int | None = None, limit: int = 50, offset: int = 0) -> list[AppealLine]:  # fmt: skip
-    """A part of a list, the nearest deadline first."""
-    ids = (select(_c.id).where(*_conditions(which, now, official_id, department_id))
-           .order_by(_c.due_at, _c.id).limit(limit).offset(offset))  # fmt: skip
-    return appeals.lines(conn, conn.execute(ids).scalars().all())
+           department_id: int | None = None, limit: int = 50, after_id: int | None = None) -> list[AppealLine]:  # fmt: skip
+    """A part of a list, the nearest deadline first; ``after_id``: after which appeal it begins."""
+    ids = select(_c.id).where(*_conditions(which, now, official_id, department_id))
+    return appeals.lines(conn, conn.execute(part(conn, ids, _c.due_at, limit, after_id)).scalars().all())
 
 
 def _conditions(which: Watched, now: dt.datetime, official_id: int | None, department_id: int | None) -> list[Any]:

@@ -172,12 +172,12 @@ def get(conn: Connection, incident_id: int) -> Incident:
     return found[0]
 
 
-def listed(conn: Connection, states: Collection[State], *, limit: int = 50, before_id: int | None = None,
+def listed(conn: Connection, states: Collection[State], *, limit: int = 50, after_id: int | None = None,
            ) -> list[Incident]:  # fmt: skip
-    """Those in these states, the latest first; ``before_id`` continues a list."""
+    """Those in these states, the latest first; ``after_id`` continues a list."""
     query = _INCIDENT.where(incident.c.state.in_([state.value for state in states]))
-    if before_id is not None:
-        query = query.where(incident.c.id < before_id)
+    if after_id is not None:
+        query = query.where(incident.c.id < after_id)
     return _incidents(conn.execute(query.order_by(incident.c.id.desc()).limit(limit)))
 
 

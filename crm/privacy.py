@@ -53,7 +53,6 @@ from crm.schema import (
 from crm.store import Database
 
 ERASED = "erasing"  # a recording's state until its file is gone (recordings.files.State)
-MOST_LOOKS = 200
 # The law bids the city answer these (art. 14, 15, 18): while it does, it must know whom.
 UNDER_WAY = OPEN | {State.EXECUTED, State.AWAITING, State.PLANNED}
 
@@ -62,6 +61,7 @@ UNDER_WAY = OPEN | {State.EXECUTED, State.AWAITING, State.PLANNED}
 class Look:
     """A line of the access log. ``what``: appeal, citizen, call…; ``key``: the record's id."""
 
+    id: int
     at: dt.datetime
     staff_id: int
     staff: str
@@ -205,30 +205,38 @@ def _rows(conn: Connection, query: Select[Any]) -> list[dict[str, Any]]:
 # ── who looked ───────────────────────────────────────────────────────────────────────────────
 _l = access_log.c
 _LOOKS: Select[Any] = (
-    select(_l.at, _l.staff_id, staff.c.name, staff.c.role, _l.what, _l.subject_key, _l.why)
+    select(_l.id, _l.at, _l.staff_id, staff.c.name, staff.c.role, _l.what, _l.subject_key, _l.why)
     .select_from(access_log).join(staff, _l.staff_id == staff.c.id).order_by(_l.id.desc())
 )  # fmt: skip
 
 
-def looks_at(conn: Connection, citizen_id: int) -> list[Look]:
-    """Every look at his card, his appeals, his calls and their files, the newest first."""
+def looks_at(conn: Connection, citizen_id: int, *, limit: int | None = None, after_id: int | None = None,
+             ) -> list[Look]:  # fmt: skip
+    """Every look at his card, his appeals, his calls and their files, the newest first; ``after_id`` continues a
+    list."""
     keys: dict[str, Iterable[object]] = {
         "citizen": [citizen_id], "appeal": conn.scalars(_appeals_of(citizen_id)),
         "call": _calls_of(conn, citizen_id),
         "attachment": conn.scalars(select(attachment.c.id).where(attachment.c.appeal_id.in_(_appeals_of(citizen_id)))),
     }  # fmt: skip
     his = [and_(_l.what == what, _l.subject_key.in_([str(key) for key in found])) for what, found in keys.items()]
-    return [Look(*row) for row in conn.execute(_LOOKS.where(or_(never(), *his)))]
+    return _looks(conn, _LOOKS.where(or_(never(), *his)), limit, after_id)
 
 
 def looks(conn: Connection, *, appeal_id: int | None = None, staff_id: int | None = None,
-          limit: int = MOST_LOOKS) -> list[Look]:  # fmt: skip
-    """The newest looks at an appeal, or of one person of the centre, or all."""
+          limit: int | None = None, after_id: int | None = None) -> list[Look]:  # fmt: skip
+    """The newest looks at an appeal, or of one person of the centre, or all; ``after_id`` continues a list."""
     query = _LOOKS
     if appeal_id is not None:
         query = query.where(_l.what == "appeal", _l.subject_key == str(appeal_id))
     if staff_id is not None:
         query = query.where(_l.staff_id == staff_id)
+    return _looks(conn, query, limit, after_id)
+
+
+def _looks(conn: Connection, query: Select[Any], limit: int | None, after_id: int | None) -> list[Look]:
+    if after_id is not None:
+        query = query.where(_l.id < after_id)
     return [Look(*row) for row in conn.execute(query.limit(limit))]
 
 

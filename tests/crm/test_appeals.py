@@ -253,7 +253,9 @@ def test_search_matches_all_that_is_given(city: City) -> None:
     assert numbers(building_id=city.building, states=[State.ASSIGNED]) == [here.number]
     assert numbers(department_id=city.roads) == []
     assert numbers(limit=1) == [done.number]
-    assert numbers(before_id=there.id) == [here.number]
+    assert numbers(after_id=there.id) == [here.number]
+    assert numbers(by_due=True) == [here.number, there.number]  # what awaits confirmation has no deadline to meet
+    assert numbers(by_due=True, after_id=here.id) == [there.number]
     assert numbers(number=there.number) == [there.number]
     after = here.due_at + dt.timedelta(seconds=1)
     assert numbers(overdue_at=after) == [there.number, here.number]  # what awaits confirmation is not overdue

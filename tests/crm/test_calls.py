@@ -67,6 +67,12 @@ def test_what_is_told_twice_is_stored_once(city: City) -> None:
     assert (call.arrived_at, call.origin, call.position, call.queued_at) == (at(0), "mobile", 1, at(1))
     assert (call.ended_at, call.end_cause, call.wait_s) == (at(30), "abandoned", 29)
     assert [c.linkedid for c in calls.recent(city.conn)] == ["17.1"]
+    calls.arrived(city.conn, "17.2", at=at(0), origin="mobile")
+    assert [c.linkedid for c in calls.recent(city.conn)] == ["17.2", "17.1"]
+    assert [c.linkedid for c in calls.recent(city.conn, after_id=get(city, "17.2").id)] == ["17.1"]
+    assert [c.linkedid for c in calls.recent(city.conn, caller=PHONE, between=(at(0), at(1)), end_cause="abandoned")
+            ] == ["17.1"]  # fmt: skip
+    assert calls.recent(city.conn, between=(at(1), at(2))) == []
 
 
 def test_a_call_first_heard_of_in_its_middle_is_kept_and_mended_by_its_arrival(city: City) -> None:

@@ -102,8 +102,16 @@ def test_merged_appeals_are_watched_with_the_one_that_leads(city: City) -> None:
 def test_a_list_goes_on_and_its_count_ends(city: City, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(control, "MOST_COUNTED", 3)
     made = [city.registered().number for _ in range(5)]
-    parts = [numbers(city, Watched.UNACKNOWLEDGED, limit=2, offset=offset) for offset in (0, 2, 4)]
-    assert [number for part in parts for number in part] == made
+    found: list[int] = []
+    after: int | None = None
+    while part := control.listed(city.conn, Watched.UNACKNOWLEDGED, city.now, limit=2, after_id=after):
+        found += [line.number for line in part]
+        after = part[-1].id
+        appeals.act(city.conn, after, Action.ACKNOWLEDGE, now=city.now)  # it leaves the list, which goes on where it was
+    assert found == made
+    assert control.listed(city.conn, Watched.UNACKNOWLEDGED, city.now, after_id=999_999) == []
+    for _ in range(4):
+        city.registered()
     assert control.counts(city.conn, city.now)[Watched.UNACKNOWLEDGED] == 3
 
 
