@@ -175,9 +175,11 @@ PAGES = (
     Page("GET", "/privacy/citizens/{id}", privacy.show, (P.PRIVACY,)),
     Page("POST", "/privacy/citizens/{id}", privacy.erase, (P.PRIVACY,)),
     Page("GET", "/privacy/citizens/{id}/data", privacy.download, (P.PRIVACY,)),
+    Page("GET", "/recordings", recordings.listed, (P.LISTEN,)),
     Page("GET", "/recordings/{id}", recordings.ask, (P.LISTEN,)),
     Page("POST", "/recordings/{id}", recordings.listen, (P.LISTEN,)),
-    Page("GET", "/recordings/audio/{ticket}", recordings.audio, (P.LISTEN,)),
+    Page("POST", "/recordings/{id}/copy", recordings.copy, (P.DOWNLOAD_RECORDINGS,)),
+    Page("GET", "/recordings/audio/{ticket}", recordings.audio, (P.LISTEN, P.CALL_BACK)),
 )
 
 

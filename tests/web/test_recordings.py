@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import re
 import wave
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import insert, select, update
 
 from centre.demo.browser import Page
-from crm import schema
+from crm import appeals, calls, schema
+from crm.clock import KYIV
 from crm.people import Role
 from recordings import library
 from recordings.files import State
-from tests.web.conftest import LINKEDID, Desk, Site
+from tests.web.conftest import CALLER, LINKEDID, Desk, Site
 from web.tickets import TICKET_LASTS, Tickets
 
 NAME = "ab/" + "0123456789abcdef" * 2 + ".wav"
@@ -49,6 +50,13 @@ def listenings(site: Site) -> list[tuple[int, int, str]]:
     with site.db.read() as conn:
         rows = conn.execute(select(schema.listening.c.recording_id, schema.listening.c.staff_id,
                                    schema.listening.c.reason))  # fmt: skip
+        return [tuple(row) for row in rows]
+
+
+def copies(site: Site) -> list[tuple[int, str, str]]:
+    with site.db.read() as conn:
+        log = schema.access_log.c
+        rows = conn.execute(select(log.staff_id, log.subject_key, log.why).where(log.what == library.COPY))
         return [tuple(row) for row in rows]
 
 
@@ -157,6 +165,62 @@ async def test_a_damaged_recording_may_be_heard(site: Site, recording: int) -> N
     set_state(site, State.DAMAGED)
     assert "пошкоджений" in (await desk.open(f"/calls/{LINKEDID}")).text
     assert player(await listen(desk, recording))
+
+
+async def test_a_range_is_sought_and_a_copy_is_a_right_of_its_own(site: Site, recording: int) -> None:
+    desk, control = await site.person(Role.SUPERVISOR), await site.person(Role.CONTROL)
+    page = await listen(desk, recording)
+    part = await desk.http.get(player(page), headers={"Range": "bytes=1000-1999"})
+    assert (part.status_code, part.content) == (206, file_of(site).read_bytes()[1000:2000]), "so that players can seek"
+    assert "Завантажити" not in (await control.open(f"/recordings/{recording}")).text
+    path = f"/recordings/{recording}/copy"
+    assert (await control.post(path, reason=REASON)).status_code == 403
+    refused = await desk.post(path, reason=" ")
+    assert (refused.status_code, copies(site), len(listenings(site))) == (422, [], 1)
+    copy = await desk.post(path, reason="На вимогу суду 12/34")
+    assert copy.content == file_of(site).read_bytes()
+    assert re.fullmatch(r'attachment; filename="1551-[-0-9]+\.wav"', copy.headers["content-disposition"])
+    assert copies(site) == [(site.staff["supervisor"], str(recording), "На вимогу суду 12/34")]
+    assert listenings(site)[1:] == [(recording, site.staff["supervisor"], "На вимогу суду 12/34")]
+
+
+async def test_it_is_found_by_whom_when_and_what_it_was_about(site: Site, recording: int) -> None:
+    desk = await site.person(Role.SUPERVISOR)
+    number, today = site.appeal(), datetime.now(KYIV).date()
+    with site.db.write() as conn:
+        its = appeals.by_number(conn, number)
+        assert its is not None
+        calls.about(conn, LINKEDID, its.id, calls.Outcome.APPEAL, site.staff["supervisor"], datetime.now(UTC))
+    page = await desk.open("/recordings")
+    until = today + timedelta(days=site.settings.recording_days)
+    for told in ("0:02", "+380 44 ••• 45 67", "Місце 101", "звернення", str(number), f"{until:%d.%m.%Y}"):
+        assert told in page.text
+    assert CALLER not in page.html
+    link = (f"/recordings/{recording}", "Прослухати")
+    yesterday = today - timedelta(days=1)
+    for asked, is_found in ((f"number={number}", True), ("number=26999999", False), ("phone=044+123-45-67", True),
+                            ("phone=%2B380671112233", False), (f"from={today}&to={today}", True),
+                            (f"to={yesterday}", False), ("seat=101", True), ("seat=102", False), ("longest=1", True),
+                            ("shortest=1", False), ("outcome=appeal", True), ("outcome=prank", False),
+                            (f"person={site.staff['supervisor']}", False)):  # fmt: skip
+        page = await desk.open(f"/recordings?{asked}")
+        assert (page.status, link in page.links) == (200, is_found), asked
+    for wrong in ("from=вчора", "phone=хтось", "number=x", "longest=9999", "outcome=%27", f"from={today}&to={yesterday}"):
+        page = await desk.open(f"/recordings?{wrong}")
+        assert (page.status, link in page.links, 'class="wrong"' in page.html) == (422, False, True), wrong
+
+
+async def test_more_follow_and_a_file_that_nobody_announced_is_among_them(site: Site, recording: int) -> None:
+    desk, now = await site.person(Role.CONTROL), datetime.now(UTC)
+    with site.db.write() as conn:
+        conn.execute(insert(schema.recording), [
+            {"linkedid": "", "path": f"cd/{n:032x}.wav", "started_at": now - timedelta(days=1, minutes=n),
+             "state": State.DAMAGED.value} for n in range(50)])  # fmt: skip
+    page = await desk.open("/recordings")
+    assert page.text.count("дзвінка немає на обліку") == 49
+    (more,) = [address for address, label in page.links if label == "Показати ще"]
+    rest = await desk.open(more)
+    assert (rest.text.count("дзвінка немає на обліку"), f"/recordings/{recording}" in rest.html) == (1, False)
 
 
 async def test_the_card_shows_recordings_to_those_who_may_listen(site: Site, recording: int) -> None:

@@ -1,13 +1,69 @@
-"""Hearing a recording: first why, then the player. Every listening is on record before the first sound."""
+"""Recordings: found, heard with a reason, given away by right. Each is on record before the first byte."""
 
 from __future__ import annotations
 
+from typing import Literal
+
 from starlette.responses import FileResponse, Response
 
+from crm import people, phones
+from crm.calls import Outcome
+from crm.clock import KYIV
 from crm.errors import BadInput, NotFound
-from recordings import library
+from crm.periods import Period
+from recordings import library, search
+from recordings.search import Wanted
 from web import reads
+from web.forms import Form
 from web.visit import Visit
+
+PAGE = 50
+FILTERS = ("from", "to", "phone", "seat", "person", "number", "shortest", "longest", "outcome")
+LONGEST_MINUTES = 600
+
+
+def listed(visit: Visit) -> Response:
+    """What the address asks for; who is heard in them is not told."""
+    asked = visit.query
+    wanted, after = _wanted(asked), asked.number("after")
+    with visit.db.read() as conn:
+        # What cannot be looked for finds nothing, rather than everything.
+        found = [] if asked.problems else search.found(conn, wanted, PAGE, after)
+        staff = [(person.id, person.name) for person in people.staff(conn)]
+    kept = {name: asked[name] for name in FILTERS if asked[name]}
+    more = {**kept, "after": str(found[-1].id)} if len(found) == PAGE else {}
+    days = visit.parts.settings.recording_days
+    show = visit.again if asked.problems else visit.page
+    return show("recordings.html", form=asked, asked=asked, found=found, kept=kept, more=more, outcomes=tuple(Outcome),
+                seats=visit.parts.settings.seats, staff=sorted(staff, key=lambda each: each[1]),
+                until={one.id: library.kept_until(one.started_at, days) for one in found})  # fmt: skip
+
+
+def _wanted(asked: Form) -> Wanted:
+    """What is wrong with it is the form's."""
+    first, last = asked.day("from"), asked.day("to")
+    period = None
+    if first or last:
+        try:
+            period = Period(first or last, last or first)  # type: ignore[arg-type]  # one of them is there
+        except BadInput as error:
+            asked.wrong("from", error)
+    e164 = phones.parse_phone(asked["phone"])
+    if asked["phone"] and not e164:
+        asked.wrong("phone", BadInput("phone.malformed"))
+    shortest, longest = (_seconds(asked, name) for name in ("shortest", "longest"))
+    outcome = asked.choice("outcome", frozenset(Outcome))
+    return Wanted(period, e164, asked.text("seat", 20), asked.number("person"), asked.number("number"), shortest,
+                  longest, Outcome(outcome) if outcome else None)  # fmt: skip
+
+
+def _seconds(asked: Form, name: Literal["shortest", "longest"]) -> int | None:
+    """Of minutes."""
+    minutes = asked.number(name)
+    if minutes is not None and minutes > LONGEST_MINUTES:
+        asked.wrong(name, BadInput(f"form.no_{name}"))
+        return None
+    return None if minutes is None else minutes * 60
 
 
 def ask(visit: Visit) -> Response:
@@ -25,6 +81,20 @@ def listen(visit: Visit) -> Response:
     return _page(visit, visit.parts.tickets.give(path, visit.person.id, visit.now))
 
 
+def copy(visit: Visit) -> Response:
+    """The file, to be kept: its name tells when the call was, and nobody's number."""
+    id = visit.number("id")
+    try:
+        with visit.db.write() as conn:
+            path = library.open_for_copying(conn, visit.parts.settings.recordings, id, visit.person.id,
+                                            visit.form["reason"], visit.now)  # fmt: skip
+            started_at = reads.recording_of(conn, id).started_at
+    except BadInput as error:
+        return _page(visit, None, error)
+    return FileResponse(path, media_type="audio/wav",
+                        filename=f"1551-{started_at.astimezone(KYIV):%Y-%m-%d-%H%M}-{id}.wav")  # fmt: skip
+
+
 def audio(visit: Visit) -> Response:
     """The sound itself, whole or the range that the player asks for."""
     path = visit.parts.tickets.path(visit.path("ticket"), visit.person.id, visit.now)
@@ -37,4 +107,5 @@ def _page(visit: Visit, ticket: str | None, problem: BadInput | None = None) -> 
     with visit.db.read() as conn:
         recording = reads.recording_of(conn, visit.number("id"))
     show = visit.again if problem else visit.page
-    return show("recording.html", recording=recording, ticket=ticket, problem=problem)
+    return show("recording.html", recording=recording, ticket=ticket, problem=problem,
+                until=library.kept_until(recording.started_at, visit.parts.settings.recording_days))  # fmt: skip
