@@ -15,6 +15,7 @@ from typing import Any
 
 from centre import settings as configuration
 from centre.provision import ProvisionError
+from centre.provision.assets import ensure_assets
 from centre.settings import ROOT, Settings
 from centre.texts import of_error, sentence, terminal_language
 from crm.errors import CentreError
@@ -41,6 +42,7 @@ def prepare(settings: Settings) -> None:
     finally:
         db.close()
     build_prompts.build(settings, say)
+    ensure_assets()
 
 
 def up(args: argparse.Namespace) -> int:
@@ -86,6 +88,7 @@ def test(args: argparse.Namespace) -> int:
 
     for tool in ("asterisk", "sipp", "espeak-ng", "sox", "chromium"):
         provision.ensure(tool)
+    ensure_assets()
     os.chdir(ROOT)
     # All of them: side by side, a file's in one place, for those of a file share what takes long to start; one more at
     # a time than a small machine has cores, for scenarios wait most of the time.

@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import Response
 
+from centre.provision.assets import ensure_assets
 from crm import phones
 from crm.addresses import BuildingLine
 from web.live import card_of
@@ -37,7 +38,8 @@ class Renderer:
     """``renderer(template, language, values)`` → HTML. Templates call the language's texts ``t``."""
 
     def __init__(self) -> None:
-        self.static = {path.name: path.read_bytes() for path in (HERE / "static").iterdir() if path.is_file()}
+        files = (path for folder in (HERE / "static", ensure_assets()) for path in folder.iterdir() if path.is_file())
+        self.static = {path.name: path.read_bytes() for path in files}
         self._marks = {name: hashlib.sha256(data).hexdigest()[:12] for name, data in self.static.items()}
         self._environment = Environment(loader=FileSystemLoader(HERE / "templates"), autoescape=True,
                                         undefined=StrictUndefined, lstrip_blocks=True)  # fmt: skip

@@ -1,0 +1,347 @@
+// The desk: the telephone on top, the pages in a frame below it, and what a person presses in either.
+
+import { follow, inside } from "./desk/frame.js";
+import { Phone } from "./desk/phone.js";
+import { Sound, SoundError } from "./desk/sound.js";
+
+const GONE = "/sign-in";
+const OFFLINE_TRIES = 30; // until the line has heard that we are registered
+const NEWS_MS = 8000;
+const LOCK_MS = 1500; // a page that is reloaded gives the telephone back sooner
+
+const ahead = Date.now() - Date.parse(document.body.dataset.now); // of this machine's clock before the server's
+const texts = JSON.parse(document.body.dataset.texts);
+const at = (id) => document.getElementById(id);
+const frame = at("page");
+const kept = { microphone: "", speaker: "", itself: false, notify: false, ...JSON.parse(localStorage.getItem("desk") ?? "{}") };
+const keep = (change) => localStorage.setItem("desk", JSON.stringify(Object.assign(kept, change)));
+
+const sound = new Sound();
+const phone = new Phone(sound);
+phone.answersItself = kept.itself;
+sound.speaker = kept.speaker;
+
+if (self !== top) top.location.replace("/desk"); // sat down anew, in a page of the desk
+else begin();
+
+function begin() {
+  follow(frame, { seen, pressed, dialled: (number, name) => phone.dial(number, name) });
+  document.addEventListener("keydown", pressed, true);
+  listen();
+  phone.addEventListener("change", show);
+  phone.addEventListener("news", ({ detail }) => tell(texts[detail]));
+  setInterval(tick, 1000);
+  show();
+  hold().catch(fail);
+}
+
+// ── having the telephone: one page of a browser has it ──
+let letGo = null;
+
+async function hold(how = {}) {
+  if (!navigator.locks) throw new SoundError("insecure");
+  const waited = setTimeout(() => trouble("elsewhere", () => hold({ steal: true })), LOCK_MS);
+  await navigator.locks
+    .request("telephone", how, () => {
+      clearTimeout(waited);
+      start().catch(fail);
+      return new Promise((done) => (letGo = done));
+    })
+    .catch((error) => {
+      if (error.name !== "AbortError") throw error;
+      stop();
+      trouble("taken", () => hold({ steal: true }));
+    });
+}
+
+async function start() {
+  trouble("");
+  await sound.open(kept.microphone);
+  sound.onlost = () => fail(new SoundError("missing"));
+  if (phone.connection !== "off") return; // it was the microphone only
+  const given = await ask("/desk/phone");
+  phone.start(given);
+  await become("ready");
+  await serve();
+}
+
+/** Takes the seat's place in the queues, as soon as the line has heard that its telephone is there. */
+async function serve() {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      await ask("/desk/ready");
+      return;
+    } catch (error) {
+      if (error.id !== "seat.offline" || tries === OFFLINE_TRIES) throw error;
+      await new Promise((done) => setTimeout(done, 200));
+    }
+  }
+}
+
+function stop() {
+  phone.stop();
+  sound.close();
+}
+
+class Refusal extends Error {
+  constructor(id, sentence) {
+    super(sentence);
+    this.id = id;
+  }
+}
+
+async function ask(address) {
+  const answer = await fetch(address, { method: "POST", body: new URLSearchParams(new FormData(at("ours"))), redirect: "error" });
+  if (!answer.headers.get("content-type")?.startsWith("application/json")) {
+    // Signed out, or no seat any more: the server's own page says it best.
+    location.reload();
+    throw new Refusal("", texts.signed_out);
+  }
+  const said = await answer.json();
+  if (!answer.ok) throw new Refusal(said.id, said.sentence);
+  return said;
+}
+
+function become(connection) {
+  return new Promise((done, failed) => {
+    const look = () => {
+      if (![connection, "refused"].includes(phone.connection)) return;
+      phone.removeEventListener("change", look);
+      if (phone.connection === connection) done();
+      else failed(new Refusal("refused", texts.refused_phone));
+    };
+    phone.addEventListener("change", look);
+    look();
+  });
+}
+
+// ── what is wrong, and what came of something ──
+function fail(error) {
+  const known = error instanceof SoundError ? `microphone_${error.id}` : "";
+  if (!known && !(error instanceof Refusal)) console.error(error);
+  trouble(known || "say", () => (phone.connection === "refused" ? stop() : null, start().catch(fail)), error instanceof Refusal ? error.message : texts.failed);
+}
+
+/** Says what is wrong until it is mended by `again`; with no id: nothing is. */
+function trouble(id, again = null, sentence = texts[id]) {
+  at("trouble").hidden = !id;
+  at("trouble-words").textContent = id ? sentence : "";
+  at("trouble-again").hidden = !again;
+  at("trouble-again").textContent = texts[id === "elsewhere" || id === "taken" ? "take" : "again"] ?? "";
+  at("trouble-again").onclick = again;
+}
+
+let told = null;
+
+function tell(sentence) {
+  clearTimeout(told);
+  at("news").textContent = sentence;
+  told = setTimeout(() => (at("news").textContent = ""), NEWS_MS);
+}
+
+// ── what is shown ──
+const written = (number) => number.replace(/^\+?(380)(\d\d)(\d{3})(\d\d)(\d\d)$/, "+$1 $2 $3 $4 $5") || texts.hidden;
+const whom = ({ name, number }) => (name && name !== number ? name : written(number));
+const two = (n) => String(n).padStart(2, "0");
+
+function lasting(milliseconds) {
+  const s = Math.max(0, Math.floor(milliseconds / 1000));
+  return s < 3600 ? `${Math.floor(s / 60)}:${two(s % 60)}` : `${Math.floor(s / 3600)}:${two(Math.floor(s / 60) % 60)}:${two(s % 60)}`;
+}
+
+/** In which of the states that the bar knows the telephone is; also which keys it has. */
+function state() {
+  const { call, second, three, connection } = phone;
+  if (three) return "three";
+  if (second) return second.state === "talking" ? "asking" : "calling_second";
+  if (call) return { ringing: "ringing", dialling: "dialling", connecting: "talking", talking: "talking", held: "held" }[call.state];
+  return connection === "ready" ? "ready" : connection;
+}
+
+function show() {
+  const now = state();
+  const { call, second } = phone;
+  document.body.dataset.state = now;
+  at("words").textContent = texts[now] ?? "";
+  at("words").hidden = at("clock").hidden = !call && now === "ready";
+  at("place").hidden = !!call || now !== "ready";
+  at("whom").textContent = call ? whom(second ?? call) : "";
+  at("beside").textContent = second ? texts.beside.replace("{whom}", whom(call)) : "";
+  at("lost").hidden = !(call && phone.connection !== "ready");
+  for (const key of document.querySelectorAll("#keys [data-when]")) key.hidden = !key.dataset.when.split(" ").includes(now);
+  for (const key of document.querySelectorAll(".dial-keys button")) key.disabled = !call && now !== "ready";
+  at("mute").setAttribute("aria-pressed", String(phone.muted));
+  at("mute-words").textContent = texts[phone.muted ? "unmute" : "mute"];
+  at("hold-words").textContent = texts[now === "held" ? "resume" : "hold"];
+  at("muted").hidden = !(phone.muted && call);
+  at("call-number").textContent = texts[call ? "ask_first" : "call_number"];
+  at("give-away").hidden = now !== "talking" && now !== "held";
+  tick();
+  flash(now === "ringing");
+}
+
+function tick() {
+  const { call, second } = phone;
+  if (call) at("clock").textContent = lasting(Date.now() - (second ?? call).since);
+  for (const clock of document.querySelectorAll("#place time")) {
+    clock.textContent = lasting(Date.now() - ahead - Date.parse(clock.dataset.since));
+  }
+}
+
+let flashing = null;
+let title = "";
+
+function flash(on) {
+  if (on === !!flashing) return;
+  if (on) {
+    title = document.title;
+    flashing = setInterval(() => (document.title = document.title === title ? `☎ ${texts.ringing}` : title), 700);
+    if (kept.notify && document.hidden && window.Notification?.permission === "granted") {
+      new Notification(texts.ringing, { body: whom(phone.call), tag: "call" }).onclick = () => window.focus();
+    }
+  } else {
+    clearInterval(flashing);
+    flashing = null;
+    document.title = title;
+  }
+}
+
+// ── the page below, and the line's word of this seat ──
+function seen(page) {
+  if (page.location.pathname === GONE || page.location.pathname === "/desk") {
+    stop();
+    location.reload();
+  } else if (page.body?.dataset.phone !== undefined && page.body.dataset.phone !== "browser") {
+    stop();
+    letGo?.();
+    location.assign(page.location.href); // he has left the seat: the page goes on alone
+  }
+}
+
+function listen() {
+  const source = new EventSource("/events");
+  source.addEventListener("call", (event) => {
+    at("place").innerHTML = JSON.parse(event.data).place;
+    tick();
+  });
+  source.onerror = () => source.readyState === EventSource.CLOSED && setTimeout(listen, 3000);
+}
+
+// ── what is pressed ──
+const DO = {
+  answer: () => phone.answer(),
+  hangup: () => phone.hangUp(),
+  mute: () => phone.mute(!phone.muted),
+  hold: () => (state() === "held" ? phone.resume() : phone.hold()),
+  connect: () => phone.connect(),
+  together: () => phone.together(),
+  dial: () => panel("dialling"),
+  setup: () => panel("setup"),
+};
+
+for (const key of document.querySelectorAll("[data-do]")) key.addEventListener("click", () => DO[key.dataset.do]());
+
+/** The keys of the telephone stand on its buttons: what is visible may be pressed, wherever the keyboard is. */
+function pressed(event) {
+  sound.wake();
+  if (event.altKey || event.ctrlKey || event.metaKey) return;
+  if (event.key === "Escape" && !panel.closed()) return void panel("");
+  const name = (event.shiftKey ? "Shift+" : "") + event.key;
+  const typing = event.target.closest?.("a, button, input, select, textarea, summary, audio, [contenteditable]");
+  const key = [...document.querySelectorAll("[data-key]")].find((one) => !one.hidden && one.dataset.key.split(" ").includes(name));
+  if (!key || (name === "Enter" && typing)) return;
+  event.preventDefault();
+  key.click();
+}
+
+document.addEventListener("pointerdown", () => sound.wake());
+
+/** Opens one of the panels under the bar, or closes the one that is open. */
+function panel(id) {
+  let opened = null;
+  for (const one of document.querySelectorAll(".panel")) {
+    one.hidden = one.id !== id || !one.hidden;
+    document.querySelector(`[aria-controls="${one.id}"]`).setAttribute("aria-expanded", String(!one.hidden));
+    if (!one.hidden) opened = one;
+  }
+  if (opened?.id === "setup") devices();
+  else clearInterval(metering);
+  if (opened) opened.querySelector("input, select, button").focus();
+  else inside(frame)?.defaultView.focus();
+}
+panel.closed = () => [...document.querySelectorAll(".panel")].every((one) => one.hidden);
+
+// ── the panel with the number ──
+const number = at("number");
+const typed = () => number.value.replace(/[^\d+*#]/g, "");
+
+at("dial-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  if (!typed()) return void number.focus();
+  phone.dial(typed());
+  panel("");
+  number.value = "";
+});
+at("give-away").addEventListener("click", () => {
+  if (!typed()) return void number.focus();
+  phone.transfer(typed());
+  panel("");
+  number.value = "";
+});
+for (const key of document.querySelectorAll("[data-press]")) {
+  key.addEventListener("click", () => {
+    if (["talking", "asking", "three"].includes(state())) phone.press(key.dataset.press);
+    else number.value += key.dataset.press;
+  });
+}
+for (const key of document.querySelectorAll(".dial-keys [data-dial]")) {
+  key.addEventListener("click", () => {
+    phone.dial(key.dataset.dial, key.dataset.name);
+    panel("");
+  });
+}
+
+// ── the panel with the devices ──
+let metering = null;
+
+async function devices() {
+  clearInterval(metering);
+  metering = setInterval(() => (at("level").value = sound.level()), 60);
+  const { microphones, speakers } = await sound.devices();
+  fill(at("microphone"), microphones, kept.microphone);
+  fill(at("speaker"), speakers, kept.speaker);
+  at("speaker-field").hidden = !speakers.length;
+}
+
+function fill(select, found, chosen) {
+  const usual = new Option(texts.usual, "");
+  select.replaceChildren(usual, ...found.filter(({ id }) => id && id !== "default").map(({ id, name }) => new Option(name || texts.unnamed, id)));
+  select.value = found.some(({ id }) => id === chosen) ? chosen : "";
+}
+
+at("microphone").addEventListener("change", async ({ target }) => {
+  keep({ microphone: target.value });
+  await sound.open(kept.microphone).catch(fail);
+});
+at("speaker").addEventListener("change", ({ target }) => {
+  keep({ speaker: target.value });
+  sound.speaker = kept.speaker;
+});
+at("itself").checked = kept.itself;
+at("itself").addEventListener("change", ({ target }) => {
+  keep({ itself: target.checked });
+  phone.answersItself = kept.itself;
+});
+at("notify").checked = kept.notify;
+at("notify").addEventListener("change", async ({ target }) => {
+  const may = target.checked && (await window.Notification?.requestPermission()) === "granted";
+  target.checked = may;
+  keep({ notify: may });
+});
+at("check").addEventListener("click", async ({ target }) => {
+  target.disabled = true;
+  at("check-words").textContent = texts.speak_now;
+  await sound.hearOneself(3000, () => (at("check-words").textContent = texts.listen_now)).catch(fail);
+  at("check-words").textContent = texts.checked;
+  target.disabled = false;
+});

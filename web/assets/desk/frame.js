@@ -1,0 +1,43 @@
+// The page below the telephone: which one it is, what it is called, and the keys that are pressed in it.
+
+/** Keeps the framed page's address after # and its title as ours; `seen` is told of each page, `pressed` of each key,
+ * `dialled` of each key of the telephone that the page has. */
+export function follow(frame, { seen, pressed, dialled }) {
+  const own = document.title;
+
+  function arrived() {
+    const page = inside(frame);
+    if (!page) return; // not ours, or not there yet
+    const { pathname, search, hash } = page.location;
+    history.replaceState(null, "", `#${pathname}${search}${hash}`);
+    document.title = page.title || own;
+    page.addEventListener("keydown", pressed, true);
+    page.addEventListener("click", (event) => {
+      const key = event.target.closest?.("[data-dial]");
+      if (!key) return;
+      event.preventDefault();
+      dialled(key.dataset.dial, key.dataset.name ?? key.textContent.trim());
+    });
+    seen(page);
+  }
+
+  frame.addEventListener("load", arrived);
+  frame.src = asked();
+}
+
+/** The framed page's document, when it is a page of ours that has come. */
+export function inside(frame) {
+  try {
+    const page = frame.contentDocument;
+    return page?.location.href === "about:blank" ? null : page;
+  } catch {
+    return null;
+  }
+}
+
+/** Which page is to be shown: what stands after #, if it is one of ours. */
+function asked() {
+  const address = location.hash.slice(1);
+  const page = new URL(address || "/seat", location.origin);
+  return page.origin === location.origin && address.startsWith("/") && page.pathname !== "/desk" ? address : "/seat";
+}
