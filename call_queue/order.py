@@ -102,9 +102,22 @@ def seat_queue(seat: str) -> str:
 
 
 def queues_of(seat: str, lines: Collection[str], skills: Collection[str]) -> list[str]:
-    """Asterisk's queues that a seat is in, of those who serve these lines and have these skills."""
-    of_city = [Queue.CITY.value, seat_queue(seat), *(skill_queue(skill) for skill in Skill if skill in skills)]
-    return [queue for line in Queue if line in lines for queue in (of_city if line is Queue.CITY else [line.value])]
+    """Asterisk's queues that a seat is in, of those who serve these lines and have these skills. An official's seat is
+    in its own alone: nobody is brought to him who has not agreed to it (``call_queue.officials``)."""
+    of_line = {Queue.CITY: [Queue.CITY.value, seat_queue(seat), *(skill_queue(one) for one in Skill if one in skills)],
+               Queue.OFFICIAL: [seat_queue(seat)]}  # fmt: skip
+    return list(dict.fromkeys(queue for line in Queue if line in lines for queue in of_line.get(line, [line.value])))
+
+
+def lines_of(seat: str, queues: Collection[str]) -> list[Queue]:
+    """The lines that a seat serves that is in these queues."""
+    own = {Queue.OFFICIAL} if seat_queue(seat) in queues and Queue.CITY not in queues else set()
+    return [line for line in Queue if line in queues or line in own]
+
+
+def skills_of(queues: Collection[str]) -> list[Skill]:
+    """The skills that a seat is taken for that is in these queues."""
+    return [skill for skill in Skill if skill_queue(skill) in queues]
 
 
 def to_call(line: Sequence[Waiting], free: int, serving: int, handled_s: float, rules: Rules) -> list[str]:

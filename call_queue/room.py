@@ -42,8 +42,8 @@ class Slice:
 
 @dataclass(slots=True)
 class _Caller:
-    """``stays``: where he waits, the first one now, since ``at``. ``offered_at``: the last time that a callback was.
-    ``came``: when he was told of his ``wait``; ``over``: that is behind him."""
+    """``stays``: where he is to wait, in the first since ``at``; ``queue``: where he waits now. ``offered_at``: the last
+    time that a callback was. ``came``: when he was told of his ``wait``; ``over``: that is behind him."""
 
     since: dt.datetime
     turn: dt.datetime
@@ -51,6 +51,7 @@ class _Caller:
     at: dt.datetime
     may_be_offered: bool
     came: dt.datetime
+    queue: str = Queue.CITY.value
     wait: Estimate = UNKNOWN
     over: bool = False
     offered_at: dt.datetime | None = None
@@ -120,6 +121,8 @@ class WaitingRoom:
         if caller is None:
             stays = order.stays((), "", self._rules)
             caller = self._callers[linkedid] = _Caller(since or turn, turn, stays, now, may_be_offered, now)
+        if caller.queue != caller.stays[0].queue:  # which has yet to begin
+            caller.at = now
         call = self._tracker.calls.get(linkedid)
         while caller.stays[0].seconds is not None and (
                 self._left_of(caller, now) < 1 or (call and call.answered_at)
@@ -142,10 +145,17 @@ class WaitingRoom:
             caller.offered_at = now
         elif offer_in is not None:
             seconds = min(seconds, offer_in)
-        stay = caller.stays[0]
+        is_fair = order.is_fair(caller.stays[0], caller.turn, self._first_but(linkedid))
+        stay = caller.stays[0 if is_fair else -1]
         if stay.seconds is not None:
             seconds = min(seconds, self._left_of(caller, now))
+        caller.queue = stay.queue
         return Slice(stay.queue, order.queue_prio(caller.turn), max(SHORTEST_S, round(seconds)), place, wait, offer)
+
+    def _first_but(self, linkedid: str) -> dt.datetime | None:
+        """The earliest turn of the others who wait for any seat."""
+        return next((one.turn for one in self.line() if one.key != linkedid and not one.calling and (
+            one.key not in self._callers or self._callers[one.key].queue == Queue.CITY)), None)  # fmt: skip
 
     def _estimate(self, place: int, now: dt.datetime) -> Estimate:
         serving, free = self._tracker.serving(Queue.CITY), self._tracker.free(Queue.CITY)
@@ -164,22 +174,22 @@ class WaitingRoom:
                                       at_once=self._at_once(), declined_s=declined_s, rules=self._offers)  # fmt: skip
 
     def _own_seat(self, staff_id: int | None, turn: dt.datetime) -> str:
-        """The seat of who spoke with him last, if it is free for him: nobody stands before him."""
+        """The seat of who spoke with him last, if it is free for him: nobody stands before him. An official's, which
+        is in no other queue, is nobody's who has not been asked."""
         if staff_id is None or any(one.turn <= turn for one in self.line()):
             return ""
         return next((number for number, who in self._staff.items() if who == staff_id
-                     and self._tracker.free(order.seat_queue(number))), "")  # fmt: skip
+                     and self._tracker.free(order.seat_queue(number))
+                     and self._tracker.seats[number].takes(Queue.CITY)), "")  # fmt: skip
 
     @staticmethod
     def _left_of(caller: _Caller, now: dt.datetime) -> float:
         """Seconds of the stay that he is in."""
         return (caller.stays[0].seconds or 0) - (now - caller.at).total_seconds()
 
-    def wait_s(self, linkedid: str, now: dt.datetime) -> float | None:
-        """How long he will wait still, at most; None when nobody can tell."""
-        at = [one.key for one in self.line()]
-        wait = self._estimate(at.index(linkedid) + 1, now) if linkedid in at and self._in_step() else UNKNOWN
-        return wait.high_s if wait.confident else None
+    def before(self, turn: dt.datetime) -> int:
+        """How many are on the telephone whose turn is earlier."""
+        return sum(one.live and one.turn < turn for one in self.line())
 
     def take(self, change: t.Change) -> None:
         """What the room learns from a change."""

@@ -190,8 +190,8 @@ class Seat:
     since: dt.datetime | None = None
 
     def takes(self, queue: str) -> bool:
-        """``queue``: one of Asterisk's, or a line."""
-        return any(queue in (one, order.line_of(one)) for one in self.queues)
+        """``queue``: one of Asterisk's; a line's is the one of its name, where everybody waits in the end."""
+        return queue in self.queues
 
     @property
     def offline(self) -> bool:
