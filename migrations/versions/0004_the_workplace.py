@@ -1,4 +1,4 @@
-"""the workplace: second factor, passwords to be changed, sign-ins told apart, phrases of a subject
+"""the workplace: second factor, passwords to be changed, sign-ins told apart, phrases of a subject; the last answer found at once
 
 Revision ID: 0004
 Revises: 0003
@@ -28,14 +28,19 @@ COLUMNS = {
     "subject": (sa.Column("phrases", sa.Text(), server_default="", nullable=False),),
 }
 
+NOTED = "ix_appeal_event_noted"
+
 
 def upgrade() -> None:
     for table, columns in COLUMNS.items():
         for column in columns:
             op.add_column(table, column)
+    op.create_index(NOTED, "appeal_event", ["appeal_id", "id", "action"],
+                    sqlite_where=sa.text("note <> ''"), postgresql_where=sa.text("note <> ''"))
 
 
 def downgrade() -> None:
+    op.drop_index(NOTED, "appeal_event", sqlite_where=sa.text("note <> ''"), postgresql_where=sa.text("note <> ''"))
     for table, columns in COLUMNS.items():
         for column in columns:
             op.drop_column(table, column.name)
