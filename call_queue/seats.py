@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 
 from call_queue import order
 from call_queue.ami import Ami, Headers, NotSent, Refused, Unanswered
+from call_queue.browsers import Browsers
 from call_queue.tracker import Change, Seat, SeatChanged, Tracker
 from crm.calls import Queue, Skill
 from crm.errors import BadInput, CentreError
+
+_log = logging.getLogger(__name__)
 
 
 class Seats:
@@ -17,9 +21,10 @@ class Seats:
     ``in_step``: whether the tracker can be believed. Fed with the tracker's changes."""
 
     def __init__(self, ami: Ami, tracker: Tracker, interfaces: Mapping[str, str],
-                 staff: MutableMapping[str, int | None], in_step: Callable[[], bool]) -> None:  # fmt: skip
+                 staff: MutableMapping[str, int | None], in_step: Callable[[], bool],
+                 browsers: Browsers) -> None:  # fmt: skip
         self._ami, self._tracker, self._interfaces, self._staff = ami, tracker, interfaces, staff
-        self._in_step = in_step
+        self._in_step, self._browsers = in_step, browsers
         self._turn = {number: asyncio.Lock() for number in interfaces}  # two who take one seat do so one by one
         self._left = {number: asyncio.Event() for number in interfaces}  # set when the seat leaves its last queue
 
@@ -30,6 +35,15 @@ class Seats:
                 self._staff.pop(number, None)
                 if number in self._left:
                     self._left[number].set()
+
+    async def phone(self, number: str, staff_id: int) -> tuple[str, str]:
+        """(user, password) of the seat's browser, for this person's page and no other. BadInput "seat.unknown",
+        "seat.on_call" (somebody else's, and he is speaking); CentreError as ``reached``."""
+        seat = self._seat(number)
+        async with self._turn[number]:
+            if (seat.talking or seat.calls) and self._staff.get(number, staff_id) != staff_id:
+                raise BadInput("seat.on_call")
+            return await self._browsers.let_in(number)
 
     async def log_in(self, number: str, staff_id: int, lines: Sequence[str], skills: Sequence[str] = ()) -> None:
         """To serve these lines (crm.calls.Queue), and no others, with these skills. BadInput "seat.unknown",
@@ -76,6 +90,10 @@ class Seats:
         self._seat(number)
         async with self._turn[number]:
             await self._put_out(number)
+            try:
+                await self._browsers.let_in(number)  # nobody, for nobody is told the new password
+            except CentreError as error:
+                _log.warning("seat %s has logged out, and its browser may register still: %s", number, error)
 
     async def pause(self, number: str, reason: str) -> None:
         """In every queue. BadInput "seat.not_in" for a seat that is in none."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import secrets as random
+import sqlite3
 import stat
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import ivr.spool_call
@@ -43,6 +47,7 @@ class Asterisk:
         _music(self._settings, self._home / "data" / "moh")
         self._script.write_text(f"#!{sys.executable}\n" + Path(ivr.spool_call.__file__).read_text())
         self._script.chmod(stat.S_IRWXU)
+        self._lock_browsers()
         self._render()
 
     def argv(self) -> list[str]:
@@ -86,6 +91,16 @@ class Asterisk:
     @property
     def _script(self) -> Path:
         return self._home / "agi" / "spool_call.py"
+
+    def _lock_browsers(self) -> None:
+        """Each seat's browser has a password that nobody knows until it is given one: with none at all Asterisk answers
+        otherwise than to a name that does not exist."""
+        users = [self._secrets.seats[number].browser_user for number in self._settings.seats]
+        with closing(sqlite3.connect(self._home / "lib" / "astdb.sqlite3")) as db, db:
+            db.execute("CREATE TABLE IF NOT EXISTS astdb (key VARCHAR(256), value VARCHAR(256), PRIMARY KEY(key))")
+            db.executemany("INSERT OR IGNORE INTO astdb VALUES (?, ?)", [
+                (f"/browsers/auth/{user}", json.dumps({"auth_type": "userpass", "username": user,
+                                                       "password": random.token_urlsafe(24)})) for user in users])
 
     def _render(self) -> list[str]:
         places = Places(modules=self._tool.directories["modules"], spool_script=self._script)

@@ -23,6 +23,7 @@ from call_queue import events as ev
 from call_queue import live, order, reconcile, recorder
 from call_queue import tracker as t
 from call_queue.ami import Ami, Stream
+from call_queue.browsers import Browsers
 from call_queue.calling_out import call_out
 from call_queue.dialler import Dialler
 from call_queue.estimate import CALLS
@@ -70,6 +71,7 @@ def run(settings: Settings, secrets: Secrets) -> int:
     """Until SIGTERM or SIGINT; the process's exit code."""
     os.umask(0o077)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s line %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells of each request
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_run(settings, secrets))
 
@@ -127,7 +129,9 @@ class Line:
                                  promises=lambda: self._promiser.waiting(), rules=turns,
                                  at_once=lambda: self._surging.effects.at_once,
                                  offers=settings.promise_rules)  # fmt: skip
-        self._seats = Seats(self.ami, self.tracker, interfaces, self._staff, self._in_step)
+        self._browsers = Browsers({seat.number: seat.browser_user for seat in seats}, settings.asterisk_http_port,
+                                  secrets.ari)  # fmt: skip
+        self._seats = Seats(self.ami, self.tracker, interfaces, self._staff, self._in_step, self._browsers)
         out = [name for name, origin in trunks.items() if settings.dial_out in ("both", origin)]
         outbound = Outbound(self._dialling, self.tracker, out, self._in_step)
         self._dialler = Dialler(
@@ -176,6 +180,7 @@ class Line:
         await self._promiser.close()
         await self.ami.close()
         await self._dialling.close()
+        await self._browsers.close()
 
     async def _work(self) -> None:
         async with asyncio.TaskGroup() as parts:
@@ -281,6 +286,10 @@ class Line:
         await self._seats.log_out(str(request["seat"]))
         self._tell_soon()
 
+    async def _phone(self, request: Message) -> Mapping[str, Any]:
+        user, password = await self._seats.phone(str(request["seat"]), int(request["staff_id"]))
+        return {"user": user, "password": password, "returning": False}
+
     async def _pause(self, request: Message) -> None:
         await self._seats.pause(str(request["seat"]), str(request["reason"]))
 
@@ -359,6 +368,7 @@ class Line:
 _REQUESTS: dict[str, Callable[[Line, Message], Awaitable[Mapping[str, Any] | None]]] = {
     "login": Line._log_in,
     "logout": Line._log_out,
+    "phone": Line._phone,
     "pause": Line._pause,
     "unpause": Line._unpause,
     "call": Line._call,

@@ -13,7 +13,7 @@ import re
 import secrets as random
 from ipaddress import IPv4Address, ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
@@ -75,6 +75,7 @@ class Settings(BaseSettings):
     ami_port: Port = 5038
     agi_port: Port = 4573
     asterisk_http_port: Port = 8088
+    browsers_from: ClassVar[str] = "127.0.0.51"  # from where the web brings browsers' SIP; no trunk's, no telephone's
 
     # ── the service ──
     opens: ClockTime = "00:00"
@@ -210,7 +211,8 @@ class Settings(BaseSettings):
 
 
 class Seat(BaseModel):
-    """How a seat's telephone signs in. The name is unguessable, so that no caller ID can equal it."""
+    """How a seat's two telephones sign in. The names are unguessable, so that no caller ID can equal one; the browser's
+    has no lasting secret, but a new one when its page asks (``call_queue.browsers``)."""
 
     number: str
     sip_user: str
@@ -221,17 +223,27 @@ class Seat(BaseModel):
         """What Asterisk calls it: PJSIP/<sip_user>."""
         return f"PJSIP/{self.sip_user}"
 
+    @property
+    def browser_user(self) -> str:
+        return f"{self.sip_user}-b"
+
+    @property
+    def browser_interface(self) -> str:
+        return f"PJSIP/{self.browser_user}"
+
 
 class Secrets(BaseModel):
-    """Generated once, kept 0600: AMI's passwords, the seats' SIP names and passwords."""
+    """Generated once, kept 0600: AMI's and ARI's passwords, the seats' SIP names and passwords."""
 
     ami_line: str
     ami_originate: str
+    ari: str
     web: str
     seats: dict[str, Seat]
 
     def seat_of(self, sip_user: str) -> Seat | None:
-        return next((seat for seat in self.seats.values() if seat.sip_user == sip_user), None)
+        """Whose telephone, the desk's or the browser's, is called so."""
+        return next((seat for seat in self.seats.values() if sip_user in (seat.sip_user, seat.browser_user)), None)
 
 
 def load(**overrides: Any) -> Settings:
@@ -253,7 +265,7 @@ def load_secrets(settings: Settings) -> Secrets:
         if number not in seats:
             seats[number] = {"number": number, "sip_user": f"seat{number}-{random.token_hex(3)}",
                              "sip_secret": random.token_urlsafe(18)}  # fmt: skip
-    complete = {name: known.get(name) or random.token_urlsafe(24) for name in ("ami_line", "ami_originate", "web")}
+    complete = {name: known.get(name) or random.token_urlsafe(24) for name in ("ami_line", "ami_originate", "ari", "web")}
     complete["seats"] = seats
     if complete != known:
         settings.var.mkdir(parents=True, exist_ok=True)

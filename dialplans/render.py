@@ -27,9 +27,10 @@ MODULES = (
     "res_pjsip", "res_pjsip_session", "res_pjsip_acl", "res_pjsip_authenticator_digest",
     "res_pjsip_outbound_authenticator_digest", "res_pjsip_caller_id", "res_pjsip_dtmf_info",
     "res_pjsip_endpoint_identifier_ip", "res_pjsip_endpoint_identifier_user", "res_pjsip_nat", "res_pjsip_refer",
-    "res_pjsip_registrar", "res_pjsip_rfc3326", "res_pjsip_sdp_rtp", "res_rtp_asterisk", "res_srtp", "res_crypto",
-    "res_speech", "res_agi", "res_manager_devicestate", "res_musiconhold", "res_pjsip_pubsub", "chan_pjsip",
-    "app_dial", "app_mixmonitor", "app_playback", "app_queue", "app_read", "app_stack", "app_exec", "app_userevent",
+    "res_pjsip_registrar", "res_pjsip_rfc3326", "res_pjsip_sdp_rtp", "res_pjsip_transport_websocket",
+    "res_http_websocket", "res_websocket_client", "res_stasis", "res_ari", "res_ari_model", "res_ari_asterisk",
+    "res_rtp_asterisk", "res_srtp", "res_crypto", "res_speech", "res_agi", "res_manager_devicestate", "res_musiconhold", "res_pjsip_pubsub", "chan_pjsip",
+    "app_chanspy", "app_dial", "app_mixmonitor", "app_playback", "app_queue", "app_read", "app_stack", "app_exec", "app_userevent",
     "bridge_builtin_features", "bridge_holding", "bridge_native_rtp", "bridge_simple", "bridge_softmix",
     "codec_a_mu", "codec_alaw", "codec_g722", "codec_resample", "codec_ulaw", "format_pcm", "format_wav",
     "func_callerid", "func_channel", "func_logic", "func_strings", "func_timeout", "func_uuid", "pbx_config",
@@ -79,11 +80,12 @@ def render(settings: Settings, secrets: Secrets, places: Places) -> dict[str, st
     trunks = (("landline", settings.landline_from, settings.landline_host),
               ("mobile", settings.mobile_from, settings.mobile_host))  # fmt: skip
     trunk_networks = {*settings.landline_from, *settings.mobile_from}
+    seat_networks = {*settings.seat_networks, f"{settings.browsers_from}/32"}
     values: dict[str, Any] = {
         "settings": settings, "secrets": secrets, "home": settings.asterisk, "modules": places.modules,
         "spool_script": places.spool_script, "seats": _seats(settings, secrets), "trunks": trunks,
-        "trunks_apart": not _overlap(trunk_networks, settings.seat_networks),
-        "allowed_networks": [_with_mask(network) for network in sorted({*trunk_networks, *settings.seat_networks})],
+        "trunks_apart": not _overlap(trunk_networks, seat_networks),
+        "allowed_networks": [_with_mask(network) for network in sorted(trunk_networks | seat_networks)],
         "outside": [pattern for prefix in settings.callback_prefixes for pattern in _numbers(prefix)],
         "loaded": MODULES, "skill_queues": [order.skill_queue(skill) for skill in Skill],
         "seat_queue": order.seat_queue,
@@ -113,7 +115,7 @@ def _seats(settings: Settings, secrets: Secrets) -> list[Seat]:
     for number, seat in zip(settings.seats, seats, strict=True):
         if seat.number != number or not _SEAT_NAME.fullmatch(seat.sip_user):
             raise UnsafeValue(f"{seat.sip_user[:60]!r} cannot be the SIP name of seat {number}")
-    for name, count in Counter(seat.sip_user for seat in seats).items():
+    for name, count in Counter(name for seat in seats for name in (seat.sip_user, seat.browser_user)).items():
         if count > 1:
             raise UnsafeValue(f"{count} seats are called {name!r}")
     return seats

@@ -10,6 +10,7 @@ import pytest
 
 from call_queue import events as ev
 from call_queue.ami import Ami, AmiError, NotSent, Refused, Unanswered
+from call_queue.browsers import Browsers
 from call_queue.seats import Seats
 from call_queue.tracker import SeatChanged
 from crm.errors import BadInput, CentreError
@@ -35,7 +36,13 @@ class Switch:
         self.queues: set[tuple[str, str]] = set()  # (queue, interface)
         self.staff: dict[str, int | None] = {}
         self.history: list[tuple[str, str, int | None]] = []
-        self.seats = Seats(cast(Ami, self), exchange.tracker, INTERFACES, self.staff, lambda: self.believed)
+        self.let_in_at: list[str] = []  # seats whose browser was given a new password
+        self.seats = Seats(cast(Ami, self), exchange.tracker, INTERFACES, self.staff, lambda: self.believed,
+                           cast(Browsers, self))  # fmt: skip
+
+    async def let_in(self, number: str) -> tuple[str, str]:
+        self.let_in_at.append(number)
+        return f"seat{number}-b", f"password {len(self.let_in_at)}"
 
     async def ask(self, action: str, headers: Mapping[str, Any]) -> dict[str, str]:
         self.asked.append((action, headers.get("Queue", "")))

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import insert
 
 from call_queue.ami import Ami, Unanswered
+from call_queue.browsers import Browsers
 from call_queue.seats import Seats
 from call_queue.surge_rules import Proposal, Sign
 from call_queue.surging import Surging
@@ -33,7 +34,7 @@ class Centre:
             self.boss = people.add_staff(conn, login="boss", name="Ганна Кравець", password_hash="-",
                                          role=Role.SUPERVISOR)  # fmt: skip
         ami = cast(Ami, self)
-        seats = Seats(ami, exchange.tracker, INTERFACES, {}, lambda: True)
+        seats = Seats(ami, exchange.tracker, INTERFACES, {}, lambda: True, cast(Browsers, None))
         self.surging = Surging(db, writer, ami, exchange.tracker, seats, in_step=lambda: True, handled_s=lambda: 180.0,
                                changed=self.changed, clock=lambda: at(exchange.now))  # fmt: skip
 

@@ -23,8 +23,8 @@ def seat(number: str) -> Seat:
     return Seat(number=number, sip_user=f"seat{number}-0a1b2c", sip_secret=f"secret-of-{number}")
 
 
-SECRETS = Secrets(ami_line="secret-of-line", ami_originate="secret-of-originate", web="secret-of-web",
-                  seats={number: seat(number) for number in ("101", "102")})  # fmt: skip
+SECRETS = Secrets(ami_line="secret-of-line", ami_originate="secret-of-originate", ari="secret-of-ari",
+                  web="secret-of-web", seats={number: seat(number) for number in ("101", "102")})  # fmt: skip
 
 
 class Given(Settings):

@@ -19,7 +19,7 @@ from ivr.prompts import texts, tones
 PLACES = Places(modules=Path("/modules"), spool_script=Path("/spool_call.py"))
 SEATS = {number: {"number": number, "sip_user": f"seat{number}-0a1b2c", "sip_secret": "secret"}
          for number in ("101", "102")}  # fmt: skip
-SECRETS: dict[str, Any] = {"ami_line": "one", "ami_originate": "two", "web": "three", "seats": SEATS}
+SECRETS: dict[str, Any] = {"ami_line": "one", "ami_originate": "two", "ari": "four", "web": "three", "seats": SEATS}
 SETTINGS: dict[str, Any] = {"var": "/srv/1551", "seat_count": 2}
 
 # What would be more than a value, somewhere; alone and in the middle of others.
@@ -32,7 +32,7 @@ patient = hypothesis_settings(deadline=None)
 TEXTS = ("external_address", "landline_host", "mobile_host", "short_number", "tls_certificate", "tls_key", "var",
          "sip_bind")  # fmt: skip
 LISTS = ("landline_from", "mobile_from", "seat_networks", "numbers", "callback_prefixes")
-SECRET_TEXTS = ("ami_line", "ami_originate")
+SECRET_TEXTS = ("ami_line", "ami_originate", "ari")
 
 
 def shape(files: dict[str, str]) -> list[tuple[str, str]]:
@@ -86,7 +86,7 @@ def test_no_secret_is_more_than_a_value(name: str, value: str) -> None:
     files = rendered(TLS, {name: value})
     if files is not None:
         assert shape(files) == SHAPE
-        assert f"secret = {value}\n" in files["manager.conf"]
+        assert f"{'password' if name == 'ari' else 'secret'} = {value}\n" in files["manager.conf"] + files["ari.conf"]
 
 
 @patient

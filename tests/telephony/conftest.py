@@ -270,7 +270,7 @@ def settings_for(var: Path, **more: Any) -> Settings:
     tcp = socket.SOCK_STREAM
     settings = load(**{
         "var": var, "sip_port": free_port(), "ami_port": free_port(kind=tcp), "agi_port": free_port(kind=tcp),
-        "seat_count": 3, "landline_host": f"127.0.0.1:{free_port()}",
+        "asterisk_http_port": free_port(kind=tcp), "seat_count": 3, "landline_host": f"127.0.0.1:{free_port()}",
         "mobile_host": f"127.0.0.2:{free_port('127.0.0.2')}", "wrap_up": 0, **more,
     })  # fmt: skip
     for language in LANGUAGES:

@@ -1,0 +1,55 @@
+"""A seat's browser registers with the password that its page has just asked for, and with no other."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Any
+
+import pytest
+from websockets.asyncio.client import connect
+
+from crm.errors import CentreError
+
+
+def md5(text: str) -> str:
+    return hashlib.md5(text.encode()).hexdigest()  # noqa: S324  SIP's digest
+
+
+async def registers(exchange: Any, user: str, password: str) -> bool:
+    """As JsSIP would, over the WebSocket."""
+    address = f"ws://127.0.0.1:{exchange.settings.asterisk_http_port}/ws"
+    async with connect(address, subprotocols=["sip"], local_addr=(exchange.settings.browsers_from, 0)) as socket:  # type: ignore[list-item]
+        async def ask(branch: str, *headers: str) -> str:
+            name = f"<sip:{user}@1551>"
+            await socket.send("\r\n".join((
+                "REGISTER sip:1551 SIP/2.0", f"Via: SIP/2.0/WS here.invalid;branch=z9hG4bK{branch}",
+                f"From: {name};tag=us", f"To: {name}", f"Call-ID: {md5(password)}", f"CSeq: {branch} REGISTER",
+                f"Contact: <sip:{user}@here.invalid;transport=ws>", "Max-Forwards: 70", *headers, "Content-Length: 0",
+                "", "")))  # fmt: skip
+            return str(await socket.recv())
+
+        challenge = dict(re.findall(r'(realm|nonce|opaque)="([^"]*)"', await ask("1")))
+        key = ":".join((md5(f"{user}:{challenge['realm']}:{password}"), challenge["nonce"], "00000001", "us", "auth",
+                        md5("REGISTER:sip:1551")))  # fmt: skip
+        answer = await ask("2", f'Authorization: Digest username="{user}", uri="sip:1551", cnonce="us", qop=auth, '
+                           f'nc=00000001, algorithm=MD5, response="{md5(key)}", '
+                           + ", ".join(f'{name}="{value}"' for name, value in challenge.items()))  # fmt: skip
+        return answer.startswith("SIP/2.0 200 ")
+
+
+async def test_browser_phone(exchange: Any, centre: Any) -> None:
+    first = await centre.bus.request("phone", seat="101", staff_id=1)
+    assert first["user"] == exchange.secrets.seats["101"].browser_user
+    assert not first["returning"]
+    assert await registers(exchange, first["user"], first["password"])
+    second = await centre.bus.request("phone", seat="101", staff_id=1)
+    assert not await registers(exchange, first["user"], first["password"])
+    assert await registers(exchange, second["user"], second["password"])
+    await centre.bus.request("logout", seat="101")
+    assert not await registers(exchange, second["user"], second["password"])
+    with pytest.raises(CentreError, match="seat.unknown"):
+        await centre.bus.request("phone", seat="999", staff_id=1)
+    for password in (first["password"], second["password"]):
+        assert password not in centre.line_log()
+        assert password not in (exchange.settings.asterisk / "log" / "messages").read_text()
