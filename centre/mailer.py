@@ -149,6 +149,7 @@ def _in_list(line: Line, mail: Mail) -> str:
 def _to_applicant(mail: Mail) -> str:
     return "\n\n".join(_text(f"citizen.{line.kind.value}", mail, number=line.number, subject=_subject_of(line, mail),
                              registered=_day(line.registered_at), note=line.note,
+                             code=line.code, due=_day(line.due_at),
                              until=_day(datetime.fromisoformat(line.data["until"])) if "until" in line.data else "")
                        for line in mail.lines)  # fmt: skip
 

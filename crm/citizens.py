@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Select, bindparam, select
 from sqlalchemy import update as change
 
 from crm import texts
+from crm.departments import is_email
 from crm.errors import BadInput, NotFound
 from crm.law import Privilege
 from crm.schema import building, citizen, citizen_phone
@@ -44,6 +45,7 @@ class Citizen:
     call_from: int | None
     call_to: int | None
     privilege: str  # crm.law.Privilege, "" for none
+    email: str
     phones: tuple[Phone, ...]  # last used first
 
 
@@ -51,7 +53,7 @@ _theirs = citizen_phone.alias("theirs")
 _CITIZEN: Select[Any] = (
     select(citizen.c.id, citizen.c.name, citizen.c.building_id, citizen.c.flat, citizen.c.language,
            citizen.c.auto_confirm, citizen.c.do_not_call, citizen.c.call_from, citizen.c.call_to, citizen.c.privilege,
-           citizen_phone.c.e164, citizen_phone.c.wrong, citizen_phone.c.do_not_call.label("barred"))
+           citizen.c.email, citizen_phone.c.e164, citizen_phone.c.wrong, citizen_phone.c.do_not_call.label("barred"))
     .join_from(citizen, citizen_phone, isouter=True)
 )  # fmt: skip
 _BY_ID = Statement(_CITIZEN.where(citizen.c.id == bindparam("id"))
@@ -96,7 +98,7 @@ def _gather(rows: Sequence[Any]) -> list[Citizen]:
         if row.e164 is not None:
             numbers.append(Phone(row.e164, row.wrong, row.barred))
     return [Citizen(row.id, row.name, row.building_id, row.flat, row.language, row.auto_confirm, row.do_not_call,
-                    row.call_from, row.call_to, row.privilege, tuple(phones[id]))
+                    row.call_from, row.call_to, row.privilege, row.email, tuple(phones[id]))
             for id, row in people.items()]  # fmt: skip
 
 
@@ -111,9 +113,11 @@ def is_privileged(conn: Connection, e164: str) -> bool:
 
 
 def add(conn: Connection, *, now: dt.datetime, name: str, phones: Sequence[str] = (), building_id: int | None = None,
-        flat: str = "", language: str = "uk", auto_confirm: bool = False, privilege: str = "") -> int:
+        flat: str = "", language: str = "uk", auto_confirm: bool = False, privilege: str = "",
+        email: str = "") -> int:  # fmt: skip
     """The new citizen's id. ``phones``: E.164, as parse_phone gives them. BadInput as ``update``."""
-    values = _checked(conn, name=name, building_id=building_id, flat=flat, language=language, privilege=privilege)
+    values = _checked(conn, name=name, building_id=building_id, flat=flat, language=language, privilege=privilege,
+                      email=email)  # fmt: skip
     citizen_id = insert_row(conn, citizen, {**values, "auto_confirm": auto_confirm, "created_at": now})
     for e164 in phones:
         add_phone(conn, citizen_id, e164, now)
@@ -121,10 +125,12 @@ def add(conn: Connection, *, now: dt.datetime, name: str, phones: Sequence[str] 
 
 
 def update(conn: Connection, citizen_id: int, *, name: str | None = None, building_id: int | None = None,
-           flat: str | None = None, language: str | None = None, privilege: str | None = None) -> None:
-    """Changes what is not None. BadInput for a language we do not speak or a privilege that the law does not know,
-    NotFound for no such building."""
-    given = {"name": name, "building_id": building_id, "flat": flat, "language": language, "privilege": privilege}
+           flat: str | None = None, language: str | None = None, privilege: str | None = None,
+           email: str | None = None) -> None:  # fmt: skip
+    """Changes what is not None. BadInput for a language we do not speak, a privilege that the law does not know or an
+    e-mail address that is none; NotFound for no such building."""
+    given = {"name": name, "building_id": building_id, "flat": flat, "language": language, "privilege": privilege,
+             "email": email}  # fmt: skip
     values = _checked(conn, **{key: value for key, value in given.items() if value is not None})
     if values:
         _change(conn, citizen_id, **values)
@@ -175,6 +181,10 @@ def _checked(conn: Connection, **given: Any) -> dict[str, Any]:
         raise BadInput("citizen.language")
     if given.get("privilege") and given["privilege"] not in set(Privilege):
         raise BadInput("citizen.privilege")
+    if "email" in given:
+        values["email"] = texts.line(given["email"], 200)
+        if values["email"] and not is_email(values["email"]):
+            raise BadInput("citizen.email")
     building_id = given.get("building_id")
     if building_id is not None and _BUILDING.value(conn, {"building": building_id}) is None:
         raise NotFound("building.unknown")

@@ -23,6 +23,7 @@ from crm.store import insert_row
 
 KINDS = ("city", "utility", "district", "outside")
 MOST_DAYS = 30  # a longer term than the law's month is none
+MOST_PHRASES, PHRASE_MOST = 9, 200  # as many as there are keys for them
 _EMAIL = re.compile(r"[^\s@,;<>\"]+@[^\s@,;<>\"]+\.[^\s@,;<>\"]+")
 
 
@@ -45,7 +46,8 @@ class Department:
 class Subject:
     """``parent_id`` is None at the top. ``term_days``: days to act in, from registration; None for a month.
     ``kind``: crm.law.Kind, where the appeal itself says nothing else. ``group_uk``, ``group_en``: the names above
-    it, "" at the top. ``leaf``: nothing is below it. ``offered``: it and all above it are active."""
+    it, "" at the top. ``leaf``: nothing is below it. ``offered``: it and all above it are active. ``phrases``: for the
+    text of an appeal, one a line."""
 
     id: int
     parent_id: int | None
@@ -60,6 +62,7 @@ class Subject:
     offered: bool
     group_uk: str
     group_en: str
+    phrases: str
 
 
 def departments(conn: Connection) -> list[Department]:
@@ -71,7 +74,8 @@ def departments(conn: Connection) -> list[Department]:
 def subjects(conn: Connection) -> list[Subject]:
     """The tree, each followed by all below it; within a group those with nothing below them first."""
     rows = conn.execute(select(subject.c.id, subject.c.parent_id, subject.c.name_uk, subject.c.name_en,
-                               subject.c.department_id, subject.c.term_days, subject.c.kind, subject.c.active)
+                               subject.c.department_id, subject.c.term_days, subject.c.kind, subject.c.active,
+                               subject.c.phrases)
                         .order_by(subject.c.id)).all()  # fmt: skip
     below: dict[int | None, list[Any]] = {}
     for row in rows:
@@ -80,7 +84,7 @@ def subjects(conn: Connection) -> list[Subject]:
     def walk(row: Any, depth: int, open: bool, uk: str, en: str) -> Iterator[Subject]:
         offered = open and row.active
         yield Subject(row.id, row.parent_id, row.name_uk, row.name_en, row.department_id, row.term_days, row.kind,
-                      row.active, depth, row.id not in below, offered, uk, en)  # fmt: skip
+                      row.active, depth, row.id not in below, offered, uk, en, row.phrases)  # fmt: skip
         for child in sorted(below.get(row.id, ()), key=lambda child: child.id in below):
             yield from walk(child, depth + 1, offered, _under(uk, row.name_uk), _under(en, row.name_en))
 
@@ -93,15 +97,19 @@ def _under(above: str, name: str) -> str:
 
 def save_subject(conn: Connection, subject_id: int | None, *, name_uk: str, name_en: str, parent_id: int | None,
                  department_id: int, term_days: int | None, kind: str, active: bool, now: dt.datetime,
-                 staff_id: int | None) -> int:  # fmt: skip
-    """Adds a subject (``subject_id`` None) or changes it, its place in the tree too; its id.
+                 staff_id: int | None, phrases: str | None = None) -> int:  # fmt: skip
+    """Adds a subject (``subject_id`` None) or changes it, its place in the tree too; its id. ``phrases``: None leaves
+    them.
 
     BadInput for a name that is empty or that another has at that place, for a subject under itself, a term of no days
-    or of more than MOST_DAYS, a kind of none, a department that is outside the city; NotFound for what there is not.
+    or of more than MOST_DAYS, more or longer phrases than there may be, a kind of none, a department that is outside
+    the city; NotFound for what there is not.
     """
     before = None if subject_id is None else _row(conn, subject, subject_id)
     values = {"parent_id": parent_id, "name_uk": texts.line(name_uk, 120), "name_en": texts.line(name_en, 120),
               "department_id": department_id, "term_days": term_days, "kind": kind, "active": active}  # fmt: skip
+    if phrases is not None:
+        values["phrases"] = _phrases(phrases)
     if not values["name_uk"] or not values["name_en"]:
         raise BadInput("subject.no_name")
     if term_days is not None and not 1 <= term_days <= MOST_DAYS:
@@ -116,6 +124,14 @@ def save_subject(conn: Connection, subject_id: int | None, *, name_uk: str, name
     if set(conn.scalars(named)) - {subject_id}:
         raise BadInput("subject.name_taken")
     return _save(conn, subject, subject_id, before, values, now, staff_id)
+
+
+def _phrases(said: str) -> str:
+    lines = [" ".join(line.split()) for line in texts.text(said, len(said)).splitlines()]
+    kept = [line for line in lines if line]
+    if len(kept) > MOST_PHRASES or any(len(line) > PHRASE_MOST for line in kept):
+        raise BadInput("subject.phrases", most=MOST_PHRASES, longest=PHRASE_MOST)
+    return "\n".join(kept)
 
 
 def save_department(conn: Connection, department_id: int | None, *, name: str, email: str, phone: str, kind: str,

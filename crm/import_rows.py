@@ -251,6 +251,9 @@ def _department(known: Mapping[str, departments.Department], name: str, column: 
     return known[name].id
 
 
+_OF_SUBJECT = ("name_en", "term_days", "kind", "phrases", "active")
+
+
 class Subjects(Loader):
     """A subject is known by its name and those above it: "Житло › Опалення"."""
 
@@ -267,8 +270,8 @@ class Subjects(Loader):
         before = self.known.get(id) if id is not None else None
         if before is None:
             needs(given, "name_en", "department")
-        was = {name: getattr(before, name) for name in ("name_en", "term_days", "kind", "active")} if before else {
-            "name_en": "", "term_days": None, "kind": LawKind.APPLICATION.value, "active": True}  # fmt: skip
+        was = {name: getattr(before, name) for name in _OF_SUBJECT} if before else {
+            "name_en": "", "term_days": None, "kind": LawKind.APPLICATION.value, "phrases": "", "active": True}  # fmt: skip
         values = was | {name: given[name] for name in was if name in given}
         department_id = (_department(self.departments, given["department"]) if "department" in given
                          else before.department_id if before else 0)  # fmt: skip

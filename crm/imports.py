@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, BinaryIO
 
-from crm import appeals, departments, networks, people, programmes, sheets, texts
+from crm import appeals, departments, networks, passwords, programmes, sheets, texts
 from crm import import_cells as cells
 from crm import import_rows as rows
 from crm.errors import BadInput, CentreError, NotFound
@@ -91,6 +91,7 @@ KINDS: dict[str, Kind] = {
         _DEPARTMENT,
         Column("term_days", ("строк", "строк, днів", "term"), cells.number(1, departments.MOST_DAYS)),
         _LAW_KIND,
+        Column("phrases", ("фрази",), cells.text(departments.MOST_PHRASES * departments.PHRASE_MOST)),
         _ACTIVE,
     )),
     "networks": Kind(rows.Networks, (
@@ -165,8 +166,8 @@ def run(db: Database, kind: str, file: BinaryIO, *, now: dt.datetime, staff_id: 
         if dry or report.wrong:
             report.passwords = []
             return report
-        made = [(login, people.one_time_password()) for login, _ in report.passwords]
-        hashes = {login: people.hash_password(password) for login, password in made}
+        made = [(login, passwords.one_time()) for login, _ in report.passwords]
+        hashes = {login: passwords.hashed(password) for login, password in made}
         report = rows.Report(kind)
         _pass(db, its, file, report, now, staff_id, hashes, keep=True, largest=largest)
         report.passwords = made if report.loaded else []

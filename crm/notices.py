@@ -36,6 +36,7 @@ class Kind(StrEnum):
     EXTENDED = "extended"  # to the applicant: it takes longer, and why
     FORWARDED = "forwarded"  # to the applicant: to whom it was sent on
     DEFECTIVE = "defective"  # to the applicant: what is missing
+    RECEIPT = "receipt"  # to the applicant: the number and the code of his appeal
     UNREACHED = "unreached"  # to whom a call was promised: we could not reach him (crm.promises)
 
 
@@ -43,6 +44,14 @@ class Audience(StrEnum):
     DEPARTMENT = "department"
     STAFF = "staff"
     CITIZEN = "citizen"
+
+
+class Receipt(StrEnum):
+    """By which way an applicant wants the number and the code of his appeal."""
+
+    SAID = "said"  # he has heard them in the call, and that is enough
+    EMAIL = "email"
+    SMS = "sms"
 
 
 # What follows from an action by itself.
@@ -87,6 +96,32 @@ def tell(conn: Connection, *, key: str, kind: Kind, audience: Audience, now: dt.
         "created_at": now, "due_at": now})  # fmt: skip
 
 
+_CHOSEN = Statement(
+    select(notice.c.data).join(appeal, notice.c.appeal_id == appeal.c.id)
+    .where(appeal.c.citizen_id == bindparam("citizen"), notice.c.kind == Kind.RECEIPT.value)
+    .order_by(appeal.c.registered_at.desc(), notice.c.id.desc()).limit(1)
+)  # fmt: skip
+
+
+def receipt(conn: Connection, *, appeal_id: int, citizen_id: int, by: Receipt, staff_id: int | None,
+            now: dt.datetime) -> None:  # fmt: skip
+    """Keeps how the applicant gets the number and the code; what he was told in the call needs no sending."""
+    said = by is Receipt.SAID
+    insert_or_ignore(conn, notice, {
+        "key": f"{Kind.RECEIPT.value}:{appeal_id}", "kind": Kind.RECEIPT.value, "audience": Audience.CITIZEN.value,
+        "appeal_id": appeal_id, "citizen_id": citizen_id, "data": {"by": by.value}, "created_at": now, "due_at": now,
+        "state": "told" if said else "due", "sent_at": now if said else None,
+        "staff_id": staff_id if said else None})  # fmt: skip
+
+
+def chosen_receipt(conn: Connection, citizen_id: int) -> Receipt:
+    """How he wanted it the last time."""
+    for row in _CHOSEN(conn, {"citizen": citizen_id}):
+        if row.data.get("by") in set(Receipt):  # nothing is left in it of who has been erased
+            return Receipt(row.data["by"])
+    return Receipt.SAID
+
+
 # ── what is sent ─────────────────────────────────────────────────────────────────────────────
 MOST = 200  # notices that one letter carries; the next ones come in another
 GATHERED = 2000  # notices that are looked at in one go
@@ -111,6 +146,7 @@ class Line:
     due_at: dt.datetime
     data: Mapping[str, Any]
     note: str
+    code: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +168,8 @@ _email = func.coalesce(department.c.email, staff.c.email, citizen.c.email, "")
 _TO = (notice.join(department, _n.department_id == department.c.id, isouter=True)
        .join(staff, and_(_n.staff_id == staff.c.id, _n.audience == Audience.STAFF.value), isouter=True)
        .join(citizen, _n.citizen_id == citizen.c.id, isouter=True))  # fmt: skip
+# He has no address, or wants it by SMS, which a person sends as long as no machine does.
+_BY_PERSON = or_(citizen.c.email == "", func.coalesce(_n.data["by"].as_string(), "") == Receipt.SMS.value)
 # What was told to act on, and has been taken note of, done or given to another since: that is told to nobody.
 _OVER = select(_n.id).join(appeal, _n.appeal_id == appeal.c.id).where(
     _DUE, _n.mail == "",
@@ -143,7 +181,7 @@ _OVER = select(_n.id).join(appeal, _n.appeal_id == appeal.c.id).where(
 ).limit(bindparam("limit"))  # fmt: skip
 _LOOSE = (select(_n.id, _n.audience, _n.department_id, _n.staff_id, _n.citizen_id, _n.created_at,
                  _email.label("email")).select_from(_TO)
-          .where(_DUE, _n.mail == "", or_(_n.audience != Audience.CITIZEN.value, citizen.c.email != ""))
+          .where(_DUE, _n.mail == "", or_(_n.audience != Audience.CITIZEN.value, ~_BY_PERSON))
           .order_by(_n.due_at, _n.id).limit(bindparam("limit")))  # fmt: skip
 _said = (select(appeal_event.c.note).where(
     appeal_event.c.appeal_id == _n.appeal_id, appeal_event.c.at == _n.created_at, appeal_event.c.note != "",
@@ -154,7 +192,7 @@ _IN_MAILS: Select[Any] = (
            _email.label("email"), func.coalesce(staff.c.language, citizen.c.language, "uk").label("language"), _n.tries,
            _n.kind, appeal.c.number, subject.c.name_uk, subject.c.name_en, func.coalesce(street.c.name, ""),
            func.coalesce(building.c.number, ""), appeal.c.flat, appeal.c.place, appeal.c.registered_at,
-           appeal.c.due_at, _n.data, func.coalesce(_said, ""))
+           appeal.c.due_at, _n.data, func.coalesce(_said, ""), appeal.c.code)
     .select_from(_TO.join(appeal, _n.appeal_id == appeal.c.id).join(subject, appeal.c.subject_id == subject.c.id)
                  .join(building, appeal.c.building_id == building.c.id, isouter=True)
                  .join(street, building.c.street_id == street.c.id, isouter=True))
@@ -228,7 +266,7 @@ def pause_s(tries: int) -> float:
 # ── what a person tells, and what is shown ───────────────────────────────────────────────────
 @dataclass(frozen=True, slots=True)
 class ToTell:
-    """What an applicant must hear from a person: he has no e-mail address, or there is no mail."""
+    """What an applicant must hear from a person: he has no e-mail address, wants an SMS, or there is no mail."""
 
     id: int
     kind: Kind
@@ -241,6 +279,7 @@ class ToTell:
     data: Mapping[str, Any]
     note: str
     created_at: dt.datetime
+    code: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +297,7 @@ class Told:
 
 _TO_TELL: Select[Any] = (
     select(_n.id, _n.kind, appeal.c.number, subject.c.name_uk, subject.c.name_en, citizen.c.id, citizen.c.name,
-           citizen.c.language, _n.data, func.coalesce(_said, ""), _n.created_at)
+           citizen.c.language, _n.data, func.coalesce(_said, ""), _n.created_at, appeal.c.code)
     .select_from(notice.join(citizen, _n.citizen_id == citizen.c.id).join(appeal, _n.appeal_id == appeal.c.id)
                  .join(subject, appeal.c.subject_id == subject.c.id))
     .where(_n.state == "due", _n.audience == Audience.CITIZEN.value).order_by(_n.due_at, _n.id)
@@ -274,7 +313,7 @@ _OF_APPEAL: Select[Any] = (
 def to_tell(conn: Connection, *, by_mail: bool, limit: int = 100) -> list[ToTell]:
     """What applicants must be told by a person, oldest first. ``by_mail``: whether those with an address get it by
     mail."""
-    query = _TO_TELL.where(citizen.c.email == "") if by_mail else _TO_TELL
+    query = _TO_TELL.where(_BY_PERSON) if by_mail else _TO_TELL
     return [ToTell(row[0], Kind(row[1]), *row[2:]) for row in conn.execute(query, {"limit": limit})]
 
 

@@ -2,7 +2,8 @@
 
 An appeal *repeats* an earlier one of the same person on the same question: linked, and counted on the first. It is
 refused only on the law's ground, which ``appeals.act`` asks for. Appeals of several people on one question are
-*merged*: they are executed with the one that leads, and each applicant is called back for himself.
+*merged*: they are executed with the one that leads, and each applicant is called back for himself. A
+call that goes on with an appeal is *about* it: one appeal may come by several.
 
 Known is found without a search over everything: the person's own appeals, the building's, the latest of the buildings
 on its networks and the latest of the city are each a bounded walk along an index, and only they are compared.
@@ -18,11 +19,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Integer, Select, bindparam, func, or_, select, union, update
 
-from crm import appeals, life, rulebook, similar
+from crm import appeals, calls, life, rulebook, similar, texts
 from crm import history as records
 from crm.appeals import Appeal, AppealLine
 from crm.errors import BadInput, Stale
-from crm.life import Action
+from crm.life import Action, Evidence
 from crm.schema import appeal, appeal_call, building, call, citizen_phone, network_building
 
 NEAR = 0.35  # how near a text must be that comes from the same person, building or network
@@ -237,3 +238,18 @@ def split(conn: Connection, appeal_id: int, *, now: dt.datetime, staff_id: int |
 def led_by(conn: Connection, lead_id: int) -> list[int]:
     """The ids of the appeals merged with this one, oldest first."""
     return list(conn.execute(select(appeal.c.id).where(appeal.c.lead_id == lead_id).order_by(appeal.c.id)).scalars())
+
+
+# ── one appeal from several calls ──
+def spoken_of(conn: Connection, appeal_id: int, linkedid: str, note: str, *, now: dt.datetime,
+              staff_id: int) -> Appeal:  # fmt: skip
+    """The call goes on with an appeal that there is: what was said stands in both histories, and nothing of the
+    appeal's state changes. BadInput without a note, and for what is no call's id; NotFound for no such appeal."""
+    before, note = records.standing(conn, appeal_id), texts.text(note, appeals.LONGEST_NOTE)
+    if not note:
+        raise BadInput("appeal.needs_note")
+    said = records.evidence_of(Evidence(texts.linkedid(linkedid), staff_id=staff_id))
+    records.move(conn, before, Action.HEAR, now=now, staff_id=staff_id, note=note, evidence=said)
+    calls.about(conn, linkedid, appeal_id, calls.Outcome.ABOUT_APPEAL, staff_id, now)
+    calls.add_event(conn, linkedid, now, "about", data={"number": before.number, "staff_id": staff_id})
+    return appeals.get(conn, appeal_id)

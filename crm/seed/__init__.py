@@ -69,7 +69,7 @@ def _departments(conn: Connection, data: dict[str, Any]) -> None:
             conn.execute(update(department).where(department.c.id == ids[row["name"]])
                          .values(superior_id=ids[row["superior"]]))  # fmt: skip
     known = {row.name_uk: row.id for row in conn.execute(select(subject.c.name_uk, subject.c.id))}
-    _subjects(conn, data["subjects"], None, "", ids, known)
+    _subjects(conn, data, data["subjects"], None, "", ids, known)
 
 
 def _of_districts(districts: Iterable[dict[str, str]]) -> Iterator[dict[str, str]]:
@@ -79,8 +79,8 @@ def _of_districts(districts: Iterable[dict[str, str]]) -> Iterator[dict[str, str
         yield {"name": row["management"], "kind": "utility", "superior": row["administration"]}
 
 
-def _subjects(conn: Connection, rows: Iterable[dict[str, Any]], parent_id: int | None, above: str,
-              departments: dict[str, int], known: dict[str, int]) -> None:  # fmt: skip
+def _subjects(conn: Connection, data: dict[str, Any], rows: Iterable[dict[str, Any]], parent_id: int | None,
+              above: str, departments: dict[str, int], known: dict[str, int]) -> None:  # fmt: skip
     """A subject without a department has the one ``above`` it."""
     for row in rows:
         responsible = row.get("department", above)
@@ -88,8 +88,8 @@ def _subjects(conn: Connection, rows: Iterable[dict[str, Any]], parent_id: int |
             known[row["uk"]] = insert_row(conn, subject, {
                 "parent_id": parent_id, "name_uk": row["uk"], "name_en": row["en"],
                 "department_id": departments[responsible], "term_days": row.get("days"),
-                "kind": row.get("kind", "application")})  # fmt: skip
-        _subjects(conn, row.get("below", ()), known[row["uk"]], responsible, departments, known)
+                "kind": row.get("kind", "application"), "phrases": "\n".join(data["phrases"].get(row["uk"], ()))})  # fmt: skip
+        _subjects(conn, data, row.get("below", ()), known[row["uk"]], responsible, departments, known)
 
 
 def _routes(conn: Connection, data: dict[str, Any], now: dt.datetime) -> None:

@@ -208,7 +208,7 @@ Mailer(settings, Database(settings.database_url)).run(datetime.fromisoformat({po
     assert post.states() == ["sent", "sent"]
 
 
-LINE = Line(Kind.ASSIGNED, 26000001, "Немає тепла", "No heating", "вулиця", "1", "", "", NOON, NOON, {}, "")
+LINE = Line(Kind.ASSIGNED, 26000001, "Немає тепла", "No heating", "вулиця", "1", "", "", NOON, NOON, {}, "", "4821")
 
 
 @given(st.text(max_size=60), st.text(max_size=60))

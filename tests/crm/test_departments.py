@@ -419,3 +419,13 @@ def test_yards_go_to_the_management_of_the_buildings_own_district(kyiv: Connecti
     name = kyiv.execute(select(department.c.name).where(department.c.id == decision.department_id)).scalar()
     assert found.district_uk == "Оболонський район"
     assert name == "КП «Керуюча компанія з обслуговування житлового фонду Оболонського району м. Києва»"
+
+
+def test_phrases_are_kept_one_a_line_and_no_more_than_there_are_keys(tree: Tree) -> None:
+    change(tree.conn, tree.heating, phrases="  Холодно   з __.\n\nУ квартирі __ °C.\x00\n")
+    change(tree.conn, tree.heating, term_days=7)
+    its = next(each for each in departments.subjects(tree.conn) if each.id == tree.heating)
+    assert (its.phrases, its.term_days) == ("Холодно з __.\nУ квартирі __ °C.", 7)
+    for phrases in ("х\n" * 10, "х" * 201):
+        with pytest.raises(BadInput):
+            change(tree.conn, tree.heating, phrases=phrases)

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import func, select, update
 
-from crm import appeals, notices, repeats
+from crm import appeals, citizens, notices, repeats
 from crm.confirmation_rules import Result
-from crm.errors import NotFound
+from crm.errors import BadInput, NotFound
 from crm.life import Action, State
-from crm.notices import Audience, Kind
+from crm.notices import Audience, Kind, Receipt
 from crm.schema import citizen, department, notice
 from crm.store import insert_row
 from tests.crm.conftest import City
@@ -219,3 +219,25 @@ def test_the_control_desk_sees_how_the_mail_stands(city: City) -> None:
     city.registered()
     post = notices.post(city.conn)
     assert (post.waiting, post.failing, post.oldest, post.silent) == (1, 0, city.now, ["Київавтодор"])
+
+
+# ── the receipt ──
+def test_a_receipt_goes_by_the_way_that_the_applicant_chose_and_the_way_is_remembered(city: City) -> None:
+    citizens.update(city.conn, city.citizen, email="olena@example.com")
+    assert notices.chosen_receipt(city.conn, city.citizen) is Receipt.SAID
+    numbers: dict[Receipt, int] = {}
+    for minute, by in enumerate(Receipt):
+        made = city.registered(now=city.now + dt.timedelta(minutes=minute))
+        numbers[by] = made.number
+        for _ in range(2):  # told again, nothing changes
+            notices.receipt(city.conn, appeal_id=made.id, citizen_id=city.citizen, by=by, staff_id=city.operator,
+                            now=city.now)  # fmt: skip
+        assert notices.chosen_receipt(city.conn, city.citizen) is by
+    sent = [line for mail in letters(city) if mail.audience is Audience.CITIZEN for line in mail.lines]
+    assert [(line.kind, line.number) for line in sent] == [(Kind.RECEIPT, numbers[Receipt.EMAIL])]
+    assert [one.number for one in notices.to_tell(city.conn, by_mail=True)] == [numbers[Receipt.SMS]]
+
+
+def test_an_address_that_is_none_is_refused(city: City) -> None:
+    with pytest.raises(BadInput):
+        citizens.update(city.conn, city.citizen, email="olena at home")

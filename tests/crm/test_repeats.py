@@ -333,3 +333,19 @@ def test_what_concerns_the_leads_applicant_alone_leaves_the_others_with_a_new_le
     assert [line.number for line in appeals.for_department(city.conn, city.heating)] == [second.number]
     city.execute(second.id)
     assert {city.get(one).state for one in (second, third)} == {State.AWAITING}
+
+
+# ── one appeal from several calls ──
+def test_a_call_about_an_appeal_stands_in_both_histories_and_changes_no_state(city: City) -> None:
+    made = city.registered()
+    calls.arrived(city.conn, "17.1", at=city.now, origin="mobile", caller=PHONE)
+    calls.answered(city.conn, "17.1", "101", city.now)
+    with pytest.raises(BadInput):
+        repeats.spoken_of(city.conn, made.id, "17.1", " ", now=city.now, staff_id=city.operator)
+    after = repeats.spoken_of(city.conn, made.id, "17.1", "Холодно й далі", now=city.now, staff_id=city.operator)
+    assert after.state is State.ASSIGNED
+    line = appeals.history(city.conn, made.id)[-1]
+    assert (line.action, line.note, line.evidence["linkedid"]) == (Action.HEAR, "Холодно й далі", "17.1")
+    call = calls.get(city.conn, "17.1")
+    assert call is not None
+    assert (call.outcome, calls.appeals_of(city.conn, "17.1")) == (calls.Outcome.ABOUT_APPEAL, [made.id])

@@ -67,6 +67,7 @@ def subject(visit: Visit) -> Response:
     return _subject_page(visit, its, Form({
         "name_uk": its.name_uk, "name_en": its.name_en, "parent": str(its.parent_id or ""),
         "department": str(its.department_id), "days": str(its.term_days or ""), "kind": its.kind,
+        "phrases": its.phrases,
         "active": "1" if its.active else ""}))  # fmt: skip
 
 
@@ -83,7 +84,7 @@ def _save_subject(visit: Visit, its: departments.Subject | None) -> Response:
     values: dict[str, Any] = {
         "name_uk": form.text("name_uk", 120), "name_en": form.text("name_en", 120), "parent_id": form.number("parent"),
         "department_id": form.number("department", required=True), "term_days": form.number("days"),
-        "kind": form["kind"], "active": form.ticked("active"),
+        "kind": form["kind"], "phrases": form["phrases"], "active": form.ticked("active"),
     }  # fmt: skip
     return _do(visit, lambda conn: departments.save_subject(
         conn, its.id if its else None, **values, now=visit.now, staff_id=visit.person.id),
