@@ -66,6 +66,7 @@ class Settings(BaseSettings):
     mobile_from: list[Network] = ["127.0.0.2/32"]
     landline_host: SipHost = "127.0.0.1:5080"  # where calls out go
     mobile_host: SipHost = "127.0.0.2:5080"
+    trunk_qualify: int = Field(default=15, ge=5, le=3600)  # how often trunks are asked whether they are there
     seat_qualify: int = Field(default=0, ge=0, le=600)  # ask desk phones whether they are there; 0: do not
     seat_networks: list[Network] = ["127.0.0.0/8"]  # from where a seat may register
     short_number: Digits = "1551"
@@ -127,6 +128,8 @@ class Settings(BaseSettings):
     web_bind: IPv4Address = IPv4Address("127.0.0.1")
     web_port: Port = 1551
     session_hours: int = Field(default=12, ge=1, le=48)
+    session_idle_minutes: int = Field(default=120, ge=0, le=2880)  # unused for so long it ends; 0: never; at a seat neither
+    require_totp: bool = True  # a second factor of those who see much; the others may have one
     recording_days: int = Field(default=180, ge=1)
     dial_out: Literal["both", "landline"] = "landline"  # which trunks calls out may take
 
