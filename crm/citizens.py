@@ -159,9 +159,10 @@ def set_call_window(conn: Connection, citizen_id: int, call_from: int | None, ca
 
 
 def do_not_call(conn: Connection, citizen_id: int, e164: str = "") -> None:
-    """Never to be called again: at this number, or (with none) at all."""
+    """Never to be called again: at this number, whosever it is besides, or (with none) at all."""
     if e164:
         _change_phone(conn, citizen_id, e164, do_not_call=True)
+        conn.execute(change(citizen_phone).where(citizen_phone.c.e164 == e164).values(do_not_call=True))
     else:
         _change(conn, citizen_id, do_not_call=True)
 

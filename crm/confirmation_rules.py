@@ -88,7 +88,9 @@ def next_step(reached: Reached, *, mode: Mode, unanswered: Collection[int], othe
     if not unanswered:
         return Step(Next.DONE)
     match reached:
-        case Reached.WRONG_NUMBER | Reached.DO_NOT_CALL:
+        case Reached.DO_NOT_CALL:  # at another number he would be called all the same
+            return Step(Next.GIVE_UP)
+        case Reached.WRONG_NUMBER:
             if not other_contact:
                 return Step(Next.GIVE_UP)
             return Step(Next.OTHER_CONTACT, clock.next_in_window(now, *window))

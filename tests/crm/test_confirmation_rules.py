@@ -43,9 +43,9 @@ def test_each_cause_has_its_rule(reached: Reached, mode: Mode, expected: tuple[N
     assert after(reached, mode) == expected
 
 
-@pytest.mark.parametrize("reached", [Reached.WRONG_NUMBER, Reached.DO_NOT_CALL])
-def test_another_contact_is_called_when_there_is_one(reached: Reached) -> None:
-    assert after(reached, unanswered=(3,), other=True) == (Next.OTHER_CONTACT, 0)
+def test_another_contact_is_called_when_there_is_one_unless_he_asked_not_to_be() -> None:
+    assert after(Reached.WRONG_NUMBER, unanswered=(3,), other=True) == (Next.OTHER_CONTACT, 0)
+    assert after(Reached.DO_NOT_CALL, unanswered=(1,), other=True) == (Next.GIVE_UP, None)
 
 
 def test_tries_end_but_not_while_one_appeal_has_some_left() -> None:

@@ -371,19 +371,31 @@ def test_an_appeal_that_joined_later_has_all_its_tries(city: City) -> None:
     assert states(city, second) == [State.UNCONFIRMED]
 
 
-@pytest.mark.parametrize("reached", [Reached.WRONG_NUMBER, Reached.DO_NOT_CALL])
-def test_another_contact_then_unconfirmed(city: City, reached: Reached) -> None:
+def test_another_contact_then_unconfirmed(city: City) -> None:
     citizens.add_phone(city.conn, city.citizen, SECOND_PHONE, city.now - dt.timedelta(days=9))
     done = city.executed()
     attempt = city.claim()
     assert attempt.e164 == PHONE  # used last
-    assert city.finish(attempt, reached) == Next.OTHER_CONTACT
+    assert city.finish(attempt, Reached.WRONG_NUMBER) == Next.OTHER_CONTACT
     attempt = city.claim()
     assert attempt.e164 == SECOND_PHONE
-    assert city.finish(attempt, reached) == Next.GIVE_UP
+    assert city.finish(attempt, Reached.WRONG_NUMBER) == Next.GIVE_UP
     assert states(city, done) == [State.UNCONFIRMED]
-    phones = citizens.get(city.conn, city.citizen).phones
-    assert all(phone.wrong if reached is Reached.WRONG_NUMBER else phone.do_not_call for phone in phones)
+    assert all(phone.wrong for phone in citizens.get(city.conn, city.citizen).phones)
+
+
+def test_who_asks_not_to_be_called_is_not_at_another_number_either_nor_is_anybody_at_his(city: City) -> None:
+    citizens.add_phone(city.conn, city.citizen, SECOND_PHONE, city.now - dt.timedelta(days=9))
+    neighbour = citizens.add(city.conn, now=city.now - dt.timedelta(days=1), name="Петро", phones=[PHONE])
+    done = city.executed()
+    attempt = city.claim()
+    assert city.finish(attempt, Reached.DO_NOT_CALL) == Next.GIVE_UP
+    assert states(city, done) == [State.UNCONFIRMED]
+    last = appeals.history(city.conn, done.id)[-1]
+    assert (last.action, last.evidence) == (Action.GIVE_UP, {"reached": "do_not_call", "attempt": attempt.id})
+    assert states(city, city.executed(neighbour)) == [State.UNCONFIRMED], "the telephone is theirs in common"
+    city.executed()
+    assert [due.e164 for due in city.due()] == [SECOND_PHONE], "a new appeal of his is a new wish"
 
 
 def test_a_call_that_was_not_placed_costs_no_try(city: City) -> None:
