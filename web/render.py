@@ -17,6 +17,7 @@ from centre.provision.assets import ensure_assets
 from crm import phones
 from crm.addresses import BuildingLine
 from web.live import card_of
+from web.menu import menu
 from web.tables import Grouped, percent
 from web.texts import texts
 
@@ -44,7 +45,7 @@ class Renderer:
         self._environment = Environment(loader=FileSystemLoader(HERE / "templates"), autoescape=True,
                                         undefined=StrictUndefined, lstrip_blocks=True)  # fmt: skip
         self._environment.globals.update(static=self.address_of, phone=phones.display, masked=masked, line_of=line_of,
-                                         card_of=card_of, percent=percent, grouped=Grouped)  # fmt: skip
+                                         card_of=card_of, menu=menu, percent=percent, grouped=Grouped)  # fmt: skip
         self._environment.filters.update(query=urlencode, instant=datetime.fromisoformat)
 
     def __call__(self, template: str, language: str, values: Mapping[str, object]) -> str:

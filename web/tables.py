@@ -12,6 +12,7 @@ from typing import Literal
 from babel.numbers import format_decimal, format_percent
 from openpyxl import Workbook
 from openpyxl.cell import WriteOnlyCell
+from starlette.responses import Response
 
 from web.texts import Texts
 
@@ -120,3 +121,13 @@ def _cell(sheet: object, value: Value, kind: Kind) -> WriteOnlyCell:
     elif kind in _FORMATS:
         cell.number_format = _FORMATS[kind]
     return cell
+
+
+FILES = {"csv": (CSV, to_csv), "xlsx": (XLSX, to_xlsx)}
+
+
+def file_of(tables: Sequence[Table], kind: str, name: str) -> Response:
+    """The tables as a file to be saved; ``kind``: one of FILES."""
+    media_type, written = FILES[kind]
+    return Response(written(tables), media_type=media_type,
+                    headers={"Content-Disposition": f'attachment; filename="{name}.{kind}"'})  # fmt: skip

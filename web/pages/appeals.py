@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, time
 from http import HTTPStatus
 from typing import Any
@@ -25,7 +25,7 @@ from crm import (
     repeats,
     rulebook,
 )
-from crm.appeals import Appeal, Correction
+from crm.appeals import Appeal, AppealLine, Correction
 from crm.citizens import Citizen
 from crm.clock import KYIV
 from crm.errors import BadInput, CentreError, IllegalAction, NotFound, Stale
@@ -33,11 +33,14 @@ from crm.law import Kind
 from crm.life import Action, State
 from crm.people import Permission, Role, Staff
 from web import forms, reads
+from web.lists import SIZE, as_file, listing, wants_file
 from web.pages.answers import Promise, told
 from web.places import building_of
+from web.tables import Cell, Table
+from web.texts import Texts
 from web.visit import Visit, status_of
 
-PAGE = 50
+ORDERS = ("newest", "due")
 NOTE_MOST = 4000
 PLACE_MOST, FLAT_MOST = 200, 20
 # The resident's own word: taken where it is heard, in a call, and so by no form on the appeal's page.
@@ -54,7 +57,7 @@ WITH_FILES = frozenset({Action.EXECUTE, Action.EXPLAIN, Action.PLAN, Action.COMP
 ELSEWHERE = frozenset({Action.ANSWER})  # by a form of its own: from a programme
 TO_ACKNOWLEDGE = life.TRANSITIONS[Action.ACKNOWLEDGE][0]
 FILTERS = ("number", "state", "department", "subject", "overdue", "text", "channel", "kind", "district", "priority",
-           "near", "of")  # fmt: skip
+           "near", "of", "order")  # fmt: skip
 TEXT_MOST = 100
 PRINTED = 200
 TICK = "n-"  # and an appeal's number: a tick whose value is the version that was seen
@@ -63,10 +66,10 @@ TICK = "n-"  # and an appeal's number: a tick whose value is the version that wa
 def search(visit: Visit) -> Response:
     """Appeals by what the address says; with nothing said, an executor's own work, nearest deadline first."""
     asked, scope = visit.query, visit.person.department_id
-    number, before, near = asked.number("number"), asked.number("before"), asked.number("near")
+    number, near = asked.number("number"), asked.number("near")
+    order = asked.choice("order", frozenset(ORDERS)) or ORDERS[0]
     text = asked.text("text", TEXT_MOST)
-    kept = {name: asked[name] for name in FILTERS if asked[name]}
-    searched = bool(kept or before) or scope is None
+    searched = scope is None or any(asked[name] for name in (*FILTERS, "after"))
     with visit.db.read() as conn:
         wanted: dict[str, Any] = {
             "number": number, "department_id": scope or asked.number("department"),
@@ -75,28 +78,33 @@ def search(visit: Visit) -> Response:
             "channel": asked.choice("channel", frozenset(appeals.CHANNELS)) or None,
             "kind": Kind(asked["kind"]) if asked.choice("kind", frozenset(Kind)) else None,
             "priority": True if asked.ticked("priority") else None,
-            "overdue_at": visit.now if asked.ticked("overdue") else None,
+            "overdue_at": visit.now if asked.ticked("overdue") else None, "by_due": order == "due",
         }  # fmt: skip
         if near is not None:
             wanted |= _like(conn, visit, near, asked.choice("of", frozenset({"citizen", "building"}), required=True))
         unread = False
-        if asked.problems:  # what cannot be looked for finds nothing, rather than everything
-            found = []
-        elif scope is not None and not searched:
-            found = appeals.for_department(conn, scope, PAGE)
-        else:
-            found, unread = appeals.search_text(conn, text, limit=PAGE, before_id=before, **wanted)
+
+        def find(limit: int, after: int | None) -> list[AppealLine]:
+            nonlocal unread
+            if scope is not None and not searched:
+                return appeals.for_department(conn, scope, limit if wants_file(visit) else SIZE)
+            found, unread = appeals.search_text(conn, text, limit=limit, after_id=after, **wanted)
+            return found
+
+        shown = listing(visit, FILTERS, find)
+        if wants_file(visit):
+            return as_file(visit, "appeals", table_of(visit.texts, shown.found),
+                           *(("appeal", each.id) for each in shown.found))  # fmt: skip
         uk = visit.texts.language == "uk"
         lists: dict[str, Any] = {
             "departments": [(d.id, d.name) for d in departments.departments(conn)],
             "subjects": departments.subjects(conn),
             "districts": [(id, name_uk if uk else name_en) for id, name_uk, name_en in addresses.districts(conn)],
         }  # fmt: skip
-    more = {**kept, "before": str(found[-1].id)} if searched and len(found) == PAGE else {}
-    new = [a for a in found if a.state in TO_ACKNOWLEDGE and a.acknowledged_at is None] if scope is not None else []
+    new = [a for a in shown.found if a.state in TO_ACKNOWLEDGE and a.acknowledged_at is None] if scope is not None else []
     show = visit.again if asked.problems else visit.page
-    return show("appeals.html", form=asked, found=found, asked=asked, states=tuple(State), open=life.OPEN, kept=kept,
-                more=more, channels=appeals.CHANNELS, kinds=tuple(Kind), unread=unread, new=new, **lists)  # fmt: skip
+    return show("appeals.html", form=asked, list=shown, asked=asked, states=tuple(State), open=life.OPEN,
+                order=order if searched else "", channels=appeals.CHANNELS, kinds=tuple(Kind), unread=unread, new=new, **lists)  # fmt: skip
 
 
 def _like(conn: Connection, visit: Visit, number: int, of: str) -> dict[str, Any]:
@@ -105,6 +113,21 @@ def _like(conn: Connection, visit: Visit, number: int, of: str) -> dict[str, Any
     if its is None or visit.person.department_id not in (None, its.department_id):
         raise NotFound("appeal.unknown")
     return {"citizen_id": its.citizen_id or 0} if of == "citizen" else {"building_id": its.building_id or 0}
+
+
+def table_of(t: Texts, found: Sequence[AppealLine]) -> Table:
+    """Of appeals, for a file: where and what, and not whose."""
+    names = ("number", "state", "subject", "where", "text", "department", "registered", "due", "executed")
+    return Table(t("appeals.title"), tuple(t(f"appeal.{name}") for name in names), tuple(
+        (Cell(each.number, "text"), Cell(t(f"state.{each.state}")), Cell(t.either(each.subject_uk, each.subject_en)),
+         Cell(_where(t, each)), Cell(each.text), Cell(each.department), Cell(t.short_day(each.registered_at)),
+         Cell(t.short_day(each.due_at)), Cell(t.short_day(each.executed_at))) for each in found))  # fmt: skip
+
+
+def _where(t: Texts, its: AppealLine) -> str:
+    if not its.street:
+        return its.place
+    return f"{its.street}, {its.building}" + (f", {t('appeal.flat_short', flat=its.flat)}" if its.flat else "")
 
 
 def print_list(visit: Visit) -> Response:

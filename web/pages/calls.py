@@ -1,380 +1,71 @@
-"""A call at the desk: who calls, what is already known, the appeals it brings, and what the call was."""
+"""Calls in lists: those of some days, and those that nobody has said anything of yet."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
 
-from sqlalchemy import Connection
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
-from crm import (
-    addresses,
-    appeals,
-    calls,
-    citizens,
-    confirmations,
-    departments,
-    incidents,
-    phones,
-    programmes,
-    promises,
-    repeats,
-)
-from crm.addresses import BuildingLine
-from crm.appeals import Appeal, AppealLine
-from crm.calls import Call, Outcome
-from crm.citizens import Citizen
-from crm.confirmation_rules import Result
-from crm.confirmations import Pending
-from crm.errors import BadInput, CentreError, NotFound
-from crm.incidents import Incident
-from crm.law import Kind, Privilege
-from crm.people import Permission
-from crm.promises import Promise
-from crm.repeats import Known, Reason
-from web import forms, reads
-from web.forms import Form
-from web.pages import answers
-from web.places import ADDRESS_MOST, SUGGESTIONS, building_of
-from web.render import line_of
+from crm import calls, phones
+from crm.calls import Call, EndCause, Outcome
+from crm.errors import BadInput
+from crm.periods import Period, day_of
+from web.lists import Listing, as_file, listing, wants_file
+from web.render import masked
+from web.tables import Cell, Table
+from web.texts import Texts
 from web.visit import Visit
 
-# What a person may say that a call was; the rest of Outcome follows from what was done in it.
-SAID = (Outcome.CONSULTED, Outcome.ABOUT_APPEAL, Outcome.WRONG_NUMBER, Outcome.SILENT, Outcome.PRANK,
-        Outcome.TRANSFERRED)  # fmt: skip
-NAME_MOST, TEXT_MOST, NOTE_MOST, FLAT_MOST, PLACE_MOST = 200, 8000, 4000, 20, 200
+LATELY = timedelta(days=30)
+FILTERS = ("from", "to", "phone", "seat", "outcome", "end_cause")
 
 
 def recent(visit: Visit) -> Response:
+    """The calls of some days (LATELY, if the address names none), by what the address says, newest first."""
+    asked, today = visit.query, day_of(visit.now)
+    first, last = asked.day("from"), asked.day("to")
+    caller = phones.parse_phone(asked["phone"])
+    if asked["phone"] and not caller:
+        asked.wrong("phone", BadInput("phone.malformed"))
+    period = Period(today, today)
+    try:
+        last = last or max(today, first or today)
+        period = Period(first or last - LATELY, last)
+    except BadInput as error:
+        asked.wrong("from", error)
+    wanted: dict[str, Any] = {
+        "between": (period.start, period.end), "caller": caller, "seat": asked.text("seat", 20),
+        "outcome": asked.choice("outcome", frozenset(Outcome)),
+        "end_cause": asked.choice("end_cause", frozenset(EndCause))}  # fmt: skip
     with visit.db.read() as conn:
-        found = calls.recent(conn)
-    return visit.page("calls.html", calls=found, unsettled=False)
+        shown = listing(visit, FILTERS, lambda limit, after: calls.recent(conn, limit, after_id=after, **wanted))
+    return _calls(visit, shown, period)
 
 
 def unsettled(visit: Visit) -> Response:
     """Answered calls of which nobody has said what they were."""
     with visit.db.read() as conn:
-        found = calls.unsettled(conn)
-    return visit.page("calls.html", calls=found, unsettled=True)
+        shown = listing(visit, (), lambda limit, after: calls.unsettled(conn, limit, after_id=after))
+    return _calls(visit, shown, None)
 
 
-@dataclass(frozen=True, slots=True)
-class Already:
-    """What bears upon the appeal that is being written. ``incidents``: of its place, each with whether it joins that
-    one by itself. ``asked``: there was something to look for."""
-
-    incidents: list[tuple[Incident, bool]] = field(default_factory=list)
-    known: list[Known] = field(default_factory=list)
-    asked: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Card:
-    """All that is known when a call rings. ``call`` is None while the call is not on record yet."""
-
-    linkedid: str
-    caller: str
-    call: Call | None
-    known: list[Citizen] = field(default_factory=list)
-    of_caller: list[AppealLine] = field(default_factory=list)
-    building: BuildingLine | None = None
-    of_building: list[AppealLine] = field(default_factory=list)
-    pending: Pending | None = None
-    here: list[Appeal] = field(default_factory=list)  # what this call is about
-    recordings: list[reads.Recording] = field(default_factory=list)
-    promise: Promise | None = None  # that the call keeps
+def _calls(visit: Visit, shown: Listing[Call], period: Period | None) -> Response:
+    """``period``: None for those without an outcome."""
+    if wants_file(visit):
+        return as_file(visit, "calls", _table(visit.texts, shown.found))
+    show = visit.again if visit.query.problems else visit.page
+    return show("calls.html", list=shown, unsettled=period is None, period=period, form=visit.query, asked=visit.query,
+                seats=visit.parts.settings.seats, outcomes=tuple(Outcome), end_causes=tuple(EndCause))  # fmt: skip
 
 
-def show(visit: Visit) -> Response:
-    """NotFound for a call that neither the record nor the line knows."""
-    linkedid = visit.path("linkedid")
-    if visit.parts.hub.call_at_a_seat(linkedid) is None:
-        with visit.db.read() as conn:
-            if calls.get(conn, linkedid) is None:
-                raise NotFound("call.unknown")
-    card = _card(visit)
-    return _page(visit, card, _filled(card))
-
-
-def register(visit: Visit) -> Response:
-    """A new appeal, or the report of an emergency by somebody who gives no name. The same showing of the form makes
-    one, however often it is sent."""
-    form = visit.form
-    if form["do"] == "find":
-        card = _card(visit)
-        return _page(visit, card, {**form, **({"address": line_of(card.building)} if card.building else {})})
-    unnamed = form["do"] == "report"
-    name = "" if unnamed else " ".join(form.text("name", NAME_MOST, required=True).split())
-    phone = phones.parse_phone(form["phone"])
-    if form["phone"] and not phone and not unnamed:
-        form.wrong("phone", BadInput("phone.malformed"))
-    subject = form.number("subject", required=True)
-    text = form.text("text", TEXT_MOST, required=True)
-    flat, place = form.text("flat", FLAT_MOST), form.text("place", PLACE_MOST)
-    kind = form.choice("kind", frozenset(Kind))
-    form.choice("privilege", frozenset(Privilege))
-    against, district = form.number("against"), form.number("district")
-    if against is not None and (kind or Kind.COMPLAINT) != Kind.COMPLAINT:
-        form.wrong("against", BadInput("form.against_no_complaint"))
-    repeat_of, incident, programme = form.number("repeat_of"), form.number("incident"), form.number("programme")
-    mark = form.text("once", 40, required=True)
-    with visit.db.read() as conn:
-        building, _ = building_of(conn, form)
-    if building is None and not place:
-        form.wrong("address", BadInput("form.no_address"))
-    if form.problems or subject is None:
-        return _page(visit, _card(visit), dict(form), again=True)
-    linkedid, here = visit.path("linkedid"), building.id if building else None
-    try:
-        with visit.db.write() as conn:
-            if not calls.taken_once(conn, "form", f"{visit.person.id}:{mark}", visit.now):
-                return visit.go(f"/calls/{linkedid}?done=already#here")
-            call = _on_record(conn, visit, linkedid)
-            if unnamed:
-                incidents.report(conn, subject_id=subject, text=text, building_id=here, place=place, now=visit.now,
-                                 staff_id=visit.person.id, linkedid=linkedid)  # fmt: skip
-                return visit.go(f"/calls/{linkedid}?done=reported")
-            citizen_id = _applicant(conn, visit, name, phone, building, flat, call)
-            made = appeals.register(
-                conn, now=visit.now, citizen_id=citizen_id, building_id=here, flat=flat, place=place,
-                subject_id=subject, text=text, channel="phone", staff_id=visit.person.id, linkedid=linkedid,
-                district_id=district, against_id=against,
-                kind=Kind(kind) if kind else Kind.COMPLAINT if against is not None else None,
-            )  # fmt: skip
-            calls.set_citizen(conn, linkedid, citizen_id)
-            if repeat_of is not None:
-                repeats.link(conn, made.id, repeat_of, now=visit.now, staff_id=visit.person.id)
-            if incident is not None:
-                incidents.join(conn, incident, made.id, now=visit.now, staff_id=visit.person.id)
-            else:
-                incidents.registered(conn, made.id, now=visit.now, staff_id=visit.person.id,
-                                     apart=form.ticked("apart"))  # fmt: skip
-            if programme is not None:
-                programmes.answer(conn, made.id, programme, answers.told_for_record, staff_id=visit.person.id,
-                                  now=visit.now)  # fmt: skip
-    except CentreError as error:
-        return _page(visit, _card(visit), dict(form), problem=error, again=True)
-    visit.poke_line("callbacks" if programme else "appeals")
-    return visit.go(f"/calls/{linkedid}?saved={made.number}#here")
-
-
-def given(visit: Visit) -> Response:
-    """Something was told in this call, which is counted once: the card with what is typed, or for the page's script
-    only the mark."""
-    linkedid = visit.path("linkedid")
-    with visit.db.write() as conn:
-        _on_record(conn, visit, linkedid)
-        answers.give(conn, linkedid, visit.form["given"], visit)
-    if visit.form["part"]:
-        return visit.page("call/given.html")
-    card = _card(visit)
-    return _page(visit, card, {**_filled(card), **visit.form})
-
-
-def settle(visit: Visit) -> Response:
-    """Says what the call was."""
-    said = visit.form["outcome"]
-    if said not in SAID:
-        raise BadInput("form.no_outcome")
-    linkedid = visit.path("linkedid")
-    try:
-        with visit.db.write() as conn:
-            calls.settle(conn, linkedid, Outcome(said), visit.person.id, visit.now)
-    except BadInput as error:  # nobody has answered it yet
-        card = _card(visit)
-        return _page(visit, card, _filled(card), problem=error, again=True)
-    return visit.go(f"/calls/{linkedid}?done=settled")
-
-
-def answer(visit: Visit) -> Response:
-    """The caller's word on an appeal that awaits it, heard in this call."""
-    form, linkedid = visit.form, visit.path("linkedid")
-    result, note = form["result"], form.text("note", NOTE_MOST)
-    number = form.number("number", required=True)
-    if result not in set(Result):
-        form.wrong("result", BadInput("form.no_result"))
-    elif result != Result.SOLVED and not note:
-        form.wrong("note", BadInput("form.no_remains"))
-    problem: CentreError | None = next(iter(form.problems.values()), None)
-    try:
-        if problem is None and number is not None:
-            with visit.db.write() as conn:
-                pending = confirmations.pending_for(conn, _on_record(conn, visit, linkedid).caller)
-                if pending is None:
-                    raise BadInput("confirmation.not_theirs")
-                confirmations.answer(conn, number=number, result=Result(result), now=visit.now, linkedid=linkedid,
-                                     citizen_id=pending.citizen_id, staff_id=visit.person.id, note=note)  # fmt: skip
-    except CentreError as error:
-        problem = error
-    if problem is not None:
-        card = _card(visit)
-        return _page(visit, card, _filled(card), problem=problem, again=True)
-    visit.poke_line("callbacks")
-    return visit.go(f"/calls/{linkedid}?done=heard")
-
-
-def suggest(visit: Visit) -> Response:
-    """Addresses for what has been typed so far, for the page's script: [{"value", "label"}]."""
-    text = visit.query.text("q", ADDRESS_MOST)
-    with visit.db.read() as conn:
-        found = addresses.suggest(conn, text, SUGGESTIONS) or addresses.mistyped(conn, text, SUGGESTIONS)
-    return JSONResponse([{"id": b.id, "value": line_of(b), "label": _label(visit, b)} for b in found])
-
-
-def building(visit: Visit) -> Response:
-    """The history of the address that has been typed, as a part of the page, for its script."""
-    with visit.db.read() as conn:
-        found, _ = building_of(conn, visit.query)
-        lines = appeals.of_building(conn, found.id) if found else []
-        linkedid = visit.query.text("linkedid", 64)
-        call = calls.get(conn, linkedid)
-        own = [a.number for a in _of_caller(conn, call.caller, call)] if lines and call else []
-    if found is not None:
-        visit.looked_at(("building", found.id), why=linkedid)
-    return visit.page("call/building.html", building=found, of_building=lines, own=own)
-
-
-def already(visit: Visit) -> Response:
-    """What is already known of what has been typed so far, as a part of the page, for its script."""
-    linkedid = visit.path("linkedid")
-    with visit.db.read() as conn:
-        call = calls.get(conn, linkedid)
-        caller = call.caller if call else visit.parts.hub.call_at_a_seat(linkedid) or ""
-        place, _ = building_of(conn, visit.form)
-    return visit.page("call/already.html", already=_already(visit, visit.form, linkedid, caller, call, place),
-                      filled=visit.form)  # fmt: skip
-
-
-def _already(visit: Visit, typed: Form, linkedid: str, caller: str, call: Call | None,
-             place: BuildingLine | None) -> Already:  # fmt: skip
-    """Looked for by what is typed; looks at others' appeals than the caller's and the building's, which the card has
-    shown already, are logged."""
-    subject, text = typed.number("subject"), typed["text"][:TEXT_MOST]
-    e164 = phones.parse_phone(typed["phone"]) or caller
-    asked = subject is not None or bool(text)
-    with visit.db.read() as conn:
-        here = incidents.at(conn, place.id) if place else []
-        joins = [(found, incidents.fits(conn, found, subject)) for found in here]
-        known = repeats.known(conn, citizen_id=call.citizen_id if call else None, e164=e164, subject_id=subject,
-                              building_id=place.id if place else None, text=text, now=visit.now,
-                              shown={found.id for found in here}) if asked else []  # fmt: skip
-    shown = {Reason.BUILDING, *([Reason.CITIZEN] if e164 == caller else [])}
-    others = [("appeal", each.line.id) for each in known if not shown & set(each.reasons)]
-    if others:
-        visit.looked_at(*others, why=linkedid)
-    return Already(joins, known, asked)
-
-
-def _card(visit: Visit) -> Card:
-    """What is on record, and what the line tells of a call that is not on record yet; the look at it is logged."""
-    linkedid = visit.path("linkedid")
-    with visit.db.read() as conn:
-        call = calls.get(conn, linkedid)
-        caller = call.caller if call else visit.parts.hub.call_at_a_seat(linkedid) or ""
-        known = citizens.by_phone(conn, caller) if caller else []
-        if call is not None and call.citizen_id is not None:
-            said = citizens.get(conn, call.citizen_id)
-            known = [said, *(citizen for citizen in known if citizen.id != said.id)]
-        place = _place(conn, visit, known)
-        card = Card(
-            linkedid, caller, call, known,
-            _of_caller(conn, caller, call),
-            place, appeals.of_building(conn, place.id) if place else [],
-            confirmations.pending_for(conn, caller) if caller else None,
-            [appeals.get(conn, id) for id in calls.appeals_of(conn, linkedid)],
-            reads.recordings_of(conn, linkedid),
-            promises.of_call(conn, linkedid),
-        )  # fmt: skip
-    visit.looked_at(("call", linkedid), *([("building", card.building.id)] if card.building else []))
-    return card
-
-
-def _on_record(conn: Connection, visit: Visit, linkedid: str) -> Call:
-    """The call. One that rings before its record is written gets one now, which its arrival then completes: what
-    is said in it must not depend on who was quicker. BadInput ``linkedid.malformed`` for what is no call's id."""
-    known = calls.get(conn, linkedid)
-    if known is None:
-        caller = visit.parts.hub.call_at_a_seat(linkedid) or ""
-        calls.arrived(conn, linkedid, at=visit.now, origin=calls.UNKNOWN_ORIGIN, caller=caller)
-        known = calls.get(conn, linkedid)
-        assert known is not None  # noqa: S101  # inserted just now
-    return known
-
-
-def _of_caller(conn: Connection, caller: str, call: Call | None) -> list[AppealLine]:
-    """By his number; by his name, once the operator has written it down, when the number is hidden."""
-    if caller:
-        return appeals.of_caller(conn, caller)
-    if call is not None and call.citizen_id is not None:
-        return appeals.search(conn, citizen_id=call.citizen_id, limit=20)
-    return []
-
-
-def _place(conn: Connection, visit: Visit, known: list[Citizen]) -> BuildingLine | None:
-    """The building whose history is shown: the one typed, else where the caller lives."""
-    if visit.form["address"]:
-        return building_of(conn, visit.form)[0]
-    homes = [citizen.building_id for citizen in known if citizen.building_id is not None]
-    return addresses.find_building(conn, homes[0]) if homes else None
-
-
-def _applicant(conn: Connection, visit: Visit, name: str, phone: str, building: BuildingLine | None, flat: str,
-               call: Call) -> int:  # fmt: skip
-    """The citizen of this name at this number (or whom this call is already said to be from), else a new one."""
-    candidates = citizens.by_phone(conn, phone) if phone else []
-    if call.citizen_id is not None:
-        candidates.append(citizens.get(conn, call.citizen_id))
-    consents, privilege = visit.form.ticked("consent"), visit.form["privilege"]
-    home = building.id if building else None
-    for citizen in candidates:
-        if citizen.name.casefold() == name.casefold():
-            if citizen.building_id is None and home is not None:
-                citizens.update(conn, citizen.id, building_id=home, flat=flat)
-            if phone:
-                citizens.add_phone(conn, citizen.id, phone, visit.now)
-            if citizen.auto_confirm != consents:
-                citizens.set_consent(conn, citizen.id, consents)
-            if citizen.privilege != privilege:
-                citizens.update(conn, citizen.id, privilege=privilege)
-            return citizen.id
-    return citizens.add(conn, now=visit.now, name=name, phones=[phone] if phone else [], building_id=home, flat=flat,
-                        language=call.language, auto_confirm=consents, privilege=privilege)  # fmt: skip
-
-
-def _filled(card: Card) -> dict[str, str]:
-    """The form as it is first shown: what is already known of the caller."""
-    first = card.known[0] if card.known else None
-    return {
-        "name": first.name if first else "",
-        "phone": phones.display(card.caller),
-        "address": line_of(card.building) if card.building else "",
-        "flat": first.flat if first else "",
-        "consent": "on" if first and first.auto_confirm else "",
-        "privilege": first.privilege if first else "",
-        "once": forms.once(),
-    }
-
-
-def _page(visit: Visit, card: Card, filled: dict[str, str], *, problem: CentreError | None = None,
-          again: bool = False) -> Response:  # fmt: skip
-    may, typed = visit.can(Permission.REGISTER), Form(filled)
-    with visit.db.read() as conn:
-        subjects = departments.subjects(conn) if may else []
-        offices = [office for office in departments.departments(conn) if office.active] if may else []
-        districts = addresses.districts(conn) if may else []
-        choices = building_of(conn, Form(filled))[1] if filled.get("address") else []
-        at_hand = answers.gather(conn, card.linkedid, card.building, typed, visit.now) if may else None
-    known = _already(visit, typed, card.linkedid, card.caller, card.call, card.building) if may else Already()
-    saved = visit.query.number("saved")
-    show = visit.again if again else visit.page
-    return show("call.html", card=card, filled=Form(filled), subjects=subjects, choices=choices, problem=problem,
-                offices=offices, districts=districts, kinds=tuple(Kind), privileges=tuple(Privilege), already=known,
-                answers=at_hand,
-                said=SAID, results=tuple(Result), saved=saved)  # fmt: skip
-
-
-def _label(visit: Visit, building: BuildingLine) -> str:
-    district = building.district_uk if visit.texts.language == "uk" else building.district_en
-    if building.old_name:
-        return visit.texts("call.once_named", district=district, old=building.old_name)
-    return district
+def _table(t: Texts, found: Sequence[Call]) -> Table:
+    """As the page shows them, numbers masked."""
+    names = ("arrived", "caller", "origin", "waited", "talked", "seat", "outcome")
+    return Table(t("calls.title"), tuple(t(f"call.{name}") for name in names), tuple(
+        (Cell(t.moment(call.arrived_at)), Cell(masked(call.caller) if call.caller else t("call.hidden")),
+         Cell(t(f"origin.{call.origin}") if f"origin.{call.origin}" in t else call.origin),
+         Cell(call.wait_s, "seconds"), Cell(call.talk_s, "seconds"), Cell(call.seat or ""),
+         Cell(t(f"outcome.{call.outcome}") if call.outcome else t(f"end_cause.{call.end_cause}") if call.end_cause
+              else t("calls.going_on"))) for call in found))  # fmt: skip

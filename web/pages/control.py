@@ -12,11 +12,10 @@ from crm.control import MOST_COUNTED, Watched
 from crm.errors import BadInput, CentreError, NotFound, Stale
 from crm.life import Action
 from crm.people import Role
-from web.pages.appeals import NOTE_MOST, chosen
+from web.lists import as_file, listing, wants_file
+from web.pages.appeals import NOTE_MOST, chosen, table_of
 from web.visit import Visit
 
-PAGE = 50
-MOST_PAGES = 200
 AT_ONCE = (Action.ASSIGN, Action.EXTEND, Action.REPRIMAND)  # what is done to many
 
 
@@ -70,17 +69,19 @@ def _one(visit: Visit, number: int, version: int, action: Action, values: dict[s
 def _page(visit: Visit, asked: Any, *, problem: CentreError | None = None,
           outcomes: list[Outcome] | None = None) -> Response:  # fmt: skip
     official = visit.person.id if visit.person.role is Role.OFFICIAL else None
-    of, page = asked.number("of"), min(asked.number("page") or 1, MOST_PAGES)
+    of = asked.number("of")
     with visit.db.read() as conn:
         counts = control.counts(conn, visit.now, official_id=official, department_id=of)
         which = (Watched(asked["list"]) if asked["list"] in set(Watched) else
                  next((each for each in Watched if counts[each]), Watched.OVERDUE))  # fmt: skip
-        found = control.listed(conn, which, visit.now, official_id=official, department_id=of, limit=PAGE,
-                               offset=(page - 1) * PAGE)  # fmt: skip
+        shown = listing(visit, ("list", "of"), lambda limit, after: control.listed(
+            conn, which, visit.now, official_id=official, department_id=of, limit=limit, after_id=after), asked)
         known, post = departments.departments(conn), notices.post(conn)
+    if wants_file(visit):
+        return as_file(visit, f"control-{which}", table_of(visit.texts, shown.found),
+                       *(("appeal", each.id) for each in shown.found))  # fmt: skip
     may = [action for action in AT_ONCE if visit.can(people.FOR_ACTION[action])]
     show = visit.again if problem else visit.page
     return show("control.html", form=asked, asked=asked, which=which, lists=tuple(Watched), counts=counts,
-                most=MOST_COUNTED, found=found, departments=known, of=of, page=page, post=post, may=may,
-                mail=bool(visit.parts.settings.smtp_host), problem=problem, outcomes=outcomes, open=life.OPEN,
-                next=page + 1 if len(found) == PAGE and page < MOST_PAGES else 0)  # fmt: skip
+                most=MOST_COUNTED, list=shown, departments=known, of=of, post=post, may=may, after=asked["after"],
+                mail=bool(visit.parts.settings.smtp_host), problem=problem, outcomes=outcomes, open=life.OPEN)  # fmt: skip

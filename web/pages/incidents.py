@@ -17,10 +17,10 @@ from crm.errors import BadInput, CentreError, NotFound
 from crm.incidents import LIVE, State
 from crm.people import Permission
 from web.forms import Form
+from web.lists import listing
 from web.places import building_of
 from web.visit import Visit, status_of
 
-PAGE = 50
 NOTE_MOST, PLACE_MOST = 4000, 200
 NOW, PAST = (*LIVE, State.CLOSING), (State.CLOSED, State.DISMISSED)
 SCOPES = frozenset(("building", *networks.KINDS))
@@ -138,16 +138,16 @@ def hear(visit: Visit) -> Response:
 
 
 def _list(visit: Visit, problem: CentreError | None = None) -> Response:
-    past, before = visit.query.ticked("past"), visit.query.number("before")
+    past = visit.query.ticked("past")
     with visit.db.read() as conn:
-        found = incidents.listed(conn, PAST if past else NOW, limit=PAGE, before_id=before)
-        not_over = incident_callers.not_over(conn, [each.id for each in found])
+        shown = listing(visit, ("past",), lambda limit, after: incidents.listed(
+            conn, PAST if past else NOW, limit=limit, after_id=after))
+        not_over = incident_callers.not_over(conn, [each.id for each in shown.found])
         may = visit.can(Permission.MANAGE_INCIDENTS)
         subjects = departments.subjects(conn) if may else []
         choices = building_of(conn, Form(visit.form))[1] if visit.form["address"] else []
     show = visit.again if problem or visit.form.problems else visit.page
-    more = found[-1].id if len(found) == PAGE else None
-    return show("incidents.html", found=found, not_over=not_over, past=past, more=more, subjects=subjects,
+    return show("incidents.html", list=shown, not_over=not_over, past=past, subjects=subjects,
                 choices=choices, kinds=networks.KINDS, typed=visit.form, problem=problem)  # fmt: skip
 
 

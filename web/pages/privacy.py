@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from sqlalchemy import Connection
 from starlette.responses import Response
@@ -10,6 +12,9 @@ from starlette.responses import Response
 import recordings
 from crm import appeals, people, privacy
 from crm.errors import BadInput, CentreError
+from web.lists import as_file, listing, wants_file
+from web.tables import Cell, Table
+from web.texts import Texts
 from web.visit import Visit, status_of
 
 SAID_MOST = 60
@@ -65,24 +70,36 @@ def log(visit: Visit) -> Response:
     """Who looked at one person's data, at an appeal, or what one of the centre's people looked at."""
     by, key = visit.query.choice("by", BY), visit.query.text("key", SAID_MOST)
     with visit.db.read() as conn:
-        found = _looks(conn, by, key)
+        shown = listing(visit, ("by", "key"), lambda limit, after: _looks(conn, by, key, limit, after))
+        found = shown.found
         of_appeals = sorted({int(look.key) for look in found if look.what == "appeal"})
         numbers = {str(line.id): line.number for line in appeals.lines(conn, of_appeals)}
-    return visit.page("privacy/log.html", by=by or "citizen", key=key, looks=found, numbers=numbers,
-                      most=privacy.MOST_LOOKS)  # fmt: skip
+    if wants_file(visit):
+        return as_file(visit, "access-log", _table(visit.texts, found, numbers))
+    return visit.page("privacy/log.html", by=by or "citizen", key=key, list=shown, numbers=numbers)
 
 
-def _looks(conn: Connection, by: str, key: str) -> list[privacy.Look]:
+def _table(t: Texts, found: Sequence[privacy.Look], numbers: Mapping[str, int]) -> Table:
+    """``numbers``: of the appeals, by what the log calls them."""
+    return Table(t("privacy.log_title"), tuple(t(f"privacy.{name}") for name in ("when", "who", "what", "why")), tuple(
+        (Cell(t.moment(look.at)), Cell(f"{look.staff} ({t(f'role.{look.role}')})"),
+         Cell(f"{t(f'look.{look.what}') if f'look.{look.what}' in t else look.what} "
+              f"{numbers.get(look.key, look.key) if look.what == 'appeal' else look.key}"),
+         Cell(look.why)) for look in found))  # fmt: skip
+
+
+def _looks(conn: Connection, by: str, key: str, limit: int, after: int | None) -> list[privacy.Look]:
+    part: dict[str, Any] = {"limit": limit, "after_id": after}
     number = int(key) if key.isascii() and key.isdigit() and len(key) < 10 else 0
     if not key:
-        return privacy.looks(conn)
+        return privacy.looks(conn, **part)
     if by == "staff":
         person = people.by_login(conn, key)
-        return privacy.looks(conn, staff_id=person.id) if person else []
+        return privacy.looks(conn, staff_id=person.id, **part) if person else []
     if by == "appeal":
         appeal = appeals.by_number(conn, number)
-        return privacy.looks(conn, appeal_id=appeal.id) if appeal else []
-    return privacy.looks_at(conn, number)[: privacy.MOST_LOOKS]
+        return privacy.looks(conn, appeal_id=appeal.id, **part) if appeal else []
+    return privacy.looks_at(conn, number, **part)
 
 
 def _card(visit: Visit, problem: CentreError | None = None) -> Response:

@@ -32,7 +32,7 @@ from web.reporting import (
     ordered,
 )
 from web.summary import summary
-from web.tables import CSV, XLSX, Cell, Table, to_csv, to_xlsx
+from web.tables import FILES, Cell, Table, file_of
 from web.visit import Visit
 
 LISTED = 100
@@ -46,7 +46,6 @@ VIEWS = {"overview": "/reports", "scorecard": "/reports/scorecard",
          "calls": "/reports/calls", "callbacks": "/reports/callbacks", "ratings": "/reports/ratings",
          "repeats": "/reports/repeats",
          "public": "/reports/public"}  # fmt: skip
-FILES = {"csv": (CSV, to_csv), "xlsx": (XLSX, to_xlsx)}
 
 
 def _shown(asked: Asked, view: str, tables: Sequence[Table], drawn: Sequence[Bars | Lines | None] = (),
@@ -54,10 +53,7 @@ def _shown(asked: Asked, view: str, tables: Sequence[Table], drawn: Sequence[Bar
     """The page, or its tables as the file that the address asks for."""
     visit = asked.visit
     if (wanted := visit.query["file"]) in FILES:
-        media_type, written = FILES[wanted]
-        name = f"1551-{view}-{asked.period.first}-{asked.period.last}.{wanted}"
-        return Response(written(tables), media_type=media_type,
-                        headers={"Content-Disposition": f'attachment; filename="{name}"'})  # fmt: skip
+        return file_of(tables, wanted, f"1551-{view}-{asked.period.first}-{asked.period.last}")
     today = day_of(visit.now)
     yesterday, week, month = today - timedelta(days=1), week_of(today), month_of(today)
     quick = {"today": Period(today, today), "yesterday": Period(yesterday, yesterday), "week": week,

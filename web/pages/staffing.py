@@ -21,8 +21,7 @@ from crm.periods import Period, day_of
 from crm.staffing import HALF_S, HALVES, Forecast, Need, What, clock_of
 from web import charts
 from web.forms import Form
-from web.pages.reports import FILES
-from web.tables import Cell, Table
+from web.tables import FILES, Cell, Table, file_of
 from web.visit import Visit
 
 FARTHEST = 3 * 366  # days from today, that can be asked about
@@ -53,9 +52,7 @@ def show(visit: Visit) -> Response:
     made = _read(visit, visit.query)
     table = _table(visit, made)
     if (wanted := visit.query["file"]) in FILES:
-        media_type, written = FILES[wanted]
-        return Response(written([table]), media_type=media_type, headers={
-            "Content-Disposition": f'attachment; filename="1551-staffing-{made.day}.{wanted}"'})  # fmt: skip
+        return file_of([table], wanted, f"1551-staffing-{made.day}")
     return _page(visit, visit.query, made, table)
 
 
