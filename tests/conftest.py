@@ -39,9 +39,8 @@ def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
 @pytest.fixture
 def postgres_url(postgres: PostgresServer) -> Iterator[str]:
     """A fresh, migrated database on the real PostgreSQL server."""
-    name = postgres.create(postgres.template)
-    yield postgres.url(name)
-    postgres.drop(name)
+    with postgres.lent() as name:
+        yield postgres.url(name)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -61,17 +61,16 @@ WHILE_OPEN = {"extend", "correct", "merge", "split", "join", "warn", "escalate"}
 
 
 @pytest.mark.parametrize("state", State)
-@pytest.mark.parametrize("action", Action)
-def test_every_transition_is_the_expected_one_or_refused(state: State, action: Action) -> None:
+def test_every_transition_is_the_expected_one_or_refused(state: State) -> None:
     stays = ANYWHERE | (WHILE_OPEN if state in OPEN else set())
     expected = dict(pair.split(">") for pair in EXPECTED[state].split()) | dict.fromkeys(stays, state.value)
-    if action.value in expected:
-        assert after(state, action, 0)[0] == expected[action]
-        assert action in possible(state)
-    else:
-        with pytest.raises(IllegalAction):
-            after(state, action, 0)
-        assert action not in possible(state)
+    assert {action.value for action in possible(state)} == expected.keys()
+    for action in Action:
+        if action.value in expected:
+            assert after(state, action, 0)[0] == expected[action], action
+        else:
+            with pytest.raises(IllegalAction):
+                after(state, action, 0)
 
 
 def test_the_second_return_goes_to_the_control_desk() -> None:
