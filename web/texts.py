@@ -74,6 +74,15 @@ class Texts:
             at = at.astimezone(KYIV).date()
         return format_date(at, "long", locale=self._locale) if at else "—"
 
+    def soon(self, at: datetime | None, now: datetime) -> str:
+        """сьогодні о 14:05, завтра о 10:00 in Kyiv; a later one as ``moment``; a dash for nothing."""
+        if at is None:
+            return "—"
+        days = (at.astimezone(KYIV).date() - now.astimezone(KYIV).date()).days
+        if days not in (0, 1):
+            return self.moment(at)
+        return self(f"format.{('today', 'tomorrow')[days]}", time=format_time(at, "HH:mm", KYIV, self._locale))
+
     def lasting(self, seconds: float | timedelta | None) -> str:
         """3:05, or 1:03:05; a dash for nothing. The script of the page writes it the same way."""
         if seconds is None:
