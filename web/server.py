@@ -7,6 +7,7 @@ import uvicorn
 from centre.bus import Client
 from centre.settings import Secrets, Settings
 from crm.store import Database
+from web import sip_proxy
 from web.app import create_app
 
 STOPPING = 5  # seconds that answers being written may take when the server is told to stop
@@ -26,9 +27,9 @@ def serve(settings: Settings, secrets: Secrets) -> None:
     try:
         app = create_app(settings, db, Client(settings.line_socket), secret=secrets.web)
         _Server(uvicorn.Config(
-            app, host=str(settings.web_bind), port=settings.web_port, loop="uvloop", http="httptools", ws="none",
-            access_log=False, server_header=False, timeout_graceful_shutdown=STOPPING, log_level="warning",
-            limit_concurrency=2000,
+            app, host=str(settings.web_bind), port=settings.web_port, loop="uvloop", http="httptools",
+            ws="websockets-sansio", ws_max_size=sip_proxy.MOST, ws_per_message_deflate=False, access_log=False,
+            server_header=False, timeout_graceful_shutdown=STOPPING, log_level="warning", limit_concurrency=2000,
         )).run()  # fmt: skip
     finally:
         db.close()

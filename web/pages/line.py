@@ -7,13 +7,14 @@ from http import HTTPStatus
 
 from starlette.responses import Response
 
-from crm import calls, people, ratings
+from crm import calls, ratings, sign_in
 from crm.calls import Queue
 from crm.errors import BadInput, CentreError
 from crm.people import Permission
 from crm.periods import Period, day_of
+from crm.sign_in import Phone
 from crm.suppression import LEAST
-from web.live import VIEWS
+from web.live import ON_CALL, VIEWS
 from web.visit import SESSION, Visit, status_of
 
 OWN_DAYS = 30  # of what callers said, one's own mean
@@ -32,46 +33,78 @@ def seat(visit: Visit) -> Response:
 
 
 def sit(visit: Visit) -> Response:
-    """Takes a seat: the line logs it into the queues of this person's work, then the session remembers it."""
-    number = visit.form["seat"]
+    """Takes a seat. By a desk telephone the line logs it into the queues of this person's work at once; by the browser
+    it does when the desk's telephone is there (``web.pages.desk``), and until then nobody sits there."""
+    number, phone = visit.form["seat"], _phone(visit)
     if number not in visit.parts.settings.seats:
         raise BadInput("form.no_seat")
+    try:
+        if phone is Phone.DESK:
+            log_in(visit, number, phone)
+        elif _speaks_there(visit, number):
+            raise BadInput("seat.on_call")
+        else:
+            visit.ask_line("logout", seat=number)
+    except CentreError as error:
+        return _page(visit, error)
+    _moved(visit, number, phone)
+    return visit.go("/desk" if phone is Phone.BROWSER else "/seat?done=seat")
+
+
+def log_in(visit: Visit, seat: str, phone: Phone) -> None:
+    """Asks the line to log the seat into the queues of this person's work. CentreError when it refuses."""
     queues = [queue for permission, queue in QUEUES.items() if visit.can(permission)]
-    return _asked(visit, "seat", "login", seat=number, staff_id=visit.person.id, queues=queues,
-                  skills=list(visit.person.skills), sits=number)  # fmt: skip
+    visit.ask_line("login", seat=seat, staff_id=visit.person.id, queues=queues, skills=list(visit.person.skills),
+                   phone=phone)  # fmt: skip
 
 
 def leave(visit: Visit) -> Response:
-    return _asked(visit, "left", "logout", seat=_own(visit), sits=None)
+    return _asked(visit, "left", "logout")
 
 
 def pause(visit: Visit) -> Response:
     reason = visit.form["reason"]
     if reason not in PAUSES:
         raise BadInput("form.no_reason")
-    return _asked(visit, "paused", "pause", seat=_own(visit), sits=visit.seat, reason=reason)
+    return _asked(visit, "paused", "pause", reason=reason)
 
 
 def unpause(visit: Visit) -> Response:
-    return _asked(visit, "unpaused", "unpause", seat=_own(visit), sits=visit.seat)
+    return _asked(visit, "unpaused", "unpause")
 
 
-def _own(visit: Visit) -> str:
+def _asked(visit: Visit, done: str, do: str, **fields: object) -> Response:
+    """Asks the line something of one's own seat; the seat's page with the line's refusal otherwise."""
     if visit.seat is None:
         raise BadInput("form.no_seat")
-    return visit.seat
-
-
-def _asked(visit: Visit, done: str, do: str, *, seat: str, sits: str | None, **fields: object) -> Response:
-    """Asks the line, then remembers where the person ``sits``; the seat's page with the line's refusal otherwise."""
     try:
-        visit.ask_line(do, seat=seat, **fields)
+        visit.ask_line(do, seat=visit.seat, **fields)
     except CentreError as error:
         return _page(visit, error)
-    with visit.db.write() as conn:
-        people.sit(conn, visit.request.cookies[SESSION], sits)
-    visit.moved(sits or visit.seat)
+    if do == "logout":
+        _moved(visit, None)
     return visit.go(f"/seat?done={done}")
+
+
+def _moved(visit: Visit, seat: str | None, phone: Phone = Phone.DESK) -> None:
+    """Remembers where the person sits; whoever sat there, and he himself elsewhere, is told no more of that seat."""
+    with visit.db.write() as conn:
+        sign_in.sit(conn, visit.cookie(SESSION), seat, phone)
+    visit.moved(seat or visit.seat)
+
+
+def _phone(visit: Visit) -> Phone:
+    chosen = visit.form["phone"] or Phone.DESK
+    if chosen not in set(Phone):
+        raise BadInput("form.no_seat")
+    return Phone(chosen)
+
+
+def _speaks_there(visit: Visit, number: str) -> bool:
+    """Whether somebody else has a call at that seat."""
+    snapshot = visit.parts.hub.snapshot
+    at = snapshot.seat(number) if snapshot is not None else None
+    return at is not None and at.state in ON_CALL and at.staff_id not in (None, visit.person.id)
 
 
 def _page(visit: Visit, problem: CentreError | None = None) -> Response:
@@ -86,6 +119,6 @@ def _page(visit: Visit, problem: CentreError | None = None) -> Response:
         "seat.html", status=status_of(problem) if problem else HTTPStatus.OK, problem=problem, pauses=PAUSES,
         unsettled=mine, said=said, own_days=OWN_DAYS, least=LEAST,
         hub=visit.parts.hub, at=snapshot.seat(visit.seat) if snapshot else None, seats=seats,
-        taken=taken,
+        taken=taken, phones=tuple(Phone), by=visit.form["phone"] or Phone.DESK,
         first=visit.form["seat"] or visit.seat or next((seat for seat in seats if seat not in taken), ""),
     )  # fmt: skip
