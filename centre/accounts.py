@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from sqlalchemy import select
 
 from centre.settings import Settings
-from crm import departments, people, schema
+from crm import departments, passwords, people, schema
 from crm.errors import CentreError
 from crm.store import Database
 
@@ -37,8 +37,8 @@ def first_administrator(settings: Settings) -> Made | None:
 
 def add(db: Database, login: str, role: people.Role, *, name: str = "", department_id: int | None = None) -> Made:
     """A new account with a generated password."""
-    password = secrets.token_urlsafe(12)
-    hashed = people.hash_password(password)
+    password = passwords.one_time()
+    hashed = passwords.hashed(password)
     with db.write() as conn:
         people.add_staff(conn, login=login, name=name or login, password_hash=hashed, role=role,
                          department_id=department_id)  # fmt: skip
@@ -87,9 +87,9 @@ def _do(db: Database, args: argparse.Namespace, say: Callable[[str], None]) -> i
         with db.write() as conn:
             people.set_active(conn, person_found.id, False)
         return 0
-    password = secrets.token_urlsafe(12)
-    hashed = people.hash_password(password)
+    password = passwords.one_time()
+    hashed = passwords.hashed(password)
     with db.write() as conn:
-        people.set_password(conn, person_found.id, hashed)
+        people.give_password(conn, person_found.id, hashed, people.Edit(datetime.now(UTC), None))
     print(f"{args.login}\t{password}")
     return 0

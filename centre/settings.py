@@ -88,6 +88,7 @@ class Settings(BaseSettings):
     agi_timeout: int = Field(default=3, ge=1, le=10)  # how long a caller may wait for us, silently
     service_level: int = Field(default=20, ge=5)
     rate_calls: bool = True  # a caller who is still there after the conversation is asked how it was
+    listening_is_shown: bool = True  # to the operator whom a supervisor hears
 
     # ── confirmation callbacks ──
     call_from: ClockTime = "09:00"
@@ -128,7 +129,7 @@ class Settings(BaseSettings):
     web_bind: IPv4Address = IPv4Address("127.0.0.1")
     web_port: Port = 1551
     session_hours: int = Field(default=12, ge=1, le=48)
-    session_idle_minutes: int = Field(default=120, ge=0, le=2880)  # unused for so long it ends; 0: never; at a seat neither
+    session_idle_minutes: int = Field(default=120, ge=0, le=2880)  # unused for so long, and not at a seat; 0: never
     require_totp: bool = True  # a second factor of those who see much; the others may have one
     recording_days: int = Field(default=180, ge=1)
     dial_out: Literal["both", "landline"] = "landline"  # which trunks calls out may take

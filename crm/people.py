@@ -1,21 +1,15 @@
-"""The centre's people: accounts, roles and what each may do, sign-ins, looks at personal data."""
+"""The centre's people: accounts, roles and what each may do, looks at personal data. Signing in is ``crm.sign_in``."""
 
 from __future__ import annotations
 
 import datetime as dt
-import functools
-import hashlib
 import re
-import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import Connection, Select, delete, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from crm import departments, life, texts
 from crm.calls import Skill
@@ -25,12 +19,8 @@ from crm.life import Action, State
 from crm.schema import access_log, department, sign_in_failure
 from crm.schema import session as sessions
 from crm.schema import staff as accounts
-from crm.store import Database, insert_row
+from crm.store import insert_row
 
-SHORTEST_PASSWORD = 10
-LONGEST_PASSWORD = 200  # hashing more costs time that a stranger could make us spend
-FREE_FAILURES = 5  # wrong passwords of one account from one place before the next has to wait
-LONGEST_WAIT_S = 900
 _LOGIN = re.compile(r"[a-z0-9][a-z0-9._-]{1,59}")
 
 
@@ -43,13 +33,6 @@ class Role(StrEnum):
     SUPERVISOR = "supervisor"
     OFFICIAL = "official"  # takes calls in person
     ADMINISTRATOR = "administrator"
-
-
-class Phone(StrEnum):
-    """A seat's two telephones."""
-
-    DESK = "desk"  # any SIP program, with the seat's lasting secret
-    BROWSER = "browser"  # the page's
 
 
 class Permission(StrEnum):
@@ -65,6 +48,7 @@ class Permission(StrEnum):
     CALL_BACK = "call_back"
     LISTEN = "listen"  # to recordings
     DOWNLOAD_RECORDINGS = "download_recordings"  # take a copy of one out of the centre
+    EXPORT = "export"  # take a list out of the centre as a file: an executor his own department's only
     SEE_REPORTS = "see_reports"
     MANAGE_SEATS = "manage_seats"
     MANAGE_PEOPLE = "manage_people"
@@ -88,16 +72,21 @@ _DESK = frozenset({Permission.ASSIGN, Permission.WATCH, Permission.MANAGE_INCIDE
 PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.OPERATOR: _ON_THE_PHONE,
     Role.FEEDBACK: _ON_THE_PHONE | {Permission.CALL_BACK},
-    Role.CONTROL: _LISTENERS | _DESK | {Permission.DECIDE, Permission.EXECUTE, Permission.EDIT_RULES},
-    Role.EXECUTOR: frozenset({Permission.SEE_APPEALS, Permission.EXECUTE}),
+    Role.CONTROL: _LISTENERS | _DESK | {Permission.DECIDE, Permission.EXECUTE, Permission.EDIT_RULES,
+                                              Permission.EXPORT},
+    Role.EXECUTOR: frozenset({Permission.SEE_APPEALS, Permission.EXECUTE, Permission.EXPORT}),
     Role.ANALYST: frozenset({Permission.SEE_LIVE, Permission.SEE_REPORTS, Permission.SEE_KNOWLEDGE}),
     Role.SUPERVISOR: _ON_THE_PHONE | _LISTENERS | _DESK | {Permission.CALL_BACK, Permission.MANAGE_SEATS,
-                                                               Permission.DOWNLOAD_RECORDINGS},
+                                                               Permission.DOWNLOAD_RECORDINGS, Permission.EXPORT},
     Role.OFFICIAL: _ON_THE_PHONE | {Permission.SEE_REPORTS, Permission.WATCH, Permission.TAKE_CONTROL},
     Role.ADMINISTRATOR: frozenset({Permission.SEE_LIVE, Permission.MANAGE_SEATS, Permission.MANAGE_PEOPLE,
                                    Permission.EDIT_RULES, Permission.IMPORT, Permission.PRIVACY,
-                                   Permission.SEE_KNOWLEDGE}),
+                                   Permission.SEE_KNOWLEDGE, Permission.EXPORT}),
 }  # fmt: skip
+
+# What shows, or changes, much at a time. Who may any of it signs in with a second factor; others may.
+MUCH = frozenset({Permission.LISTEN, Permission.WATCH, Permission.MANAGE_SEATS, Permission.MANAGE_PEOPLE,
+                  Permission.EDIT_RULES, Permission.IMPORT, Permission.PRIVACY})  # fmt: skip
 
 # What a person does to an appeal, and what it takes. The rest (ask, give up, resume, hear, warn, escalate)
 # nobody does by hand: it follows from what happens.
@@ -129,6 +118,13 @@ FOR_ACTION: dict[Action, Permission] = {
 }
 
 
+class Owed(StrEnum):
+    """What is still to be done at a first sign-in."""
+
+    PASSWORD = "password"  # noqa: S105  his own instead of the one that he was given
+    SECOND_FACTOR = "second_factor"
+
+
 @dataclass(frozen=True, slots=True)
 class Staff:
     """An account. ``department_id``: an executor's."""
@@ -142,6 +138,8 @@ class Staff:
     active: bool
     email: str = ""
     skills: tuple[Skill, ...] = ()  # what not every seat can do
+    password_given: bool = False  # by another: he has to choose his own
+    second_factor: bool = False  # whether he has one
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,21 +150,22 @@ class Edit:
     staff_id: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
-    """A sign-in. ``token`` is for the cookie and is known only when it was made. ``phone``: what he speaks by there."""
-
-    staff: Staff
-    csrf: str
-    seat: str | None
-    expires_at: dt.datetime
-    token: str = ""
-    phone: Phone = Phone.DESK
-
-
 def may(role: Role, permission: Permission) -> bool:
     """Whether the role has the permission."""
     return permission in PERMISSIONS[role]
+
+
+def owed(staff: Staff, *, second_factor: bool) -> Owed | None:
+    """What this person must do before anything else opens to him; None when nothing is left.
+
+    Args:
+        second_factor: whether one is asked of those who may see or change ``MUCH``.
+    """
+    if staff.password_given:
+        return Owed.PASSWORD
+    if second_factor and not staff.second_factor and PERMISSIONS[staff.role] & MUCH:
+        return Owed.SECOND_FACTOR
+    return None
 
 
 def actions_for(staff: Staff, state: State, department_id: int) -> tuple[Action, ...]:
@@ -195,8 +194,9 @@ def _may_act(staff: Staff, action: Action, state: State, department_id: int) -> 
 
 def add_staff(conn: Connection, *, login: str, name: str, password_hash: str, role: Role,
               department_id: int | None = None, language: str = "uk", email: str = "", skills: Iterable[str] = (),
-              by: Edit | None = None) -> int:
-    """The new account's id. ``by``: who adds it, for the log; None for the centre itself.
+              password_given: bool = True, by: Edit | None = None) -> int:
+    """The new account's id. ``by``: who adds it, for the log; None for the centre itself. ``password_given``: whether
+    another knows the password.
 
     BadInput for a login that is taken or is not letters a–z, digits and . _ -, for an executor
     without a department, and for anybody else with one.
@@ -208,7 +208,8 @@ def add_staff(conn: Connection, *, login: str, name: str, password_hash: str, ro
         raise BadInput("staff.login_taken")
     values = _checked(conn, {"name": name, "role": role.value, "department_id": department_id, "language": language,
                              "email": email, "skills": " ".join(skills)})  # fmt: skip
-    staff_id = insert_row(conn, accounts, {"login": login, "password_hash": password_hash, **values})
+    staff_id = insert_row(conn, accounts, {"login": login, "password_hash": password_hash,
+                                           "password_given": password_given, **values})  # fmt: skip
     if by is not None:
         _log(conn, by, staff_id, None, {"login": login, **values})
     return staff_id
@@ -267,17 +268,24 @@ def _log(conn: Connection, by: Edit, staff_id: int, before: Mapping[str, Any] | 
     log_edit(conn, now=by.now, staff_id=by.staff_id, what="staff", key=staff_id, before=before, after=after)
 
 
-def set_password(conn: Connection, staff_id: int, password_hash: str, by: Edit | None = None) -> None:
-    """Ends the person's sessions too. ``by``: who gave him a new one, for the log; None for himself."""
-    _change(conn, staff_id, password_hash=password_hash)
-    conn.execute(delete(sessions).where(sessions.c.staff_id == staff_id))
-    if by is not None:
-        _log(conn, by, staff_id, None, {"password": "new"})
+def give_password(conn: Connection, staff_id: int, password_hash: str, by: Edit) -> None:
+    """A new one, to be changed at the first sign-in; ends his sessions, and his failures are forgotten."""
+    _change(conn, staff_id, password_hash=password_hash, password_given=True)
+    _afresh(conn, staff_id)
+    _log(conn, by, staff_id, None, {"password": "new"})
 
 
-def one_time_password() -> str:
-    """A new one, to be told once and changed at the first sign-in."""
-    return secrets.token_urlsafe(12)
+def take_second_factor(conn: Connection, staff_id: int, by: Edit) -> None:
+    """For who has lost his telephone: he sets up another at his next sign-in. Ends his sessions; his failures are
+    forgotten."""
+    _change(conn, staff_id, totp_secret="", totp_step=0)
+    _afresh(conn, staff_id)
+    _log(conn, by, staff_id, None, {"second_factor": "taken"})
+
+
+def _afresh(conn: Connection, staff_id: int) -> None:
+    for table in (sessions, sign_in_failure):
+        conn.execute(delete(table).where(table.c.staff_id == staff_id))
 
 
 def set_active(conn: Connection, staff_id: int, active: bool) -> None:
@@ -292,36 +300,46 @@ def _change(conn: Connection, staff_id: int, **values: Any) -> None:
         raise NotFound("staff.unknown")
 
 
-_STAFF: Select[Any] = select(*(accounts.c[name] for name in ("id", "login", "name", "role", "department_id",
-                                                             "language", "active", "email", "skills")))  # fmt: skip
+STAFF: Select[Any] = select(*(accounts.c[name] for name in (
+    "id", "login", "name", "role", "department_id", "language", "active", "email", "skills", "password_given")),
+    (accounts.c.totp_secret != "").label("second_factor"))  # fmt: skip
 
 
 def staff(conn: Connection) -> list[Staff]:
     """All, by login."""
-    return [_staff(row) for row in conn.execute(_STAFF.order_by(accounts.c.login))]
+    return [of_row(row) for row in conn.execute(STAFF.order_by(accounts.c.login))]
 
 
 def get(conn: Connection, staff_id: int) -> Staff:
     """NotFound if there is none."""
-    row = conn.execute(_STAFF.where(accounts.c.id == staff_id)).one_or_none()
+    row = conn.execute(STAFF.where(accounts.c.id == staff_id)).one_or_none()
     if row is None:
         raise NotFound("staff.unknown")
-    return _staff(row)
+    return of_row(row)
 
 
 def by_login(conn: Connection, login: str) -> Staff | None:
     """None if there is none."""
-    row = conn.execute(_STAFF.where(accounts.c.login == login.strip().lower())).one_or_none()
-    return None if row is None else _staff(row)
+    row = conn.execute(STAFF.where(accounts.c.login == login.strip().lower())).one_or_none()
+    return None if row is None else of_row(row)
 
 
-def _staff(row: Any) -> Staff:
+def of_row(row: Any) -> Staff:
+    """A row of ``STAFF``."""
     return Staff(row.id, row.login, row.name, Role(row.role), row.department_id, row.language, row.active, row.email,
-                 tuple(Skill(skill) for skill in row.skills.split()))  # fmt: skip
+                 tuple(Skill(skill) for skill in row.skills.split()), row.password_given,
+                 bool(row.second_factor))  # fmt: skip
 
 
 def log_access(conn: Connection, *, staff_id: int, what: str, subject_key: str, now: dt.datetime,
                why: str = "") -> None:
     """Who looked at whose data. ``what``: appeal, caller, building, recording."""
-    insert_row(conn, access_log, {"at": now, "staff_id": staff_id, "what": what, "subject_key": subject_key,
-                                  "why": texts.line(why, 200)})
+    log_looks(conn, [(what, subject_key)], staff_id=staff_id, now=now, why=why)
+
+
+def log_looks(conn: Connection, whose: Sequence[tuple[str, object]], *, staff_id: int, now: dt.datetime,
+              why: str = "") -> None:
+    """The same of many at once: (what, the record's id) each."""
+    if whose:
+        conn.execute(insert(access_log), [{"at": now, "staff_id": staff_id, "what": what, "subject_key": str(key),
+                                           "why": texts.line(why, 200)} for what, key in whose])  # fmt: skip

@@ -15,12 +15,13 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 
 from centre.settings import Settings
 from crm import people
 from crm.errors import NotFound
 from crm.people import Permission
+from crm.sign_in import Session
 from crm.store import Database
 from web import health, visit
 from web.live import VIEWS, Hub, Line, Viewer
@@ -31,8 +32,10 @@ from web.pages import (
     attempts,
     calls,
     campaigns,
+    card,
     confirmations,
     control,
+    desk,
     imports,
     incidents,
     knowledge,
@@ -50,6 +53,7 @@ from web.pages import (
 from web.pages import people as people_pages
 from web.render import Renderer
 from web.security import Headers
+from web.sip_proxy import SipProxy
 from web.texts import texts
 from web.tickets import Tickets
 from web.visit import Page, Parts
@@ -63,11 +67,15 @@ EDIT = (P.EDIT_KNOWLEDGE, P.EDIT_RULES)
 PAGES = (
     Page("GET", "/", account.home),
     Page("GET", "/sign-in", account.ask, None),
-    Page("POST", "/sign-in", account.sign_in, None, slow=True),
-    Page("POST", "/sign-out", account.sign_out),
+    Page("POST", "/sign-in", account.enter, None, slow=True),
+    Page("POST", "/sign-in/code", account.enter_code, None, slow=True),
+    Page("POST", "/sign-out", account.leave, owing=True),
     Page("POST", "/language", account.choose_language, None),
-    Page("GET", "/account", account.show),
-    Page("POST", "/account", account.change_password, slow=True),
+    Page("GET", "/account", account.show, owing=True),
+    Page("POST", "/account", account.change_password, slow=True, owing=True),
+    Page("GET", "/account/second-factor", account.set_up, owing=True),
+    Page("POST", "/account/second-factor", account.enrol, owing=True),
+    Page("POST", "/account/sessions", account.end_sessions),
     Page("GET", "/live", line.live, (P.SEE_LIVE,)),
     Page("GET", "/wall", wall.show, (P.SEE_LIVE,)),
     Page("GET", "/wall/history", wall.history, (P.SEE_LIVE,)),
@@ -77,16 +85,21 @@ PAGES = (
     Page("POST", "/seat/leave", line.leave, SIT),
     Page("POST", "/seat/pause", line.pause, SIT),
     Page("POST", "/seat/unpause", line.unpause, SIT),
+    Page("GET", "/desk", desk.show, SIT),
+    Page("POST", "/desk/phone", desk.phone, SIT),
+    Page("POST", "/desk/ready", desk.ready, SIT),
     Page("GET", "/calls", calls.recent, (P.SETTLE_CALLS,)),
     Page("GET", "/calls/unsettled", calls.unsettled, (P.SETTLE_CALLS,)),
-    Page("GET", "/calls/{linkedid}", calls.show, (P.TAKE_CALLS, P.SETTLE_CALLS, P.LISTEN)),
-    Page("POST", "/calls/{linkedid}/appeals", calls.register, (P.REGISTER,)),
-    Page("POST", "/calls/{linkedid}/already", calls.already, (P.REGISTER,)),
-    Page("POST", "/calls/{linkedid}/outcome", calls.settle, (P.SETTLE_CALLS,)),
-    Page("POST", "/calls/{linkedid}/answer", calls.answer, (P.TAKE_WORD,)),
-    Page("POST", "/calls/{linkedid}/given", calls.given, (P.REGISTER,)),
-    Page("GET", "/addresses", calls.suggest, (P.REGISTER, P.EDIT_RULES)),
-    Page("GET", "/addresses/history", calls.building, (P.REGISTER,)),
+    Page("GET", "/calls/{linkedid}", card.show, (P.TAKE_CALLS, P.SETTLE_CALLS, P.LISTEN)),
+    Page("POST", "/calls/{linkedid}/appeals", card.register, (P.REGISTER,)),
+    Page("POST", "/calls/{linkedid}/already", card.already, (P.REGISTER,)),
+    Page("POST", "/calls/{linkedid}/outcome", card.settle, (P.SETTLE_CALLS,)),
+    Page("POST", "/calls/{linkedid}/answer", card.answer, (P.TAKE_WORD,)),
+    Page("POST", "/calls/{linkedid}/given", card.given, (P.REGISTER,)),
+    Page("POST", "/calls/{linkedid}/spoken", card.spoken_of, (P.REGISTER,)),
+    Page("GET", "/calls/{linkedid}/lacking", card.lacking, (P.SETTLE_CALLS,)),
+    Page("GET", "/addresses", card.suggest, (P.REGISTER, P.EDIT_RULES)),
+    Page("GET", "/addresses/history", card.building, (P.REGISTER,)),
     Page("GET", "/appeals", appeals.search, (P.SEE_APPEALS,)),
     Page("GET", "/appeals/print", appeals.print_list, (P.SEE_APPEALS,)),
     Page("POST", "/appeals/acknowledge", appeals.acknowledge, (P.EXECUTE,)),
@@ -122,7 +135,7 @@ PAGES = (
     Page("GET", "/knowledge", knowledge.show, (P.SEE_KNOWLEDGE,)),
     Page("GET", "/knowledge/found", knowledge.found, (P.SEE_KNOWLEDGE,)),
     Page("GET", "/knowledge/answers", answers.part, (P.REGISTER,)),
-    Page("GET", "/knowledge/addresses", calls.suggest, EDIT),
+    Page("GET", "/knowledge/addresses", card.suggest, EDIT),
     Page("GET", "/knowledge/{kind}/{id}", knowledge.edit, (P.EDIT_KNOWLEDGE,)),
     Page("POST", "/knowledge/{kind}/{id}", knowledge.save, (P.EDIT_KNOWLEDGE,)),
     Page("GET", "/programmes", programmes.listed, (P.SEE_KNOWLEDGE,)),
@@ -169,6 +182,8 @@ PAGES = (
     Page("GET", "/people/{id}", people_pages.show, (P.MANAGE_PEOPLE,)),
     Page("POST", "/people/{id}", people_pages.change, (P.MANAGE_PEOPLE,)),
     Page("POST", "/people/{id}/password", people_pages.new_password, (P.MANAGE_PEOPLE,), slow=True),
+    Page("POST", "/people/{id}/second-factor", people_pages.take_second_factor, (P.MANAGE_PEOPLE,)),
+    Page("POST", "/people/{id}/sessions", people_pages.end_sessions, (P.MANAGE_PEOPLE,)),
     Page("GET", "/import", imports.ask, (P.IMPORT,)),
     Page("POST", "/import", imports.check, (P.IMPORT,), slow=True, files=True),
     Page("POST", "/import/{ticket}", imports.load, (P.IMPORT,), slow=True),
@@ -203,14 +218,17 @@ def create_app(settings: Settings, db: Database, line: Line, *, secret: str,
                   renderer=renderer, tickets=Tickets(), secret=secret, slow=anyio.CapacityLimiter(2),
                   clock=clock)  # fmt: skip
     measured = health.Measured(parts)
+    sip = SipProxy(parts)
+    parts.hub.rechecks.append(sip.recheck)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with asyncio.TaskGroup() as tasks:
-            reading = tasks.create_task(parts.hub.run())
+            running = [tasks.create_task(part.run()) for part in (parts.hub, sip)]
             yield
             parts.hub.close()
-            reading.cancel()
+            for task in running:
+                task.cancel()
 
     async def events(request: Request) -> Response:
         return await _events(parts, request)
@@ -221,6 +239,7 @@ def create_app(settings: Settings, db: Database, line: Line, *, secret: str,
             Route("/metrics", measured.metrics),
             Route("/static/{name}", renderer.serve_static),
             Route("/events", events),
+            WebSocketRoute("/ws", sip.connect),
             *(_route(page, parts) for page in PAGES),
         ],
         middleware=[Middleware(Headers)],
@@ -246,9 +265,12 @@ async def _events(parts: Parts, request: Request) -> Response:
     if session is None or (view and (view not in VIEWS or not people.may(session.staff.role, P.SEE_LIVE))):
         return Response(status_code=403)
 
-    def lasts() -> people.Session | None:
+    def lasts() -> Session | None:
         try:
-            return visit.session_of(parts, request, parts.clock())
+            now = visit.session_of(parts, request, parts.clock())
+            if now is not None and view:  # who watches is there
+                visit.used(parts, request, now, parts.clock())
+            return now
         except DBAPIError:  # nobody can tell now: it is asked again later, and calls are shown until then
             return session
 

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from urllib.parse import quote
 
 from crm.errors import BadInput
-from crm.people import Session
+from crm.sign_in import Session
 from crm.today import Today
 
 log = logging.getLogger(__name__)
@@ -196,6 +196,7 @@ class Hub:
         self._viewers: set[Viewer] = set()
         self._parts: dict[tuple[str, str], dict[str, str]] = {}  # view, language → part → HTML
         self._callers: dict[str, str] = {}  # linkedid → number, of calls that ring or wait
+        self.rechecks: list[Callable[[int, str | None], None]] = []  # who else keeps something open for a session
         self.staff: Mapping[int, str] = {}
         self.snapshot: Snapshot | None = None
         self.reachable = False
@@ -295,6 +296,8 @@ class Hub:
         for viewer in [v for v in self._viewers if v.staff_id == staff_id or (seat and v.seat == seat)]:
             viewer.suspect = True
             self._send(_BEAT, [viewer])
+        for recheck in self.rechecks:
+            recheck(staff_id, seat)
 
     async def stream(self, viewer: Viewer, until: datetime) -> AsyncIterator[bytes]:
         """Server-sent events: all that is so now, then every change.

@@ -1,6 +1,6 @@
 """What every answer carries and every question must pass: headers, the body's limit, origin and CSRF.
 
-No script and no style is inline, no page may be framed, nothing is loaded from elsewhere. A form is
+No script and no style is inline, no page may be framed but by our own desk, nothing is loaded from elsewhere. A form is
 taken only from our own pages: its ``csrf`` field must match the session's, or, before there is a
 session, the one derived from the ``entry`` cookie; and ``Origin``, when sent, must be ours.
 """
@@ -12,21 +12,21 @@ import hmac
 from urllib.parse import urlsplit
 
 from starlette.datastructures import MutableHeaders
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from crm.errors import BadInput
 
 POLICY = ("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; "
-          "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'")  # fmt: skip
+          "connect-src 'self'; form-action 'self'; frame-src 'self'; frame-ancestors 'self'; base-uri 'none'")  # fmt: skip
 HEADERS = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
+    "X-Frame-Options": "SAMEORIGIN",
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(self), payment=(), usb=()",
 }
 
 
@@ -64,8 +64,13 @@ async def body_of(request: Request, most: int) -> bytes:
     return bytes(body)
 
 
-def own_origin(request: Request) -> bool | None:
-    """Whether the browser says that the form is ours; None when it says nothing."""
+def is_https(request: HTTPConnection) -> bool:
+    """Whether it came over TLS, to us or to the web server before us."""
+    return request.url.scheme in ("https", "wss")
+
+
+def own_origin(request: HTTPConnection) -> bool | None:
+    """Whether the browser says that the page which asks is ours; None when it says nothing."""
     origin = request.headers.get("origin")
     if origin is None:
         return None
@@ -74,7 +79,18 @@ def own_origin(request: Request) -> bool | None:
 
 def entry_csrf(secret: str, entry: str) -> str:
     """The CSRF token of somebody without a session, from the random cookie he was given."""
-    return hmac.new(secret.encode(), b"entry:" + entry.encode(), hashlib.sha256).hexdigest()
+    return seal(secret, "entry", entry)
+
+
+def seal(secret: str, purpose: str, *said: str) -> str:
+    """64 digits that only who has the secret can put to these words, for this purpose."""
+    return sealed(secret, purpose, *said).hex()
+
+
+def sealed(secret: str, purpose: str, *said: str) -> bytes:
+    """The same as 32 bytes."""
+    words = "\0".join((purpose, *said)).encode("utf-8", "replace")
+    return hmac.new(secret.encode(), words, hashlib.sha256).digest()
 
 
 def same(one: str, other: str) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from http import HTTPStatus
@@ -20,14 +20,15 @@ import anyio
 import anyio.from_thread
 import anyio.to_thread
 from sqlalchemy.exc import DBAPIError
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from centre.settings import Settings
-from crm import people
+from crm import people, sign_in
 from crm.confirmation_rules import Rules
 from crm.errors import BadInput, CentreError, IllegalAction, NotAllowed, NotFound, Stale
-from crm.people import Permission, Session, Staff
+from crm.people import Owed, Permission, Staff
+from crm.sign_in import Lasting, OpenSession, Session
 from crm.store import Database
 from web import forms, security
 from web.forms import Form
@@ -39,7 +40,7 @@ from web.tickets import Tickets
 
 log = logging.getLogger(__name__)
 
-SESSION, ENTRY, LANGUAGE = "session", "entry", "language"  # cookies
+SESSION, ENTRY, LANGUAGE, KNOWN = "session", "entry", "language", "known"  # cookies
 STATUS: dict[type[CentreError], HTTPStatus] = {
     BadInput: HTTPStatus.UNPROCESSABLE_ENTITY, NotFound: HTTPStatus.NOT_FOUND, Stale: HTTPStatus.CONFLICT,
     IllegalAction: HTTPStatus.CONFLICT, NotAllowed: HTTPStatus.FORBIDDEN,
@@ -61,6 +62,10 @@ class Parts:
     clock: Callable[[], datetime]
     handed: Handed = field(default_factory=Handed)
 
+    @property
+    def lasting(self) -> Lasting:
+        return Lasting(self.settings.session_hours, self.settings.session_idle_minutes)
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -72,6 +77,7 @@ class Page:
     needs: tuple[Permission, ...] | None = ()
     slow: bool = False  # hashes a password: a few at a time, and never in the way of other pages
     files: bool = False  # its form may bring files
+    owing: bool = False  # opens also to who has still to choose his password or set up his second factor
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +99,11 @@ class Visit:
         if self.session is None:
             raise NotAllowed("sign_in.needed")
         return self.session.staff
+
+    @property
+    def owes(self) -> Owed | None:
+        """What this person must do first; until then nothing else opens."""
+        return owed(self.parts, self.session)
 
     @property
     def seat(self) -> str | None:
@@ -117,7 +128,7 @@ class Visit:
         return number
 
     def can(self, permission: Permission | str) -> bool:
-        return self.session is not None and people.may(self.session.staff.role, Permission(permission))
+        return self.session is not None and not self.owes and people.may(self.person.role, Permission(permission))
 
     def ask_line(self, do: str, **fields: object) -> dict[str, Any]:
         """A request to the line, from this thread. CentreError when it refuses or cannot be reached."""
@@ -135,20 +146,29 @@ class Visit:
             log.info("the line was not told of changed %s: %s", what, error)
 
     def moved(self, seat: str | None) -> None:
-        """This person has signed out, or sits elsewhere (now at ``seat``): streams that told him more must end."""
+        """This person has signed out, or sits elsewhere (now at ``seat``): what was open for him there must end."""
         anyio.from_thread.run_sync(self.parts.hub.recheck, self.person.id, seat)
+
+    def signed_out(self, staff_id: int, ended: Sequence[OpenSession]) -> None:
+        """Sessions of this person have ended: what was open for them ends, and no call may ring where nobody is."""
+        for seat in {session.seat for session in ended}:
+            if seat is not None:
+                try:
+                    self.ask_line("logout", seat=seat)
+                except CentreError as error:
+                    log.warning("seat %s was not logged out when its person's session ended: %s", seat, error)
+            anyio.from_thread.run_sync(self.parts.hub.recheck, staff_id, seat)
 
     def looked_at(self, *whose: tuple[str, object], why: str = "") -> None:
         """Keeps in the log that this person looked at this data: (what, record's id) each."""
         with self.db.write() as conn:
-            for what, key in whose:
-                people.log_access(conn, staff_id=self.person.id, what=what, subject_key=str(key), now=self.now, why=why)
+            people.log_looks(conn, whose, staff_id=self.person.id, now=self.now, why=why)
 
     def page(self, template: str, *, status: int = HTTPStatus.OK, **values: object) -> Response:
         """A page; cookies that the browser lacks are set with it."""
         html = self.parts.renderer(template, self.texts.language, {"visit": self, "form": self.form, **values})
         response = HTMLResponse(html, status)
-        if self.session is None and self.request.cookies.get(ENTRY) != self.entry:
+        if self.session is None and self.cookie(ENTRY) != self.entry:
             self.set_cookie(response, ENTRY, self.entry)
         return response
 
@@ -160,9 +180,16 @@ class Visit:
         """After a form was taken: see there."""
         return RedirectResponse(address, HTTPStatus.SEE_OTHER)
 
+    def cookie(self, name: str) -> str:
+        """What the browser has of ours under this name; "" for nothing."""
+        return cookie(self.request, name)
+
     def set_cookie(self, response: Response, name: str, value: str, *, seconds: int | None = None) -> None:
-        response.set_cookie(name, value, max_age=seconds, httponly=True, samesite="lax",
-                            secure=self.request.url.scheme == "https")  # fmt: skip
+        response.set_cookie(_named(self.request, name), value, max_age=seconds, httponly=True, samesite="lax",
+                            secure=security.is_https(self.request))  # fmt: skip
+
+    def drop_cookie(self, response: Response, name: str) -> None:
+        self.set_cookie(response, name, "", seconds=0)
 
     def own_address(self, address: str, otherwise: str = "/") -> str:
         """``address`` if it is a page of ours, never another site's."""
@@ -200,7 +227,7 @@ async def _most(parts: Parts, request: Request) -> int:
 
 def _answer(page: Page, parts: Parts, request: Request, body: bytes, form: Form | None,
             unread: BadInput | None) -> Response:  # fmt: skip
-    entry = request.cookies.get(ENTRY) or secrets.token_urlsafe(24)
+    entry = cookie(request, ENTRY) or secrets.token_urlsafe(24)
     visit = Visit(request, parts, parts.clock(), texts(language_of(request, None)), None, entry)
     try:
         visit = replace(visit, query=forms.query(request.scope["query_string"]))
@@ -210,10 +237,12 @@ def _answer(page: Page, parts: Parts, request: Request, body: bytes, form: Form 
     except BadInput as error:
         unread = unread or error
     try:
-        session = session_of(parts, request, visit.now)
+        session = _any_session(parts, request, visit.now)
         visit = replace(visit, session=session, texts=texts(language_of(request, session)))
         if unread is not None:
             raise unread
+        if session is not None:
+            used(parts, request, session, visit.now)
         return _refusal(visit, page) or page.answer(visit)
     except CentreError as error:
         return visit.page("problem.html", status=status_of(error), problem=error)
@@ -231,13 +260,44 @@ def status_of(error: CentreError) -> HTTPStatus:
     return STATUS.get(type(error), HTTPStatus.CONFLICT)
 
 
-def session_of(parts: Parts, request: Request, now: datetime) -> Session | None:
-    """The session of the request's cookie, if it is one that lasts."""
-    token = request.cookies.get(SESSION, "")
+def session_of(parts: Parts, request: HTTPConnection, now: datetime) -> Session | None:
+    """The session of the request's cookie, if it is one that lasts and whose person has nothing to do first."""
+    session = _any_session(parts, request, now)
+    return None if owed(parts, session) else session
+
+
+def owed(parts: Parts, session: Session | None) -> Owed | None:
+    """What must be done first with this session."""
+    return people.owed(session.staff, second_factor=parts.settings.require_totp) if session is not None else None
+
+
+def used(parts: Parts, request: HTTPConnection, session: Session, now: datetime) -> None:
+    """Moves the end of a session that ends when it is not used; what cannot be written now is at the next use."""
+    if (until := parts.lasting.moved(session, now)) is None:
+        return
+    try:
+        with parts.db.write() as conn:
+            sign_in.lasts_until(conn, cookie(request, SESSION), until)
+    except DBAPIError as error:
+        log.warning("the end of a session was not moved: %s", error.orig)
+
+
+def _any_session(parts: Parts, request: HTTPConnection, now: datetime) -> Session | None:
+    token = cookie(request, SESSION)
     if not token:
         return None
     with parts.db.read() as conn:
-        return people.session(conn, token, now)
+        return sign_in.session(conn, token, now)
+
+
+def cookie(request: HTTPConnection, name: str) -> str:
+    """The request's cookie of ours; "" for none."""
+    return request.cookies.get(_named(request, name), "")
+
+
+def _named(request: HTTPConnection, name: str) -> str:
+    """Over HTTPS a name that no page of another host, and none without HTTPS, can set."""
+    return f"__Host-{name}" if security.is_https(request) else name
 
 
 def _refusal(visit: Visit, page: Page) -> Response | None:
@@ -247,8 +307,9 @@ def _refusal(visit: Visit, page: Page) -> Response | None:
     if posting and own is False:
         raise NotAllowed("form.foreign")
     if signed_out and not posting:
-        asked = visit.request.url.path + (f"?{visit.request.url.query}" if visit.request.url.query else "")
-        return visit.go("/sign-in" + (f"?{urlencode({'next': asked})}" if asked != "/" else ""))
+        return visit.go("/sign-in" + _next(visit))
+    if page.needs is not None and not page.owing and visit.owes:
+        return visit.go(_FIRST[visit.owes] + _next(visit))
     if page.needs and not signed_out and not any(visit.can(permission) for permission in page.needs):
         raise NotAllowed("page.not_yours")
     if posting and (signed_out or not security.same(visit.form["csrf"], visit.csrf)):
@@ -259,6 +320,16 @@ def _refusal(visit: Visit, page: Page) -> Response | None:
     return None
 
 
+_FIRST = {Owed.PASSWORD: "/account", Owed.SECOND_FACTOR: "/account/second-factor"}  # where what is owed is done
+
+
+def _next(visit: Visit) -> str:
+    """The end of an address that leads on to what was asked for."""
+    url = visit.request.url
+    asked = url.path + (f"?{url.query}" if url.query else "")
+    return f"?{urlencode({'next': asked})}" if asked != "/" and visit.request.method == "GET" else ""
+
+
 def language_of(request: Request, session: Session | None) -> str:
-    chosen = request.cookies.get(LANGUAGE) or (session.staff.language if session is not None else "")
+    chosen = cookie(request, LANGUAGE) or (session.staff.language if session is not None else "")
     return chosen if chosen in LANGUAGES else LANGUAGES[0]

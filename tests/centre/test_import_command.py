@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from centre import __main__, dump
-from crm import addresses, appeals, citizens, departments, imports, people, schema
+from crm import addresses, appeals, citizens, departments, imports, schema, sign_in
 from crm.errors import BadInput
+from crm.guessing import Place
 from crm.life import Action
 from crm.store import Database
 
@@ -76,7 +77,7 @@ def test_passwords_alone_are_on_stdout(centre: Path, sqlite_url: str, capsys: py
     assert run("import", "users", str(file)) == 0
     login, password = capsys.readouterr().out.split()
     db = Database(sqlite_url)
-    assert people.sign_in(db, login, password, now=NOW).staff.name == "Марко Бондар"
+    assert sign_in.prove_password(db, login, password, now=NOW, place=Place()).name == "Марко Бондар"
     db.close()
 
 

@@ -19,9 +19,10 @@ from openpyxl import Workbook
 from sqlalchemy import func, select
 
 from centre import __main__
-from crm import addresses, appeals, departments, import_cells, imports, life, people, schema, sheets
+from crm import addresses, appeals, departments, import_cells, imports, life, people, schema, sheets, sign_in
 from crm.clock import KYIV
 from crm.errors import BadInput, CentreError
+from crm.guessing import Place
 from crm.import_rows import OLD_STATES, Report
 from crm.life import State
 from crm.store import Database
@@ -132,10 +133,10 @@ def test_people_get_passwords_that_are_told_once(db: Database, small: City) -> N
     report = load(db, "users", text)
     [(login, password)] = report.passwords
     assert (login, report.added, report.changed) == ("m.bondar", 1, 1)
-    assert people.sign_in(db, login, password, now=NOON).staff.department_id == small.heating
+    assert sign_in.prove_password(db, login, password, now=NOON, place=Place()).department_id == small.heating
     again = load(db, "users", text)
     assert (again.passwords, again.same) == ([], 2)
-    assert people.sign_in(db, login, password, now=NOON)
+    assert sign_in.prove_password(db, login, password, now=NOON, place=Place()).password_given
     with db.read() as conn:
         logged = conn.execute(select(schema.edit_log.c.after).where(schema.edit_log.c.what == "staff")).scalars().all()
         assert password not in str(logged)

@@ -23,7 +23,7 @@ from starlette.applications import Starlette
 
 from centre.demo.browser import Browser, Page
 from centre.settings import Settings
-from crm import addresses, appeals, calls, citizens, people, schema
+from crm import addresses, appeals, calls, citizens, passwords, people, schema
 from crm.calls import EndCause
 from crm.errors import BadInput
 from crm.life import Action
@@ -39,7 +39,7 @@ LINKEDID = "1767000000.1"
 
 @cache
 def hashed() -> str:
-    return people.hash_password(PASSWORD)
+    return passwords.hashed(PASSWORD)
 
 
 class FakeLine:
@@ -166,6 +166,7 @@ class Site:
         with self.db.write() as conn:
             self.staff[login] = people.add_staff(
                 conn, login=login, name=f"Людина {login}", password_hash=hashed(), role=role,
+                password_given=False,
                 department_id=self.city.departments[department] if department else None,
             )  # fmt: skip
         return self.staff[login]
@@ -217,7 +218,7 @@ class Site:
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setenv("CENTRE_SETTINGS", str(tmp_path / "none.toml"))
-    return Settings(var=tmp_path, seat_count=4, call_from="00:00", call_to="24:00")
+    return Settings(var=tmp_path, seat_count=4, call_from="00:00", call_to="24:00", require_totp=False)
 
 
 @pytest.fixture

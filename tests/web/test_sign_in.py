@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select, update
 
-from crm import people, schema
+from crm import guessing, people, schema, sign_in
+from crm.guessing import Place
 from crm.people import Role
 from tests.web.conftest import BASE, PASSWORD, Site
 
@@ -53,10 +54,10 @@ async def test_says_the_same_of_a_wrong_password_and_of_nobody(site: Site) -> No
 async def test_many_failures_lock_out_only_where_they_came_from_and_say_nothing_more(site: Site) -> None:
     site.hire(Role.OPERATOR)
     desk = await site.stranger()
-    pages = [await desk.sign_in("operator", "not the password") for _ in range(people.FREE_FAILURES + 1)]
+    pages = [await desk.sign_in("operator", "not the password") for _ in range(guessing.FREE_HERE + 1)]
     assert len({page.text for page in pages}) == 1
     assert (await desk.sign_in("operator")).status == 403, "the right password, too soon"
-    people.sign_in(site.db, "operator", PASSWORD, now=datetime.now(UTC), source="another place")
+    sign_in.prove_password(site.db, "operator", PASSWORD, now=datetime.now(UTC), place=Place("192.0.2.1"))
 
 
 async def test_the_cookie_is_the_browsers_alone_and_the_table_has_its_hash(site: Site) -> None:
@@ -99,6 +100,8 @@ async def test_a_new_password_ends_every_session(site: Site) -> None:
     page = await desk.submit(await desk.open("/account"), "/account", password=PASSWORD, **new)
     assert "Пароль змінено" in page.text
     assert "/sign-in" in (await other.open("/live")).url
+    assert (await desk.open("/live")).status == 200, "who has changed it goes on"
+    desk = await site.stranger()
     assert (await desk.sign_in("operator", "нове гасло довге")).status == 200
 
 

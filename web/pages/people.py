@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from sqlalchemy import Connection
 from starlette.responses import Response
 
-from crm import departments, people
+from crm import departments, passwords, people, sign_in
 from crm.calls import Skill
 from crm.errors import CentreError
 from crm.people import PERMISSIONS, Edit, Permission, Role, Staff
+from web.pages.account import lines_of
 from web.texts import LANGUAGES
 from web.visit import Visit, status_of
 
@@ -26,8 +30,8 @@ def add(visit: Visit) -> Response:
     login = visit.form.text("login", 60, required=True)
     if visit.form.problems:
         return _list(visit)
-    password = people.one_time_password()
-    hashed = people.hash_password(password)
+    password = passwords.one_time()
+    hashed = passwords.hashed(password)
     try:
         with visit.db.write() as conn:
             staff_id = people.add_staff(conn, login=login, password_hash=hashed, by=Edit(visit.now, visit.person.id),
@@ -48,7 +52,7 @@ def change(visit: Visit) -> Response:
         return _one(visit)
     staff_id = visit.number("id")
     try:
-        with visit.db.write() as conn:
+        with _ending(visit, staff_id) as conn:
             people.change(conn, staff_id, {**values, "active": visit.form.ticked("active")},
                           Edit(visit.now, visit.person.id))  # fmt: skip
     except CentreError as error:
@@ -59,12 +63,38 @@ def change(visit: Visit) -> Response:
 def new_password(visit: Visit) -> Response:
     """For who has lost his: shown this once, and all his sessions end."""
     staff_id = visit.number("id")
-    password = people.one_time_password()
-    hashed = people.hash_password(password)
-    with visit.db.write() as conn:
-        people.set_password(conn, staff_id, hashed, by=Edit(visit.now, visit.person.id))
+    password = passwords.one_time()
+    hashed = passwords.hashed(password)
+    with _ending(visit, staff_id) as conn:
+        people.give_password(conn, staff_id, hashed, Edit(visit.now, visit.person.id))
         person = people.get(conn, staff_id)
     return visit.page("people/password.html", person=person, password=password)
+
+
+def take_second_factor(visit: Visit) -> Response:
+    """For who has lost his telephone: all his sessions end, and at the next sign-in he sets up another."""
+    staff_id = visit.number("id")
+    with _ending(visit, staff_id) as conn:
+        people.take_second_factor(conn, staff_id, Edit(visit.now, visit.person.id))
+    return visit.go(f"/people/{staff_id}?done=people")
+
+
+def end_sessions(visit: Visit) -> Response:
+    """One of this person's sign-ins, or all of them."""
+    staff_id = visit.number("id")
+    with _ending(visit, staff_id) as conn:
+        sign_in.end(conn, staff_id, mark=visit.form["session"])
+    return visit.go(f"/people/{staff_id}?done=sessions")
+
+
+@contextmanager
+def _ending(visit: Visit, staff_id: int) -> Iterator[Connection]:
+    """A transaction that may end sessions of this person: whose seat that was is logged out, once it is written."""
+    with visit.db.write() as conn:
+        before = sign_in.open_sessions(conn, staff_id, visit.now)
+        yield conn
+        left = sign_in.open_sessions(conn, staff_id, visit.now)
+    visit.signed_out(staff_id, [session for session in before if session not in left])
 
 
 def permissions(visit: Visit) -> Response:
@@ -97,7 +127,8 @@ def _one(visit: Visit, problem: CentreError | None = None) -> Response:
     bad = bool(visit.form.problems or problem)
     return visit.page("people/person.html", status=status_of(problem) if problem else 422 if bad else 200,
                       person=person, shown=visit.form if bad else _as_form(person), departments=known, problem=problem,
-                      roles=tuple(Role), languages=LANGUAGES, skills=tuple(Skill))  # fmt: skip
+                      roles=tuple(Role), languages=LANGUAGES, skills=tuple(Skill),
+                      lines=lines_of(visit, person.id))  # fmt: skip
 
 
 def _as_form(person: Staff) -> dict[str, str]:
