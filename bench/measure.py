@@ -30,7 +30,8 @@ def centre_of_its_own(**more: Any) -> Iterator[tuple[Settings, Secrets]]:
     with tempfile.TemporaryDirectory(prefix="1551-bench-", ignore_cleanup_errors=True) as folder:
         settings = load(**{
             "var": folder, "database": "", "sip_port": free_port(), "ami_port": free_port(kind=tcp),
-            "agi_port": free_port(kind=tcp), "landline_host": f"127.0.0.1:{free_port()}",
+            "agi_port": free_port(kind=tcp), "asterisk_http_port": free_port(kind=tcp),
+            "landline_host": f"127.0.0.1:{free_port()}",
             "mobile_host": f"127.0.0.2:{free_port('127.0.0.2')}", **more,
         })  # fmt: skip
         for one in (settings.line_socket.parent, settings.spool, settings.recordings):

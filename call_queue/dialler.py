@@ -38,12 +38,12 @@ class Dialler(Rounds):
     """
 
     def __init__(self, db: Database, writer: Writer, outbound: Outbound, tracker: t.Tracker, rules: Rules, *,
-                 interfaces: Mapping[str, str], own_number: str, seat_ring_s: int, staff: Mapping[str, int | None],
+                 own_number: str, seat_ring_s: int, staff: Mapping[str, int | None],
                  line: Callable[[], Sequence[order.Waiting]], counted: Callable[[int, int], None],
                  clock: Callable[[], dt.datetime]) -> None:  # fmt: skip
         super().__init__(db, writer)
         self._outbound, self._tracker, self._rules = outbound, tracker, rules
-        self._interfaces, self._own_number, self._seat_ring_s = interfaces, own_number, seat_ring_s
+        self._own_number, self._seat_ring_s = own_number, seat_ring_s
         self._staff, self._line, self._counted, self._now = staff, line, counted, clock
         self._rung: dict[str, str] = {}  # attempt → the seat that was chosen for it, until it has picked up or not
         self._silent: dict[str, dt.datetime] = {}  # seats that did not pick up, until when they are left in peace
@@ -143,7 +143,7 @@ class Dialler(Rounds):
         BadInput as ``confirmations.claim`` and ``forbidden`` say, "seat.unknown", "seat.on_call", "seat.offline";
         CentreError "line.asterisk_away" when nothing was done, "line.unanswered" when nobody knows.
         """
-        if seat not in self._interfaces:
+        if seat not in self._tracker.seats:
             raise BadInput("seat.unknown")
         if why_not := await self._why_not(Mode.LIVE):
             raise BadInput(why_not)
@@ -176,7 +176,7 @@ class Dialler(Rounds):
                            self._own_number)  # fmt: skip
         else:
             call = CallOut(attempt.id, attempt.e164, attempt.language, "callback-live", self._seat_ring_s,
-                           attempt.e164, self._interfaces[attempt.seat])  # fmt: skip
+                           attempt.e164, self._tracker.seats[attempt.seat].phone)  # fmt: skip
         await self._outbound.dial(call, partial(self._not_placed, attempt.id))
 
     def originated(self, event: ev.Originated) -> None:

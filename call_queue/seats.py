@@ -12,21 +12,22 @@ from call_queue.browsers import Browsers
 from call_queue.tracker import Change, Seat, SeatChanged, Tracker
 from crm.calls import Queue, Skill
 from crm.errors import BadInput, CentreError
+from crm.sign_in import Phone
 
 _log = logging.getLogger(__name__)
 
 
 class Seats:
-    """``interfaces``: seat → "PJSIP/…". ``staff``: who sits where, seat → staff_id; kept here and read by others.
-    ``in_step``: whether the tracker can be believed. Fed with the tracker's changes."""
+    """``phones``: seat → each of its telephones as "PJSIP/…". ``staff``: who sits where, seat → staff_id; kept here and
+    read by others. ``in_step``: whether the tracker can be believed. Fed with the tracker's changes."""
 
-    def __init__(self, ami: Ami, tracker: Tracker, interfaces: Mapping[str, str],
+    def __init__(self, ami: Ami, tracker: Tracker, phones: Mapping[str, Mapping[Phone, str]],
                  staff: MutableMapping[str, int | None], in_step: Callable[[], bool],
                  browsers: Browsers) -> None:  # fmt: skip
-        self._ami, self._tracker, self._interfaces, self._staff = ami, tracker, interfaces, staff
+        self._ami, self._tracker, self._phones, self._staff = ami, tracker, phones, staff
         self._in_step, self._browsers = in_step, browsers
-        self._turn = {number: asyncio.Lock() for number in interfaces}  # two who take one seat do so one by one
-        self._left = {number: asyncio.Event() for number in interfaces}  # set when the seat leaves its last queue
+        self._turn = {number: asyncio.Lock() for number in phones}  # two who take one seat do so one by one
+        self._left = {number: asyncio.Event() for number in phones}  # set when the seat leaves its last queue
 
     def take(self, change: Change) -> None:
         """Who has logged out, by whatever way, sits there no more."""
@@ -45,37 +46,55 @@ class Seats:
                 raise BadInput("seat.on_call")
             return await self._browsers.let_in(number)
 
-    async def log_in(self, number: str, staff_id: int, lines: Sequence[str], skills: Sequence[str] = ()) -> None:
-        """To serve these lines (crm.calls.Queue), and no others, with these skills. BadInput "seat.unknown",
-        "seat.offline" (its telephone is not registered), "seat.on_call" (somebody else's, and he is speaking); AMI's
-        own errors as ``reached``."""
+    async def log_in(self, number: str, staff_id: int, lines: Sequence[str], skills: Sequence[str] = (),
+                     phone: Phone = Phone.DESK) -> None:  # fmt: skip
+        """To serve these lines (crm.calls.Queue), and no others, with these skills, by this telephone and not by the
+        other. BadInput "seat.unknown", "seat.offline" (the telephone is not registered), "seat.on_call" (somebody
+        else's, and he is speaking); AMI's own errors as ``reached``."""
         self._seat(number)
         async with self._turn[number]:
-            await self._log_in(number, staff_id, order.queues_of(number, lines, skills))
+            await self._log_in(number, staff_id, order.queues_of(number, lines, skills), phone)
 
-    async def _log_in(self, number: str, staff_id: int, wanted: Sequence[str]) -> None:
+    async def move(self, number: str, lines: Sequence[str], skills: Sequence[str] = ()) -> None:
+        """Whoever sits there serves these lines from now on, with these skills: what he speaks he goes on with, and a
+        pause lasts. BadInput "seat.unknown", "seat.not_in"; else as ``log_in``."""
         seat = self._seat(number)
+        async with self._turn[number]:
+            if not seat.queues:
+                raise BadInput("seat.not_in")
+            phone = next(phone for phone, interface in self._phones[number].items() if interface == seat.phone)
+            await self._log_in(number, self._staff.get(number), order.queues_of(number, lines, skills), phone)
+
+    async def _log_in(self, number: str, staff_id: int | None, wanted: Sequence[str], phone: Phone) -> None:
+        seat, interface = self._seat(number), self._phones[number][phone]
         if not self._in_step():
             raise CentreError("line.asterisk_away")
-        if seat.offline:
+        if seat.absent(interface):
             raise BadInput("seat.offline")
         if seat.queues and self._staff.get(number) != staff_id:
             if seat.talking or seat.calls:
                 raise BadInput("seat.on_call")
             await self._put_out(number)
         self._staff[number] = staff_id
+        before, paused = sorted(seat.members), next(iter(seat.paused.values()), None)
         for queue in wanted:
-            await self._ask_idly("QueueAdd", {"Queue": queue, "Interface": self._interfaces[number], "Penalty": 0,
-                                              "Paused": "false", "MemberName": number,
-                                              "StateInterface": self._interfaces[number]})  # fmt: skip
-        for queue in sorted(seat.queues - set(wanted)):  # last: in no queue for a moment, he would be logged out
-            await self._remove(number, queue)
+            await self._ask_idly("QueueAdd", {"Queue": queue, "Interface": interface, "Penalty": 0,
+                                              "Paused": "false" if paused is None else "true", "MemberName": number,
+                                              "StateInterface": interface})  # fmt: skip
+        if paused is not None:  # a queue that he has just come into does not know why
+            await self._ask_idly("QueuePause", {"Interface": interface, "Paused": "true", "Reason": paused})
+        for queue, member in before:  # last: in no queue for a moment, he would be logged out
+            if queue not in wanted or member != interface:
+                await self._remove(queue, member)
+        if phone is Phone.DESK:
+            await self._shut_out(number)
 
     async def _put_out(self, number: str) -> None:
         """Returns when it has been heard that nobody sits there: what is heard later would put out the next one."""
         self._left[number].clear()
         for queue in order.queues_of(number, tuple(Queue), tuple(Skill)):
-            await self._remove(number, queue)
+            for interface in self._phones[number].values():
+                await self._remove(queue, interface)
         if not self._tracker.seats[number].queues:  # it was in none, or that has been heard already
             self._staff.pop(number, None)
             return
@@ -90,10 +109,14 @@ class Seats:
         self._seat(number)
         async with self._turn[number]:
             await self._put_out(number)
-            try:
-                await self._browsers.let_in(number)  # nobody, for nobody is told the new password
-            except CentreError as error:
-                _log.warning("seat %s has logged out, and its browser may register still: %s", number, error)
+            await self._shut_out(number)
+
+    async def _shut_out(self, number: str) -> None:
+        """Lets nobody register by the browser: nobody is told its new password."""
+        try:
+            await self._browsers.let_in(number)
+        except CentreError as error:
+            _log.warning("nobody speaks by seat %s's browser any more, and it may register still: %s", number, error)
 
     async def pause(self, number: str, reason: str) -> None:
         """In every queue. BadInput "seat.not_in" for a seat that is in none."""
@@ -103,16 +126,17 @@ class Seats:
         await self._set_pause(number, "false", "")
 
     async def _set_pause(self, number: str, paused: str, reason: str) -> None:
-        if not self._seat(number).queues:
+        seat = self._seat(number)
+        if not seat.queues:
             raise BadInput("seat.not_in")
-        headers = {"Interface": self._interfaces[number], "Paused": paused, **({"Reason": reason} if reason else {})}
+        headers = {"Interface": seat.phone, "Paused": paused, **({"Reason": reason} if reason else {})}
         try:
             await reached(self._ami.ask("QueuePause", headers))
         except Refused:  # he has been taken out meanwhile
             raise BadInput("seat.not_in") from None
 
-    async def _remove(self, number: str, queue: str) -> None:
-        await self._ask_idly("QueueRemove", {"Queue": queue, "Interface": self._interfaces[number]})
+    async def _remove(self, queue: str, interface: str) -> None:
+        await self._ask_idly("QueueRemove", {"Queue": queue, "Interface": interface})
 
     async def _ask_idly(self, action: str, headers: Mapping[str, object]) -> None:
         """Refused means here that it is so already: he is in the queue, or out of it."""
@@ -122,7 +146,7 @@ class Seats:
             return
 
     def _seat(self, number: str) -> Seat:
-        if number not in self._interfaces:
+        if number not in self._phones:
             raise BadInput("seat.unknown")
         return self._tracker.seats[number]
 

@@ -180,7 +180,9 @@ class Seat:
     number: str
     queues: set[str] = field(default_factory=set)
     paused: dict[str, str] = field(default_factory=dict)  # queue → reason
-    device: str = "UNKNOWN"
+    phones: dict[str, str] = field(default_factory=dict)  # interface → Asterisk's state of it; the desk's first
+    members: set[tuple[str, str]] = field(default_factory=set)  # (queue, interface): two while it changes telephones
+    interface: str = ""  # the one that is in its queues, or was last
     calls: dict[str, str] = field(default_factory=dict)  # its channels' uniqueid → linkedid
     ringing: str = ""  # the linkedid of a call from a queue
     talking: str = ""
@@ -194,9 +196,22 @@ class Seat:
         return queue in self.queues
 
     @property
+    def phone(self) -> str:
+        """The interface by which it speaks: the one in its queues, else one that is registered, else its desk's."""
+        chosen = self.interface if self.queues else ""
+        there = (one for one, state in self.phones.items() if state not in (*_ABSENT, "UNKNOWN"))
+        return chosen or next(there, next(iter(self.phones), ""))
+
+    @property
     def offline(self) -> bool:
         """Its telephone is known not to be registered."""
-        return self.device in ("UNAVAILABLE", "INVALID")
+        return self.absent(self.phone)
+
+    def absent(self, interface: str) -> bool:
+        return self.phones.get(interface) in _ABSENT
+
+    def _any(self, *states: str) -> bool:
+        return any(state in states for state in self.phones.values())
 
     def now(self, known: Container[str]) -> tuple[SeatState, str, str]:
         """(state, the call's linkedid, the pause's reason). Of its own calls only ``known`` ones are named."""
@@ -205,9 +220,9 @@ class Seat:
         if self.ringing:
             return SeatState.RINGING, self.ringing, ""
         own = next((linkedid for linkedid in self.calls.values() if linkedid in known), "")  # that no queue gave it
-        if own and self.device in ("RINGING", "RINGINUSE"):
+        if own and self._any("RINGING", "RINGINUSE"):
             return SeatState.RINGING, own, ""
-        if self.device in ("INUSE", "BUSY", "ONHOLD"):
+        if self._any("INUSE", "BUSY", "ONHOLD"):
             return SeatState.TALKING, own, ""
         if not self.queues:
             return SeatState.OUT, "", ""
@@ -231,17 +246,21 @@ class Trunk:
 
 OVER = 4096  # ended channels that are remembered: what comes late for them brings nobody back
 
+_ABSENT = ("UNAVAILABLE", "INVALID")
 _DEVICES = ("UNKNOWN", "NOT_INUSE", "INUSE", "BUSY", "INVALID", "UNAVAILABLE", "RINGING", "RINGINUSE", "ONHOLD")
 
 
 class Tracker:
-    """``seats``: interface ("PJSIP/seat101-…") → number. ``trunks``: endpoint ("PJSIP/trunk-mobile") → origin.
+    """``seats``: interface ("PJSIP/seat101-…") → number, of each seat its desk telephone first.
+    ``trunks``: endpoint ("PJSIP/trunk-mobile") → origin.
     ``wrap_up_s``: how long a seat is left in peace after a call. ``own_number``: 1551, which seats may call as well."""
 
     def __init__(self, seats: Mapping[str, str], trunks: Mapping[str, str], wrap_up_s: float,
                  own_number: str = "1551") -> None:  # fmt: skip
         self.calls: dict[str, Call] = {}
         self.seats = {number: Seat(number) for number in seats.values()}
+        for interface, number in seats.items():
+            self.seats[number].phones[interface] = "UNKNOWN"
         self.trunks = {endpoint: Trunk(endpoint, origin) for endpoint, origin in trunks.items()}
         self._by_interface = dict(seats)
         self._own_number = own_number
@@ -548,6 +567,9 @@ class Tracker:
         kinds = [] if seat.queues else ["login"]
         was_paused = bool(seat.paused)
         seat.queues.add(event.queue)
+        interface = event.interface if event.interface in seat.phones else seat.phone
+        seat.interface = interface
+        seat.members.add((event.queue, interface))
         if event.paused:
             seat.paused[event.queue] = event.reason
         else:
@@ -555,16 +577,23 @@ class Tracker:
         if bool(seat.paused) != was_paused:
             kinds.append("pause" if seat.paused else "unpause")
         if event.status is not None and event.status < len(_DEVICES):
-            seat.device = _DEVICES[event.status]
+            seat.phones[interface] = _DEVICES[event.status]
         self._tell(seat, event.at, tell, kinds)
 
     def _removed(self, event: ev.MemberRemoved, tell: Tell) -> None:
         seat = self._seat(event.interface, event.member)
-        if seat and event.queue in seat.queues:
+        if seat is None or event.queue not in seat.queues:
+            return
+        seat.members.discard((event.queue, event.interface))
+        other = next((interface for queue, interface in seat.members if queue == event.queue), "")
+        if other and event.interface in seat.phones:  # by its other telephone it is in there
+            seat.interface = other
+        else:
             self._remove(seat, event.queue, event.at, tell)
 
     def _remove(self, seat: Seat, queue: str, at: dt.datetime, tell: Tell) -> None:
         seat.queues.discard(queue)
+        seat.members = {one for one in seat.members if one[0] != queue}
         seat.paused.pop(queue, None)
         if not seat.queues:
             seat.wrap_until = None
@@ -573,7 +602,7 @@ class Tracker:
     def _device(self, event: ev.Device, tell: Tell) -> None:
         seat = self._seat(event.device)
         if seat:
-            seat.device = event.state
+            seat.phones[event.device] = event.state
             self._tell(seat, event.at, tell)
         elif event.device in self.trunks:
             state = {"UNAVAILABLE": TrunkState.DOWN, "INVALID": TrunkState.UNKNOWN,
@@ -610,6 +639,8 @@ class Tracker:
         changes: list[Change] = []
         tell = changes.append
         members: dict[str, set[str]] = {number: set() for number in self.seats}
+        for each in self.seats.values():
+            each.members = set()
         waiting: list[ev.Waiting] = []
         for item in listed:
             if isinstance(item, ev.Member):

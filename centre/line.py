@@ -41,6 +41,7 @@ from centre.mailer import Mailer
 from centre.settings import Secrets, Settings
 from crm import announcements, appeals, attachments, calls, deadlines, incident_callers, incidents, privacy, today
 from crm.errors import BadInput
+from crm.sign_in import Phone
 from crm.store import Database, Writer
 from ivr.announcer import Announcer
 from ivr.incident_steps import IncidentSteps
@@ -104,10 +105,10 @@ class Line:
     def __init__(self, settings: Settings, secrets: Secrets, db: Database, writer: Writer) -> None:
         self._settings, self._db, self._writer = settings, db, writer
         seats = [secrets.seats[number] for number in settings.seats]
-        interfaces = {seat.number: seat.interface for seat in seats}
+        phones = {seat.number: {Phone.DESK: seat.interface, Phone.BROWSER: seat.browser_interface} for seat in seats}
         trunks = {"PJSIP/trunk-landline": "landline", "PJSIP/trunk-mobile": "mobile"}
-        self.tracker = Tracker({seat.interface: seat.number for seat in seats}, trunks, settings.wrap_up,
-                               settings.short_number)  # fmt: skip
+        self.tracker = Tracker({one: number for number, both in phones.items() for one in both.values()}, trunks,
+                               settings.wrap_up, settings.short_number)  # fmt: skip
         with db.read() as conn:
             self._staff = recorder.sitting(conn)
             handled = calls.handled_s(conn, _now() - timedelta(hours=LATELY_H), CALLS)
@@ -131,13 +132,13 @@ class Line:
                                  offers=settings.promise_rules)  # fmt: skip
         self._browsers = Browsers({seat.number: seat.browser_user for seat in seats}, settings.asterisk_http_port,
                                   secrets.ari)  # fmt: skip
-        self._seats = Seats(self.ami, self.tracker, interfaces, self._staff, self._in_step, self._browsers)
+        self._seats = Seats(self.ami, self.tracker, phones, self._staff, self._in_step, self._browsers)
         out = [name for name, origin in trunks.items() if settings.dial_out in ("both", origin)]
         outbound = Outbound(self._dialling, self.tracker, out, self._in_step)
         self._dialler = Dialler(
-            db, writer, outbound, self.tracker, settings.callback_rules, interfaces=interfaces,
-            own_number=settings.short_number, seat_ring_s=settings.ring_timeout, staff=self._staff,
-            line=self._room.line, counted=self._count, clock=_now)  # fmt: skip
+            db, writer, outbound, self.tracker, settings.callback_rules, own_number=settings.short_number,
+            seat_ring_s=settings.ring_timeout, staff=self._staff, line=self._room.line, counted=self._count,
+            clock=_now)  # fmt: skip
         self._promiser = Promiser(
             db, writer, outbound, self.tracker, settings.promise_rules, turns, prefixes=settings.callback_prefixes,
             own_number=settings.short_number, line=self._room.line,
@@ -279,7 +280,7 @@ class Line:
 
     async def _log_in(self, request: Message) -> None:
         await self._seats.log_in(str(request["seat"]), int(request["staff_id"]), list(request["queues"]),
-                                 list(request.get("skills", ())))  # fmt: skip
+                                 list(request.get("skills", ())), Phone(request.get("phone", Phone.DESK)))  # fmt: skip
         self._tell_soon()  # who sits there may be all that has changed
 
     async def _log_out(self, request: Message) -> None:

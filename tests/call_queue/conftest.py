@@ -13,11 +13,14 @@ from call_queue import ami
 from call_queue import events as ev
 from call_queue.ami import Ami, Stream
 from call_queue.tracker import Change, Tracker
+from crm.sign_in import Phone
 
 LIMIT = 30  # seconds for whatever should happen soon
 NOON = dt.datetime(2026, 11, 24, 10, 0, tzinfo=dt.UTC)  # a Tuesday, 12:00 in Kyiv
 SEATS = {"PJSIP/seat101-k3": "101", "PJSIP/seat102-p8": "102", "PJSIP/seat103-w1": "103"}
 INTERFACES = {number: interface for interface, number in SEATS.items()}
+BROWSERS = {number: f"{interface}-b" for number, interface in INTERFACES.items()}
+PHONES = {number: {Phone.DESK: INTERFACES[number], Phone.BROWSER: BROWSERS[number]} for number in INTERFACES}
 LANDLINE, MOBILE = "PJSIP/trunk-landline", "PJSIP/trunk-mobile"
 I = TypeVar("I")  # noqa: E741
 
@@ -157,7 +160,8 @@ async def connect(asterisk: FakeAsterisk) -> AsyncIterator[Callable[..., Ami]]:
 
 # ── for the tracker ──
 def tracker(wrap_up_s: float = 10) -> Tracker:
-    return Tracker(SEATS, {LANDLINE: "landline", MOBILE: "mobile"}, wrap_up_s)
+    seats = {interface: number for number, both in PHONES.items() for interface in both.values()}
+    return Tracker(seats, {LANDLINE: "landline", MOBILE: "mobile"}, wrap_up_s)
 
 
 class Exchange:
@@ -193,9 +197,9 @@ class Exchange:
 
     # what happens
     def log_in(self, *numbers: str, queue: str = "city", paused: bool = False, reason: str = "",
-               status: int | None = 1) -> None:  # fmt: skip
+               status: int | None = 1, interface: str = "") -> None:  # fmt: skip
         for number in numbers:
-            self.apply(ev.Member(at(self.now), queue, number, INTERFACES[number], paused, reason, status))
+            self.apply(ev.Member(at(self.now), queue, number, interface or INTERFACES[number], paused, reason, status))
 
     def arrive(self, uid: str, trunk: str = MOBILE, caller: str = "0671234567") -> None:
         self.apply(ev.ChannelBegan(at(self.now), uid, uid, trunk, caller, "1551"))

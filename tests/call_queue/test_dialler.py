@@ -51,7 +51,7 @@ class Centre:
 
     def made(self) -> Dialler:
         out = Outbound(cast(Ami, self), self.exchange.tracker, [LANDLINE, MOBILE], lambda: self.believed)
-        return Dialler(self.db, self.writer, out, self.exchange.tracker, self.rules, interfaces=INTERFACES,
+        return Dialler(self.db, self.writer, out, self.exchange.tracker, self.rules,
                        own_number="1551", seat_ring_s=15, staff={"101": self.city.operator}, line=lambda: self.line,
                        counted=self._counted, clock=lambda: self.now)  # fmt: skip
 

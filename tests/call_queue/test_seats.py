@@ -14,7 +14,8 @@ from call_queue.browsers import Browsers
 from call_queue.seats import Seats
 from call_queue.tracker import SeatChanged
 from crm.errors import BadInput, CentreError
-from tests.call_queue.conftest import INTERFACES, LIMIT, Exchange, at, until
+from crm.sign_in import Phone
+from tests.call_queue.conftest import BROWSERS, INTERFACES, LIMIT, PHONES, Exchange, at, until
 
 ANNA, BORYS = 7, 8
 
@@ -37,7 +38,7 @@ class Switch:
         self.staff: dict[str, int | None] = {}
         self.history: list[tuple[str, str, int | None]] = []
         self.let_in_at: list[str] = []  # seats whose browser was given a new password
-        self.seats = Seats(cast(Ami, self), exchange.tracker, INTERFACES, self.staff, lambda: self.believed,
+        self.seats = Seats(cast(Ami, self), exchange.tracker, PHONES, self.staff, lambda: self.believed,
                            cast(Browsers, self))  # fmt: skip
 
     async def let_in(self, number: str) -> tuple[str, str]:
@@ -57,7 +58,8 @@ class Switch:
             raise Refused("ami.refused")
         elif action == "QueueAdd":
             self.queues.add(member)
-            self._later(lambda: self.exchange.log_in(headers["MemberName"], queue=member[0]))
+            self._later(lambda: self.exchange.log_in(headers["MemberName"], queue=member[0], interface=member[1],
+                                                     paused=headers["Paused"] == "true"))  # fmt: skip
         else:
             self.queues.remove(member)
             self._later(lambda: self.exchange.apply(ev.MemberRemoved(at(0), member[0], "", member[1])))
@@ -160,6 +162,25 @@ async def test_a_leaving_that_nobody_hears_of_lets_nobody_in(switch: Switch) -> 
     with pytest.raises(CentreError, match=r"line\.unanswered"):
         await switch.seats.log_in("101", BORYS, ["city"])
     assert switch.staff == {"101": ANNA}
+
+
+async def test_a_seat_changes_its_telephone_and_stays_paused(switch: Switch, exchange: Exchange) -> None:
+    await switch.seats.log_in("101", ANNA, ["city"])
+    await switch.told(1)
+    switch.tell(lambda: exchange.log_in("101", paused=True, reason="lunch"))
+    exchange.apply(ev.Device(at(0), BROWSERS["101"], "UNAVAILABLE"))
+    with pytest.raises(BadInput, match=r"seat\.offline"):
+        await switch.seats.log_in("101", ANNA, ["city"], phone=Phone.BROWSER)
+    exchange.apply(ev.Device(at(0), BROWSERS["101"], "NOT_INUSE"))
+    await switch.seats.log_in("101", ANNA, ["city"], phone=Phone.BROWSER)
+    assert switch.queues == {("city", BROWSERS["101"]), ("seat-101", BROWSERS["101"])}
+    assert ("QueuePause", "") in switch.asked
+    seat = exchange.tracker.seats["101"]
+    await until(lambda: not any(interface == INTERFACES["101"] for _, interface in seat.members))
+    exchange.apply(ev.Device(at(0), INTERFACES["101"], "UNAVAILABLE"))
+    assert (seat.phone, seat.offline) == (BROWSERS["101"], False)
+    await switch.seats.log_out("101")
+    assert await switch.told(3) == [("101", "login", ANNA), ("101", "pause", ANNA), ("101", "logout", ANNA)]
 
 
 @pytest.mark.parametrize("refusal", ["seat.unknown", "seat.offline", "line.asterisk_away"])

@@ -19,7 +19,7 @@ from crm.people import Role
 from crm.schema import announcement, attempt, promise
 from crm.store import Database, Writer
 from crm.surges import Effects, Kind
-from tests.call_queue.conftest import INTERFACES, Exchange, at
+from tests.call_queue.conftest import INTERFACES, PHONES, Exchange, at
 
 MOST = 10
 
@@ -34,7 +34,7 @@ class Centre:
             self.boss = people.add_staff(conn, login="boss", name="Ганна Кравець", password_hash="-",
                                          role=Role.SUPERVISOR)  # fmt: skip
         ami = cast(Ami, self)
-        seats = Seats(ami, exchange.tracker, INTERFACES, {}, lambda: True, cast(Browsers, None))
+        seats = Seats(ami, exchange.tracker, PHONES, {}, lambda: True, cast(Browsers, None))
         self.surging = Surging(db, writer, ami, exchange.tracker, seats, in_step=lambda: True, handled_s=lambda: 180.0,
                                changed=self.changed, clock=lambda: at(exchange.now))  # fmt: skip
 
