@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from call_queue import order
+from call_queue.listening import Hearing
 from call_queue.tracker import Tracker, trunk_name
 
 
 def snapshot(tracker: Tracker, staff: Mapping[str, int | None], *, at: dt.datetime, ami: bool, due: int,
              calling: int, line: Sequence[order.Waiting] = (), surge: Mapping[str, Any] | None = None,
-             today: Mapping[str, Any] | None = None) -> dict[str, Any]:  # fmt: skip
+             today: Mapping[str, Any] | None = None, heard: Callable[[str], Hearing | None] = lambda seat: None,
+             ) -> dict[str, Any]:  # fmt: skip
     """Who waits, every seat and who sits there (``staff``: seat → staff_id), the trunks, the callbacks; how many of the
     ``line`` (everybody who waits, in order) are owed a call, and in which place the first is who is not being called;
-    what is switched on and proposed (``call_queue.surging``), the day's figures (``crm.today``).
+    what is switched on and proposed (``call_queue.surging``), the day's figures (``crm.today``); who hears a seat
+    (``heard``).
 
     ``ami``: whether Asterisk is heard and what is told can be believed.
     """
@@ -28,7 +31,9 @@ def snapshot(tracker: Tracker, staff: Mapping[str, int | None], *, at: dt.dateti
                     for call, place in tracker.waiting()],
         "seats": [{"seat": seat.number, "staff_id": staff.get(seat.number), "state": seat.told[0].value,
                    "linkedid": seat.told[1], "reason": seat.told[2],
-                   "since": seat.since.isoformat() if seat.since else None} for seat in tracker.seats.values()],
+                   "since": seat.since.isoformat() if seat.since else None,
+                   "lines": order.lines_of(seat.number, seat.queues), "skills": order.skills_of(seat.queues),
+                   "heard": _heard(heard(seat.number), staff)} for seat in tracker.seats.values()],
         "trunks": [{"name": trunk_name(trunk.endpoint), "state": trunk.state.value,
                     "calls": tracker.calls_on(trunk.endpoint)} for trunk in tracker.trunks.values()],
         "line": {"ami": ami},
@@ -38,3 +43,8 @@ def snapshot(tracker: Tracker, staff: Mapping[str, int | None], *, at: dt.dateti
         "surge": surge or {"on": {}, "proposal": None},
         "today": today,
     }  # fmt: skip
+
+
+def _heard(by: Hearing | None, staff: Mapping[str, int | None]) -> dict[str, Any] | None:
+    """By whom, and how he began to."""
+    return {"by": staff.get(by.own), "ear": by.ear.value} if by else None

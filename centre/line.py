@@ -28,6 +28,8 @@ from call_queue.calling_out import call_out
 from call_queue.dialler import Dialler
 from call_queue.estimate import CALLS
 from call_queue.follower import Follower
+from call_queue.listening import Listening
+from call_queue.officials import Officials
 from call_queue.outbound import Outbound
 from call_queue.promiser import Promiser
 from call_queue.queue_log import Reader
@@ -43,12 +45,15 @@ from crm import announcements, appeals, attachments, calls, deadlines, incident_
 from crm.errors import BadInput
 from crm.sign_in import Phone
 from crm.store import Database, Writer
+from crm.supervision import Ear
 from ivr.announcer import Announcer
 from ivr.incident_steps import IncidentSteps
+from ivr.official_steps import OfficialSteps
 from ivr.promise_steps import PromiseSteps
 from ivr.rating_steps import RatingSteps
 from ivr.server import FastAgi
 from ivr.spool import Spool
+from ivr.spy_steps import SpySteps
 from ivr.steps import Steps
 from recordings import Keeper, announced
 
@@ -152,10 +157,20 @@ class Line:
             db, writer, self.ami, self.tracker, self._seats, in_step=self._in_step,
             handled_s=lambda: self._room.learnt(_now()).handled_s, changed=self._tell_soon, clock=_now)  # fmt: skip
         self._announcer = Announcer(db, writer, settings.prompts, _now, changed=self._tell_the_waiting)
-        steps = Steps(db, writer, settings, self._room, _now, lambda: self._surging.effects, announcer=self._announcer)
+        self._officials = Officials(
+            db, writer, self.ami, self.tracker, staff=self._staff, line=self._room.line,
+            handled_s=lambda: self._room.learnt(_now()).handled_s, can_be_named=lambda who: official.can_be_named(who),
+            in_step=self._in_step, clock=_now)  # fmt: skip
+        official = OfficialSteps(db, writer, self._announcer, self._officials, settings.ring_timeout, _now)
+        steps = Steps(db, writer, settings, self._room, _now, lambda: self._surging.effects, announcer=self._announcer,
+                      ask=official.ask)  # fmt: skip
         joining, rating = IncidentSteps(db, writer, _now), RatingSteps(db, writer, _now)
-        self.agi = FastAgi({**steps.by_name(), **promised.by_name(), **joining.by_name(), **rating.by_name()},
-                           settings.agi_timeout)  # fmt: skip
+        # The browser's channels are called as the desk's are, and more.
+        self._listening = Listening(self._dialling, writer, self.tracker, {seat.number: seat.interface for seat in seats},
+                                    self._tell_soon, _now)  # fmt: skip
+        spying = SpySteps(self._listening.allowed)
+        self.agi = FastAgi({**steps.by_name(), **promised.by_name(), **joining.by_name(), **rating.by_name(),
+                            **spying.by_name(), **official.by_name()}, settings.agi_timeout)  # fmt: skip
         self._spool = Spool(settings.spool, writer, settings.callback_rules, announced, _now)
         self._queue_log = Reader(settings.asterisk / "log", db, writer)
         self._mailer = Mailer(settings, db)
@@ -186,7 +201,7 @@ class Line:
     async def _work(self) -> None:
         async with asyncio.TaskGroup() as parts:
             for part in (self.follower.run(), self._dialler.run(), self._promiser.run(), self._surging.run(),
-                         self._announcer.run(), self._keeper.run(),
+                         self._officials.run(), self._announcer.run(), self._keeper.run(),
                          self._spool.keep_taking(SPOOL_S), _every(QUEUE_LOG_S, self._read_queue_log),
                          _every(TODAY_S, self._count_today),
                          _every(PLANNED_S, self._resume_planned), _every(INCIDENTS_S, self._execute_incidents),
@@ -196,6 +211,7 @@ class Line:
 
     # ── what Asterisk tells ──
     def _heard(self, event: ev.Event) -> None:
+        self._listening.heard(event)
         match event:
             case ev.Originated():
                 self._dialler.originated(event)
@@ -212,6 +228,7 @@ class Line:
         self._room.take(change)
         self._seats.take(change)
         self._surging.take(change)
+        self._officials.take(change)
         self._promiser.take(change)
         match change:
             case t.Ended(linkedid=linkedid):
@@ -228,6 +245,7 @@ class Line:
             kept.add_done_callback(lambda _: loop.call_soon_threadsafe(self._keeper.ended, linkedid))
 
     def _compared(self, alive: set[str], asked_at: datetime) -> None:
+        self._listening.compared(alive)
         self._stand_up()
         _tell_of_failure(self._writer.submit(lambda conn: reconcile.bury(conn, alive, asked_at, _now())))
         self._dialler.poke()
@@ -253,7 +271,8 @@ class Line:
         due, calling = self._callbacks
         return live.snapshot(self.tracker, self._staff, at=_now(), ami=self._in_step(), due=due, calling=calling,
                              line=self._room.line(), surge=self._surging.told(),
-                             today=asdict(self._today) if self._today else None)  # fmt: skip
+                             today=asdict(self._today) if self._today else None,
+                             heard=self._listening.of)  # fmt: skip
 
     def _tell_soon(self) -> None:
         if self._telling is None:
@@ -290,6 +309,15 @@ class Line:
     async def _phone(self, request: Message) -> Mapping[str, Any]:
         user, password = await self._seats.phone(str(request["seat"]), int(request["staff_id"]))
         return {"user": user, "password": password, "returning": False}
+
+    async def _move(self, request: Message) -> None:
+        await self._seats.move(str(request["seat"]), list(request["queues"]), list(request["skills"]))
+        self._tell_soon()
+
+    async def _listen(self, request: Message) -> None:
+        await self._listening.hear(str(request["seat"]), Ear(request["ear"]), keys=bool(request["keys"]),
+                                   own=str(request["own"]), staff_id=int(request["staff_id"]),
+                                   why=str(request["why"]))  # fmt: skip
 
     async def _pause(self, request: Message) -> None:
         await self._seats.pause(str(request["seat"]), str(request["reason"]))
@@ -370,6 +398,8 @@ _REQUESTS: dict[str, Callable[[Line, Message], Awaitable[Mapping[str, Any] | Non
     "login": Line._log_in,
     "logout": Line._log_out,
     "phone": Line._phone,
+    "move": Line._move,
+    "listen": Line._listen,
     "pause": Line._pause,
     "unpause": Line._unpause,
     "call": Line._call,

@@ -29,6 +29,10 @@ class Queue(StrEnum):
     OFFICIAL = "official"  # of the city's, those who have agreed to speak with an official
 
 
+# In a call's history: the caller was asked whether he wants to speak with an official, and said yes.
+ASKED, AGREED = "asked", "agreed"
+
+
 class Priority(StrEnum):
     """Who is served before those who came a little earlier (``call_queue.order``)."""
 
@@ -272,6 +276,12 @@ def add_event(conn: Connection, linkedid: str, at: dt.datetime, kind: str, seat:
     """Anything else worth a line in the call's history."""
     conn.execute(_EVENT, {"linkedid": texts.linkedid(linkedid), "at": at, "kind": kind, "seat": seat,
                           "data": dict(data or {})})  # fmt: skip
+
+
+def has_event(conn: Connection, linkedid: str, kind: str) -> bool:
+    """Whether there is such a line in the call's history."""
+    e = call_event.c
+    return conn.execute(select(e.id).where(e.linkedid == linkedid, e.kind == kind).limit(1)).first() is not None
 
 
 def set_citizen(conn: Connection, linkedid: str, citizen_id: int) -> None:

@@ -12,7 +12,7 @@ import datetime as dt
 import logging
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -118,10 +118,11 @@ class Steps(Records):
 
     def __init__(self, db: Database, writer: Writer, settings: Settings, waiting_room: WaitingRoom,
                  clock: Callable[[], dt.datetime], effects: Callable[[], Effects] = Effects, *,
-                 announcer: Announcer | None = None) -> None:  # fmt: skip
+                 announcer: Announcer | None = None,
+                 ask: Callable[[str, str], Awaitable[Variables]] | None = None) -> None:  # fmt: skip
         super().__init__(db, writer)
         self._announcer = announcer or Announcer(db, writer, settings.prompts, clock)
-        self._effects = effects
+        self._effects, self._ask = effects, ask  # ask: what else a caller who was called out is asked
         self._settings = settings
         self._rules = settings.callback_rules
         self._waiting_room = waiting_room
@@ -229,7 +230,7 @@ class Steps(Records):
 
     async def waiting(self, args: list[str], environment: Mapping[str, str]) -> Variables:
         """linkedid, caller, language, QUEUE_PRIO, QUEUESTATUS → SAY, ASK, QUEUE_NAME, SLICE, CALL_INCIDENT and
-        INCIDENT_SAY. He has waited a slice, or there is news for him, or a seat has passed him back."""
+        INCIDENT_SAY, OFFICIAL_SAY. He has waited a slice, or there is news for him, or a seat has passed him back."""
         linkedid, caller, language, prio, status = exactly(args, 5)
         now, e164 = self._now(), parse_phone(caller)
         if not re.fullmatch(r"[0-9]{1,10}", prio):
@@ -240,6 +241,8 @@ class Steps(Records):
                                           may_be_offered=not incident and (call is None or call.origin in OFFERED))
         if incident:
             return {"SAY": "", **_next_slice(slice_), "ASK": "incident", **incident}
+        if self._ask and status == WITHDRAWN and (question := await self._ask(linkedid, language)):
+            return {"SAY": "", **_next_slice(slice_), **question}
         alert = self._effects().alert and (slice_.offer or status == WITHDRAWN)
         said = ["alert"] if alert else place_and_wait(slice_) or ["thanks-waiting"]
         return {"SAY": speech.play(said), **_next_slice(slice_)}

@@ -218,12 +218,13 @@ class Exchange:
                 await asyncio.sleep(0.05)
 
     @asynccontextmanager
-    async def ami(self) -> AsyncIterator[Ami]:
+    async def ami(self, user: str = "line") -> AsyncIterator[Ami]:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.settings.ami_port, limit=1 << 20)
         try:
             await reader.readline()
             ami = Ami(reader, writer)
-            assert "Response: Success" in await ami.ask("Login", Username="line", Secret=self.secrets.ami_line)
+            secret = getattr(self.secrets, f"ami_{user}")
+            assert "Response: Success" in await ami.ask("Login", Username=user, Secret=secret)
             yield ami
         finally:
             writer.close()
