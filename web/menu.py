@@ -43,7 +43,8 @@ _MENU = (
                    Entry("/notices", "notice.title", (P.CALL_BACK,)))),
     ("", (Entry("/knowledge", "knowledge.title", (P.SEE_KNOWLEDGE,)),)),
     ("", (Entry("/reports", "reports.title", (P.SEE_REPORTS,)),)),
-    ("menu.rules", (Entry("/rules", "rules.title", (P.EDIT_RULES,)), Entry("/people", "people.title", (P.MANAGE_PEOPLE,)),
+    ("menu.rules", (Entry("/rules", "rules.title", (P.EDIT_RULES,)),
+                    Entry("/people", "people.title", (P.MANAGE_PEOPLE,)),
                     Entry("/import", "import.menu", (P.IMPORT,)), Entry("/privacy", "privacy.title", (P.PRIVACY,)))),
 )  # fmt: skip
 

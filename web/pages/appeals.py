@@ -101,10 +101,12 @@ def search(visit: Visit) -> Response:
             "subjects": departments.subjects(conn),
             "districts": [(id, name_uk if uk else name_en) for id, name_uk, name_en in addresses.districts(conn)],
         }  # fmt: skip
-    new = [a for a in shown.found if a.state in TO_ACKNOWLEDGE and a.acknowledged_at is None] if scope is not None else []
+    new = [] if scope is None else [
+        each for each in shown.found if each.state in TO_ACKNOWLEDGE and each.acknowledged_at is None]
     show = visit.again if asked.problems else visit.page
     return show("appeals.html", form=asked, list=shown, asked=asked, states=tuple(State), open=life.OPEN,
-                order=order if searched else "", channels=appeals.CHANNELS, kinds=tuple(Kind), unread=unread, new=new, **lists)  # fmt: skip
+                order=order if searched else "", channels=appeals.CHANNELS, kinds=tuple(Kind), unread=unread, new=new,
+                **lists)  # fmt: skip
 
 
 def _like(conn: Connection, visit: Visit, number: int, of: str) -> dict[str, Any]:

@@ -84,4 +84,5 @@ def _page(visit: Visit, asked: Any, *, problem: CentreError | None = None,
     show = visit.again if problem else visit.page
     return show("control.html", form=asked, asked=asked, which=which, lists=tuple(Watched), counts=counts,
                 most=MOST_COUNTED, list=shown, departments=known, of=of, post=post, may=may, after=asked["after"],
-                mail=bool(visit.parts.settings.smtp_host), problem=problem, outcomes=outcomes, open=life.OPEN)  # fmt: skip
+                mail=bool(visit.parts.settings.smtp_host), problem=problem, outcomes=outcomes,
+                open=life.OPEN)  # fmt: skip
