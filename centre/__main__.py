@@ -50,7 +50,6 @@ def up(args: argparse.Namespace) -> int:
 
     settings = configuration.load()
     prepare(settings)
-    _first_administrator(settings)
     return asyncio.run(run(settings, configuration.load_secrets(settings), say))
 
 
@@ -192,14 +191,6 @@ def asterisk(args: argparse.Namespace) -> int:
     if args.rx:
         print(running.rx(args.rx))
     return 0
-
-
-def _first_administrator(settings: Settings) -> None:
-    from centre import accounts
-
-    made = accounts.first_administrator(settings)
-    if made:
-        say(f"First administrator: login {made.login}, one-time password {made.password} (change it after signing in).")
 
 
 def _parser() -> argparse.ArgumentParser:

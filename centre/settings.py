@@ -41,6 +41,7 @@ Network = Annotated[str, AfterValidator(_network)]
 PlainPath = Annotated[Path, AfterValidator(_plain_path)]
 Digits = Annotated[str, Field(pattern=r"^\d{2,15}$")]
 SipHost = Annotated[str, Field(pattern=r"^[A-Za-z0-9.\-]+(:\d{1,5})?$")]
+HostName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.\-]*[a-z0-9])?$", max_length=253)]
 ClockTime = Annotated[str, Field(pattern=r"^(([01]\d|2[0-3]):[0-5]\d|24:00)$")]
 
 
@@ -128,6 +129,9 @@ class Settings(BaseSettings):
     # ── web and records ──
     web_bind: IPv4Address = IPv4Address("127.0.0.1")
     web_port: Port = 1551
+    web_certificate: PlainPath | None = None  # with web_key; with neither see centre.certificates
+    web_key: PlainPath | None = None
+    web_names: list[HostName] = []  # under which people open the pages: "1551.city.ua"; the first one is told
     session_hours: int = Field(default=12, ge=1, le=48)
     session_idle_minutes: int = Field(default=120, ge=0, le=2880)  # unused for so long, and not at a seat; 0: never
     require_totp: bool = True  # a second factor of those who see much; the others may have one
@@ -140,6 +144,8 @@ class Settings(BaseSettings):
             raise ValueError("rtp_to must be at least 20 above rtp_from")
         if (self.sip_tls_port or self.srtp) and not (self.tls_certificate and self.tls_key):
             raise ValueError("sip_tls_port and srtp need tls_certificate and tls_key")
+        if bool(self.web_certificate) != bool(self.web_key):
+            raise ValueError("web_certificate and web_key go together")
         if set(self.landline_from) & set(self.mobile_from):
             raise ValueError("landline_from and mobile_from share a network: a call could not be told apart")
         if self.smtp_host and not self.mail_from:
@@ -197,6 +203,11 @@ class Settings(BaseSettings):
     @property
     def recordings(self) -> Path:
         return self.var / "recordings"
+
+    @property
+    def tls(self) -> Path:
+        """Where certificates that are made here lie, and the authority that signs them."""
+        return self.var / "tls"
 
     @property
     def attachments(self) -> Path:

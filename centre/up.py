@@ -16,8 +16,10 @@ from dataclasses import dataclass, field
 
 import httpx
 
+from centre import accounts, certificates
 from centre.asterisk import Asterisk
 from centre.settings import ROOT, Secrets, Settings
+from centre.texts import sentence, terminal_language
 
 YOUNG = 5.0  # seconds: dying sooner than this after a start is dying young
 LONGEST_PAUSE = 10.0
@@ -101,8 +103,9 @@ async def run(settings: Settings, secrets: Secrets, say: Callable[[str], None]) 
 
 
 async def _ready(settings: Settings, say: Callable[[str], None]) -> None:
-    address = f"http://{settings.web_bind}:{settings.web_port}"
-    async with httpx.AsyncClient() as client:
+    """Says where to go once the pages answer; and to a centre that has nobody yet, how to come in."""
+    address, verify = certificates.within(settings)
+    async with httpx.AsyncClient(verify=verify) as client:
         while True:
             try:
                 if (await client.get(f"{address}/healthz")).status_code == httpx.codes.OK:
@@ -110,6 +113,12 @@ async def _ready(settings: Settings, say: Callable[[str], None]) -> None:
             except httpx.HTTPError:
                 pass
             await asyncio.sleep(0.1)
-    print(f"ready {address}", flush=True)
-    say(f"The centre is up: {address} — call {settings.short_number} at {settings.sip_bind}:{settings.sip_port} (UDP). "
-        "Ctrl-C stops all of it.")  # fmt: skip
+    made, language = await asyncio.to_thread(accounts.first_administrator, settings), terminal_language()
+    print(f"ready {certificates.where(settings)}", flush=True)
+    say(sentence("up.ready", language, address=certificates.where(settings), number=settings.short_number,
+                 sip=f"{settings.sip_bind}:{settings.sip_port}"))  # fmt: skip
+    if (its := certificates.served(settings)) is not None:
+        say(sentence("up.made" if its.made else "up.given", language, file=its.trusted,
+                     fingerprint=certificates.fingerprint(its.trusted)))  # fmt: skip
+    if made is not None:
+        say(sentence("up.first", language, login=made.login, password=made.password))

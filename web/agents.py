@@ -7,7 +7,8 @@ import re
 # The first that is found: most of them also claim to be the others.
 _BROWSERS = (("Edge", r"\bEdgA?/(\d+)"), ("Opera", r"\bOPR/(\d+)"),
              ("Firefox", r"\b(?:Firefox|FxiOS)/(\d+)"),
-             ("Chrome", r"\b(?:Chrome|Chromium|CriOS)/(\d+)"), ("Safari", r"\bVersion/(\d+)[\d.]* .*Safari/"))  # fmt: skip
+             ("Chrome", r"\b(?:Chrome|Chromium|CriOS)/(\d+)"),
+             ("Safari", r"\bVersion/(\d+)[\d.]* .*Safari/"))  # fmt: skip
 _SYSTEMS = (("Windows", "Windows"), ("Android", "Android"), ("iOS", "iPhone|iPad"), ("macOS", "Mac OS X"),
             ("ChromeOS", "CrOS"), ("Linux", "Linux"))  # fmt: skip
 

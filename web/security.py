@@ -28,6 +28,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(self), payment=(), usb=()",
 }
+HTTPS_FOR = "max-age=31536000"  # over HTTPS: the browser is not to come without it for a year
 
 
 class Headers:
@@ -46,6 +47,8 @@ class Headers:
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers[name] = value
+                if scope["scheme"] == "https":
+                    headers["Strict-Transport-Security"] = HTTPS_FOR
                 headers.setdefault("Cache-Control", "no-store")
             await send(message)
 

@@ -26,7 +26,7 @@ from sqlalchemy import select
 from bench.callers import Caller as Person
 from bench.callers import Chance, Habits
 from bench.simulation import FIFO, OURS, QUEUE, Discipline, Scenario, Simulation
-from centre.demo.people import Desk, Operator
+from centre.demo.people import Desk, Operator, Worker
 from centre.demo.stage import Stage
 from centre.phones import Caller, Exchange, Media, PhoneError, SeatPhone
 from crm import citizens, promise_rules, promises, schema
@@ -126,10 +126,12 @@ class _Crowd:
                 await operator.sign_in()
                 await operator.sit(seat)
             desk = Desk(stage, stage.hire("supervisor", Role.SUPERVISOR, "Старша зміни"))
-            stack.push_async_callback(desk.browser.close)
-            await desk.sign_in()
+            guest = Worker(stage, stage.hire("guest", Role.ANALYST, "Гість"))  # whoever runs the demo and wants to look
+            for worker in (desk, guest):
+                stack.push_async_callback(worker.browser.close)
+                await worker.sign_in()
             self.say(f"{len(phones)} seats are taken; {len(self.people)} residents will call within {BURST_S:g} s. "
-                     f"The wallboard: {stage.web}/wall (supervisor, {desk.account.password})")  # fmt: skip
+                     f"The wallboard: {stage.web}/wall ({guest.account.login}, {guest.account.password})")  # fmt: skip
             self.began = self.loop.time()
             async with asyncio.TaskGroup() as group:
                 beside = [group.create_task(work) for work in (

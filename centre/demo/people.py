@@ -145,8 +145,8 @@ class Worker:
         self.browser = Browser(stage.web)
 
     async def sign_in(self) -> None:
-        page = await self.browser.open("/sign-in")
-        await self.browser.submit(page, "/sign-in", login=self.account.login, password=self.account.password)
+        own, _ = await self.browser.sign_in_first(self.account.login, self.account.password)
+        self.account = replace(self.account, password=own)
 
     async def sit(self, seat: str) -> None:
         await self.browser.submit(await self.browser.open("/seat"), "/seat", seat=seat)

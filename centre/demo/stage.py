@@ -17,7 +17,7 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Self
 
-from centre import accounts
+from centre import accounts, certificates
 from centre.__main__ import prepare
 from centre.phones import free_port
 from centre.settings import ROOT, Secrets, Settings, load, load_secrets
@@ -79,7 +79,7 @@ class Stage(AbstractAsyncContextManager["Stage"]):
 
     @property
     def web(self) -> str:
-        return f"http://{self.settings.web_bind}:{self.settings.web_port}"
+        return certificates.where(self.settings)
 
     @property
     def sip(self) -> tuple[str, int]:

@@ -186,8 +186,9 @@ def lines_of(visit: Visit, staff_id: int) -> list[tuple[OpenSession, str, bool]]
 
 def _account(visit: Visit, problem: CentreError | None = None) -> Response:
     bad = bool(visit.form.problems or problem)
-    return visit.page("account.html", status=status_of(problem) if problem else 422 if bad else 200, problem=problem,
-                      next=visit.form["next"] or visit.query["next"], lines=lines_of(visit, visit.person.id))  # fmt: skip
+    return visit.page("account.html", status=status_of(problem) if problem else 422 if bad else 200,
+                      problem=problem, next=visit.form["next"] or visit.query["next"],
+                      lines=lines_of(visit, visit.person.id))  # fmt: skip
 
 
 def _second_factor(visit: Visit, problem: CentreError | None = None) -> Response:
