@@ -21,13 +21,12 @@ from typing import Any
 from bench.callers import DAY, Caller, Chance, Habits
 from call_queue import order, surge_rules
 from call_queue.estimate import CALLS, UNKNOWN, WAITS, End, Estimate, Learnt, Waited, learn
-from call_queue.room import NEAR, NEAR_S, SLICE_S
+from call_queue.room import NEAR, NEAR_S, SHORTEST_S, SLICE_S
 from crm import promise_rules
 from crm.calls import Priority, Queue, Skill
-from crm.clock import KYIV, full_hour, in_window
+from crm.clock import KYIV, in_window
 from crm.confirmation_rules import Reached
 from crm.promise_rules import Reason, State
-from ivr.promise_steps import UNKNOWN_S
 
 MIDNIGHT = dt.datetime(2026, 1, 12, tzinfo=KYIV).astimezone(dt.UTC)  # a Monday in winter
 LEARNT_S = 10.0  # for so long what was learnt is used again: as good, and quicker to simulate
@@ -35,7 +34,6 @@ LEARNT_FAR_S = 600.0  # by those who stand far behind
 RING_S = 15.0  # queues.conf: a seat that does not pick up
 LOOK_S = 15.0  # so often the load is measured
 SURGE_S = 120.0  # a supervisor thinks about a proposal
-ASKING_S = 12.0  # to hear the offer and press a key: meanwhile he is in no queue
 FAR = 100  # places, from which on the estimate is asked for in round numbers
 
 
@@ -62,9 +60,23 @@ OURS = Discipline("ours", lambda since, priority: order.turn(since, priority, RU
 
 
 @dataclass(frozen=True, slots=True)
+class Hearing:
+    """For how many seconds a caller listens to us, and stands in no queue though he has his place. What callers hear
+    under any discipline alike is left out unless a scenario says otherwise: it is no rule's."""
+
+    connecting: float = 0.0  # that he waits now, and where
+    where: float = 0.0  # he stands, after each slice
+    offer: float = 12.0  # of a callback, until he has pressed the key
+    declined: float = 0.0  # what follows if he does not
+    number: float = 10.0  # that he confirms: then it is promised
+    by_when: float = 10.0  # then he has hung up
+    called: float = 8.0  # who it is and why, until he has pressed the key
+
+
+@dataclass(frozen=True, slots=True)
 class Scenario:
     """``plan``: seats by half-hour of the day. ``alert``: from when to when nobody sits. ``incident``: when who lives
-    there is told of it. The supervisor does what a surge's proposal says once it has stood for SURGE_S."""
+    there is told of it. The supervisor does what a surge's proposal says once it has stood for ``thinks_s``."""
 
     name: str
     callers: Sequence[Caller]
@@ -74,6 +86,8 @@ class Scenario:
     skilled: bool = True
     alert: tuple[float, float] = (math.inf, math.inf)
     incident: tuple[float, float] = (math.inf, math.inf)
+    thinks_s: float = SURGE_S
+    hearing: Hearing = Hearing()
 
 
 @dataclass(slots=True)
@@ -89,6 +103,8 @@ class Person:
     refused: bool = False  # a callback, for he would not say his number
     hung_up: bool = False
     at_once: bool = False  # hung up before the rules take it for waiting, the last time
+    held_s: float = 0.0  # with the receiver in his hand
+    over_at: float = 0.0  # his last conversation
     promise: Promise | None = None
 
 
@@ -112,7 +128,7 @@ class Promise:
 
 class Where(StrEnum):
     WAITING = "waiting"
-    ASKED = "asked"  # listens to us
+    LISTENS = "listens"  # to us, and is in no queue
     RUNG = "rung"  # a seat is ringing for him
     GONE = "gone"
 
@@ -131,6 +147,7 @@ class Call:
     estimate: Estimate
     promise: Promise | None = None  # that it keeps
     where: Where = Where.WAITING
+    queue: str = Queue.CITY.value  # where he waits, or would
     offered_at: float | None = None
     starved: bool = False
     rung: bool = False
@@ -159,6 +176,7 @@ class Simulation:
         self.delayed = self.hung_up = self.calls = self.starved = self.calls_out = 0
         self.busy_s = self.staffed_s = self.held_s = self.surge_s = 0.0
         self._line: list[order.Waiting] = []
+        self._promised: list[dt.datetime] = []  # the turns of all whom we owe a call, called now or not
         self._queues: dict[str, list[tuple[dt.datetime, str, Call]]] = {Queue.CITY.value: []}
         skills = list(Skill) if discipline.ours and scenario.skilled else []
         for skill in skills:
@@ -267,9 +285,9 @@ class Simulation:
         self._over(call, End.SERVED)
         if waited > 0:
             self.delayed += 1
-        call.person.served_at = self.now
+        call.person.served_at, call.person.over_at = self.now, self.now + caller.handled_s
         if call.promise:
-            call.promise.state = State.KEPT
+            self._is_over(call.promise, State.KEPT)
         self.busy_s += min(caller.handled_s, self.scenario.end - self.now)
         self._at(self.now + caller.handled_s, self._served, seat, caller.handled_s)
 
@@ -302,7 +320,7 @@ class Simulation:
     def _calls(self, person: Person) -> None:
         """He dials."""
         person.calls += 1
-        if person.served_at is not None:  # we had called him meanwhile
+        if person.served_at is not None or person.on_line:  # we had called him meanwhile
             return
         start, until = self.scenario.incident
         if self.how.ours and person.caller.near and start <= self.now < until \
@@ -334,16 +352,37 @@ class Simulation:
             self._came.append(self.now)
             insort(self._line, order.Waiting(call.key, turn), key=_place)
             call.estimate = self._estimate(call)
-        self._wait(call)
-        if call.where is Where.WAITING and leaves_at < math.inf:
+        if leaves_at < math.inf:
             self._at(leaves_at, self._gives_up, call)
-        if self.how.ours and call.where is Where.WAITING:
-            self._look(call)
+        self._listens(call, self.scenario.hearing.connecting)
+
+    def _listens(self, call: Call, seconds: float) -> None:
+        """To us, for so long; then he is offered a callback, or waits a slice."""
+        offer, slice_s = self._slice(call) if self.how.ours else (False, math.inf)
+        if offer:
+            call.offered_at = self.now
+        if seconds:
+            call.where = Where.LISTENS
+            self._at(self.now + seconds, self._has_listened, call, offer, slice_s)
+        else:
+            self._has_listened(call, offer, slice_s)
+
+    def _has_listened(self, call: Call, offer: bool, slice_s: float) -> None:
+        if call.where is Where.GONE:
+            return
+        if offer:
+            call.where = Where.LISTENS
+            self._at(self.now + self.scenario.hearing.offer, self._asked, call, slice_s)
+            return
+        self._back(call)
+        if slice_s < math.inf:
+            self._at(self.now + slice_s, self._look, call)
 
     def _wait(self, call: Call) -> None:
         """He stands in the queue that his stay names, from now on."""
         call.where = Where.WAITING
-        stay = call.stays[0]
+        stay = self._stay(call)
+        call.queue = stay.queue
         queue = self._queues[stay.queue]
         if not queue:
             for seat in self._idle:
@@ -355,15 +394,23 @@ class Simulation:
         if stay.seconds is not None:
             self._at(self.now + stay.seconds, self._stayed, call, stay)
 
+    def _stay(self, call: Call) -> order.Stay:
+        """Where he waits by now."""
+        if call.stays[0].seconds is None:
+            return call.stays[0]
+        first = next((one.turn for one in self._line if one.key != call.key and not one.calling and (
+            not one.live or self._on_line[one.key].queue == Queue.CITY)), None)  # fmt: skip
+        return call.stays[0 if order.is_fair(call.stays[0], call.turn, first) else -1]
+
     def _stayed(self, call: Call, stay: order.Stay) -> None:
         """His time in a skill's queue is over: where every seat takes him."""
-        if call.stays[0] is not stay:
+        if call.stays[0] is not stay or call.queue != stay.queue:
             return
         if call.where is Where.WAITING:
             self._out_of_queue(call)
             del call.stays[0]
             self._wait(call)
-        elif call.where is Where.ASKED:
+        elif call.where is Where.LISTENS:
             del call.stays[0]
 
     def _back(self, call: Call) -> None:
@@ -389,7 +436,7 @@ class Simulation:
         if call.promise:  # that we had called him for, or that he had met
             self._after(call.promise, Reached.PERSON)
         elif keeps:
-            self._promise(call, Reason.ABANDONED, None)
+            self._promise(call, Reason.ABANDONED)
         if person.caller.draw(Chance.REDIAL, person.calls) < self.habits.redials:
             later = person.caller.seconds(Chance.REDIAL_S, self.habits.redial_s, person.calls)
             self._at(self.now + later, self._calls, person)
@@ -400,6 +447,7 @@ class Simulation:
         call.where = Where.GONE
         call.person.on_line = False
         self.held_s += waited
+        call.person.held_s += waited
         if how is not End.PROMISED or hung_up:
             self.waits.append(waited)
         if self.how.ours:
@@ -410,7 +458,7 @@ class Simulation:
             self._ended.append(Waited(self.now, waited, how, call.estimate))
 
     def _out_of_queue(self, call: Call) -> None:
-        queue = self._queues[call.stays[0].queue]
+        queue = self._queues[call.queue]
         at = bisect_left(queue, (call.turn, call.key))
         if at < len(queue) and queue[at][2] is call:
             del queue[at]
@@ -439,12 +487,8 @@ class Simulation:
             self._learnt = self.now, learnt
         return learnt
 
-    def _look(self, call: Call) -> None:
-        """A slice is over: is he to be offered a callback?"""
-        if call.where is Where.RUNG:
-            self._at(self.now + SLICE_S, self._look, call)
-        if call.where is not Where.WAITING:
-            return
+    def _slice(self, call: Call) -> tuple[bool, float]:
+        """Whether he is to be offered a callback, and for how long he waits then."""
         wait = self._estimate(call)
         start, until = self.scenario.alert
         at_once = self._surge or start <= self.now < until
@@ -452,43 +496,61 @@ class Simulation:
         offer_in = None if call.promise else promise_rules.offer_in(
             self.now - call.since, wait.mean_s if wait.confident else None, at_once=at_once, declined_s=declined_s,
             rules=self._offers)  # fmt: skip
-        if offer_in == 0:
-            call.where, call.offered_at = Where.ASKED, self.now
-            self._out_of_queue(call)
-            self._at(self.now + ASKING_S, self._asked, call)
-            return
         slice_s = float(NEAR_S if self._index(call.turn, call.key) < NEAR else SLICE_S)
-        self._at(self.now + (slice_s if offer_in is None else min(slice_s, max(offer_in, 5.0))), self._look, call)
+        return offer_in == 0, slice_s if not offer_in else min(slice_s, max(offer_in, SHORTEST_S))
 
-    def _asked(self, call: Call) -> None:
+    def _look(self, call: Call) -> None:
+        """A slice is over."""
+        if call.where is Where.RUNG:
+            self._at(self.now + SLICE_S, self._look, call)
+        elif call.where is Where.WAITING:
+            self._out_of_queue(call)
+            self._listens(call, self.scenario.hearing.where)
+
+    def _asked(self, call: Call, slice_s: float) -> None:
+        """He has heard the offer."""
         if call.where is Where.GONE:
             return
-        person = call.person
+        person, hearing = call.person, self.scenario.hearing
         person.offers += 1
         takes = person.caller.draw(Chance.ACCEPT, person.offers) < self.habits.accepts
         if takes and person.caller.hidden and person.caller.draw(Chance.REFUSE) < self.habits.refuses:
             takes, person.refused = False, True
         if takes:
-            wait = self._estimate(call)
-            self._over(call, End.PROMISED)
-            self._promise(call, Reason.WAITING, wait)
+            call.leaves_at = math.inf
+            self._at(self.now + hearing.number, self._is_promised, call)
         else:
-            self._back(call)
-            self._look(call)
+            self._at(self.now + hearing.declined, self._has_listened, call, False, slice_s)
+
+    def _is_promised(self, call: Call) -> None:
+        told_at = self._told_at(call.turn)
+        self._over(call, End.PROMISED)
+        call.person.held_s += self.scenario.hearing.by_when
+        self._promise(call, Reason.WAITING, told_at)
 
     # ── promises ──
-    def _promise(self, call: Call, reason: Reason, wait: Estimate | None) -> None:
-        """``wait``: what we say, None for one who has hung up."""
-        now = _instant(self.now)
-        told_at = None
-        if wait is not None:
-            wait_s = wait.high_s if wait.confident else UNKNOWN_S
-            told_at = _second(full_hour(promise_rules.told_by(now, wait_s, self._offers)))
-        due = _second(promise_rules.first_due(now, self._offers))
+    def _told_at(self, turn: dt.datetime) -> float | None:
+        """By when we say that we shall call who has this turn."""
+        before = sum(other.promise is None and other.turn < turn for other in self._on_line.values())
+        before += bisect_left(self._promised, turn)
+        told_at = promise_rules.told_by(_instant(self.now), before, self._mean_handled_s(), self._seats_at,
+                                        self._offers)  # fmt: skip
+        return None if told_at is None else _second(told_at)
+
+    def _seats_at(self, at: dt.datetime) -> float:
+        """That will serve then, as far as is known: now as many as do, later as many as are planned."""
+        second = _second(at)
+        return self._serving if second // 1800 <= self.now // 1800 else self.scenario.plan[int(second % DAY // 1800)]
+
+    def _promise(self, call: Call, reason: Reason, told_at: float | None = None) -> None:
+        """``told_at``: by when we say that we shall call, None: of no time."""
+        hangs_up = self.now if call.person.hung_up else self.now + self.scenario.hearing.by_when
+        due = _second(promise_rules.first_due(_instant(hangs_up), self._offers))
         promise = Promise(call.person, f"promise:{len(self.promises):09}", reason, call.since, call.turn, self.now,
                           told_at, due, due + self._offers.valid_s)  # fmt: skip
         call.person.promise = promise
         self.promises.append(promise)
+        insort(self._promised, promise.turn)
         self._at(promise.expires_at, self._expires, promise)
         self._wait_to_be_called(promise)
 
@@ -550,7 +612,7 @@ class Simulation:
         if (proposal and proposal.on) != (self._proposal and self._proposal.on):
             self._proposed_at = self.now
         self._proposal = proposal
-        if proposal and self.now - self._proposed_at >= SURGE_S:
+        if proposal and self.now - self._proposed_at >= self.scenario.thinks_s:
             self._surge = proposal.on
         self.surge_s += LOOK_S * self._surge
         self._at(self.now + LOOK_S, self._look_at_the_load)
@@ -576,10 +638,14 @@ class Simulation:
 
     def _picks_up(self, promise: Promise) -> None:
         self._ringing -= 1
+        self._at(self.now + self.scenario.hearing.called, self._comes_back, promise)
+        self._call_out()
+
+    def _comes_back(self, promise: Promise) -> None:
+        """Whom we have called waits for a seat, in his place."""
         self._out_of_line(promise)
         turn = order.turn(_instant(promise.since), promise.person.caller.priority, RULES, promised=True)
         self._enter(promise.person, promise.since, min(turn, promise.turn), promise)
-        self._call_out()
 
     def _no_answer(self, promise: Promise) -> None:
         self._ringing -= 1
@@ -594,18 +660,22 @@ class Simulation:
             self._wait_to_be_called(promise)
             return
         step = promise_rules.after_call(reached, promise.tries, _instant(self.now), self._offers)
-        promise.state = step.state
-        if step.at is not None:
-            promise.due = _second(step.at)
-            if promise.due >= promise.expires_at:
-                promise.state = State.UNREACHED
-            else:
-                self._wait_to_be_called(promise)
+        if step.at is None:
+            self._is_over(promise, step.state)
+        elif _second(step.at) >= promise.expires_at:
+            self._is_over(promise, State.UNREACHED)
+        else:
+            promise.state, promise.due = step.state, _second(step.at)
+            self._wait_to_be_called(promise)
 
     def _expires(self, promise: Promise) -> None:
         if promise.state is State.WAITING and not promise.met:
             self._out_of_line(promise)
-            promise.state = State.UNREACHED if promise.tries else State.EXPIRED
+            self._is_over(promise, State.UNREACHED if promise.tries else State.EXPIRED)
+
+    def _is_over(self, promise: Promise, state: State) -> None:
+        promise.state = state
+        del self._promised[bisect_left(self._promised, promise.turn)]
 
 
 def _can(seat: int, skill: Skill) -> bool:

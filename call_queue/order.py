@@ -11,8 +11,9 @@ takes it, so that it keeps our order by itself, also while we are away, and afte
 What not every seat can do (``Skill``) needs a queue of its own there, for a caller cannot be tied to some of a queue's
 seats without stopping those behind him. Such a queue is served first by the seats that it shares with the city's
 (``weight``), and a caller stays in it for a bounded time: then he stands in the city's queue, by the same turn, where
-every seat takes him. So whoever waits in the city's queue is passed over for ``skill_s`` seconds of somebody's
-waiting at most, and only at seats that have the skill.
+every seat takes him. Nor does he stand in it while somebody waits for any seat whose turn is longer before his than
+that (``is_fair``): needing a skill is worth a head start of ``skill_s``, only at seats that have it, and no more
+however long the line is.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import ceil
 
 from crm.calls import Priority, Queue, Skill
 
@@ -36,7 +36,8 @@ class Rules:
     promised_s: int = 60  # of one whom we have called back, and who would else wait twice
     skill_s: Mapping[Skill, int] = field(default_factory=lambda: {Skill.ENGLISH: 300, Skill.SOCIAL: 60})
     own_seat_s: int = 8  # for the seat that spoke with him last
-    lead_s: int = 15  # from dialling somebody until he is on the line
+    lead_s: int = 35  # from dialling somebody until he is on the line
+    reached: float = 0.75  # of those who are called
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,12 @@ def stays(skills: Collection[Skill], own_seat: str, rules: Rules) -> list[Stay]:
     return [*own, *skilled, Stay(Queue.CITY, None)]
 
 
+def is_fair(stay: Stay, turn: dt.datetime, first: dt.datetime | None) -> bool:
+    """Whether one with this turn may stay where some seats take him before those who wait for any seat. ``first``: the
+    earliest turn of these, None: there are none."""
+    return stay.seconds is None or first is None or (turn - first).total_seconds() <= stay.seconds
+
+
 def line_of(queue: str) -> str:
     """The line of those who wait in one of Asterisk's queues: the city's is in several."""
     return Queue.CITY.value if queue.startswith((f"{Queue.CITY}-", "seat-")) else queue
@@ -124,8 +131,15 @@ def to_call(line: Sequence[Waiting], free: int, serving: int, handled_s: float, 
     """Whom of the promised to call now, the next one first.
 
     ``line``: those who wait, in order. ``free`` of the ``serving`` seats are idle, and a call takes ``handled_s`` on
-    average. Dialling takes ``lead_s``: as many seats as will be free by then may be spoken for, and those who are on
-    the line or being called already stand before whom they stand before.
+    average. Dialling takes ``lead_s``, and of those who are called ``reached`` pick up: so many are called that, with
+    those who are on the line before them, as many as seats will be free by then are there to be expected.
     """
     coming = free + serving * rules.lead_s / max(handled_s, 1.0)
-    return [one.key for one in line[: ceil(coming)] if not (one.live or one.calling)]
+    called = []
+    for one in line:
+        if coming <= 0:
+            break
+        coming -= 1.0 if one.live else rules.reached
+        if not (one.live or one.calling):
+            called.append(one.key)
+    return called

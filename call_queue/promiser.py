@@ -25,12 +25,11 @@ from crm import clock, promises
 from crm.calls import EndCause, Priority, Queue
 from crm.confirmation_rules import Reached
 from crm.errors import BadInput, CentreError, NotFound
-from crm.promise_rules import Reason, Rules, State
+from crm.promise_rules import USUAL_S, Reason, Rules, State
 from crm.promises import ATTEMPT, Promise
 from crm.store import Database, Writer
 
 REST_S = 0.1  # after each look: much may change in a second
-USUAL_S = 180.0  # a call, while nobody knows
 
 _log = logging.getLogger(__name__)
 

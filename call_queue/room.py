@@ -42,8 +42,8 @@ class Slice:
 
 @dataclass(slots=True)
 class _Caller:
-    """``stays``: where he is to wait, in the first since ``at``; ``queue``: where he waits now. ``offered_at``: the last
-    time that a callback was. ``came``: when he was told of his ``wait``; ``over``: that is behind him."""
+    """``stays``: where he is to wait, in the first since ``at``. ``queue``: where he waits now. ``offered_at``: when a
+    callback was, last. ``came``: when he was told of his ``wait``; ``over``: that is behind him."""
 
     since: dt.datetime
     turn: dt.datetime

@@ -6,11 +6,15 @@ Seconds; minutes after midnight in Kyiv.
 from __future__ import annotations
 
 import datetime as dt
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
 from crm import clock
 from crm.confirmation_rules import Reached
+
+USUAL_S = 180.0  # a call, while nobody knows
 
 
 class Reason(StrEnum):
@@ -48,7 +52,8 @@ class Rules:
     ring_s: int = 30
     lines: int = 10  # promised callbacks that ring at a time
     hourly_cap: int = 1200
-    margin: float = 1.5  # what is said of the time is the estimate's upper end, so many times
+    margin: float = 1.25  # so many times as long as his place and the seats come to, he is told, ...
+    least_s: int = 900  # ... and that much later
 
 
 def offer_in(waited_s: float, left_s: float | None, *, at_once: bool, declined_s: float | None,
@@ -56,9 +61,10 @@ def offer_in(waited_s: float, left_s: float | None, *, at_once: bool, declined_s
     """In how many seconds a caller is to be offered a callback: 0 now; None: not before more is known.
 
     ``left_s``: how long he will wait still, None when nobody can tell: then time alone decides. ``at_once``: the
-    supervisor wants it offered to everybody as he comes. ``declined_s``: so long ago he did not take it.
+    supervisor wants it offered to everybody as he comes, but for whom a seat is free. ``declined_s``: so long ago he
+    did not take it.
     """
-    if left_s is not None and left_s < rules.left_s and not at_once:
+    if left_s is not None and (left_s == 0 or (left_s < rules.left_s and not at_once)):
         return None
     threshold = 0.0 if at_once else float(rules.after_s)
     wait = max(0.0, threshold - waited_s)
@@ -76,16 +82,35 @@ class Step:
 LATE_S = 15  # until queue_log has told what became of a call that nobody watched
 
 
-def told_by(now: dt.datetime, wait_s: float, rules: Rules) -> dt.datetime:
-    """By when we say that we shall call whom we expect to reach in ``wait_s``. Only the hours for calling count: who is
-    promised a call at night stands in the morning behind all who were before him."""
-    at, left = first_due(now, rules), dt.timedelta(seconds=wait_s * rules.margin)
-    while rules.call_from != rules.call_to:
-        closes = clock.next_in_window(at, rules.call_to, rules.call_from)
-        if closes - at > left:
-            break
-        at, left = clock.next_in_window(closes, rules.call_from, rules.call_to), left - (closes - at)
-    return at + left
+def told_by(now: dt.datetime, before: int, handled_s: float, seats: Callable[[dt.datetime], float],
+            rules: Rules) -> dt.datetime | None:  # fmt: skip
+    """By when we say that we shall call one before whom so many stand: a full hour; None: he cannot be told any, for as
+    far as is known his turn does not come before what he is promised is over.
+
+    ``seats``: how many will serve in the half-hour that begins then (or at ``now``), each one a call in ``handled_s``.
+    Nobody who comes later is served before him, but for a head start: so his place and the seats tell, however little
+    can be told of a wait on the telephone. Only the hours for calling count.
+    """
+    left = (before + 1) * rules.margin
+    at = first_due(now, rules)
+    ends = at + dt.timedelta(seconds=rules.valid_s)
+    at = first_due(at + dt.timedelta(seconds=rules.least_s), rules)
+    while at < ends:
+        closes = ends if rules.call_from == rules.call_to else clock.next_in_window(at, rules.call_to, rules.call_from)
+        until = min(_half_hour_after(at), closes, ends)
+        a_second = min(seats(at) / max(handled_s, 1.0), rules.hourly_cap / 3600)
+        takes = left / a_second if a_second else math.inf
+        if takes <= (until - at).total_seconds():
+            told = clock.full_hour(at + dt.timedelta(seconds=takes))
+            return told if told <= ends else None
+        left -= a_second * (until - at).total_seconds()
+        at = first_due(until, rules)
+    return None
+
+
+def _half_hour_after(at: dt.datetime) -> dt.datetime:
+    whole = at.replace(minute=at.minute // 30 * 30, second=0, microsecond=0)
+    return whole + dt.timedelta(minutes=30)
 
 
 def first_due(now: dt.datetime, rules: Rules) -> dt.datetime:

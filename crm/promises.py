@@ -74,6 +74,8 @@ _FIELDS = tuple(Promise.__dataclass_fields__)
 _PROMISE: Select[Any] = select(*(_p[name] for name in _FIELDS))
 _OPEN = _PROMISE.where(_p.ended_at.is_(None)).order_by(_p.turn, _p.id)
 _OPEN_OF = Statement(_OPEN.where(_p.e164 == bindparam("e164")))
+_BEFORE = Statement(select(func.count()).where(
+    _p.ended_at.is_(None), _p.met_by == "", _p.reason != Reason.INCIDENT.value, _p.turn < bindparam("turn")))
 _HELD = Statement(_PROMISE.where(_p.id == bindparam("id")).with_for_update())
 _HELD_OPEN = Statement(_PROMISE.where(_p.e164 == bindparam("e164"), _p.ended_at.is_(None)).with_for_update())
 _PUT = update(promise).where(_p.id == bindparam("of"))
@@ -133,8 +135,8 @@ def make(conn: Connection, *, e164: str, reason: Reason, now: dt.datetime, rules
     kept = _promise(rows[0])
     meant: dict[str, Any] = {"turn": min(kept.turn, turn), "since": min(kept.since, since)}
     if reason in ASKED_FOR or kept.reason is Reason.INCIDENT:
-        meant |= {name: fresh[name] for name in ("reason", "linkedid", "language", "due_at", "expires_at")}
-        meant |= {"told_at": told_at or kept.told_at, "incident_id": incident_id or kept.incident_id,
+        meant |= {name: fresh[name] for name in ("reason", "linkedid", "language", "told_at", "due_at", "expires_at")}
+        meant |= {"incident_id": incident_id or kept.incident_id,
                   "priority": min(kept.priority, priority, key=list(Priority).index).value}  # fmt: skip
     conn.execute(_PUT, {"of": kept.id, **meant})
     if linkedid and reason in ASKED_FOR:
@@ -185,6 +187,11 @@ def open_of(conn: Connection, e164: str) -> Promise | None:
     """What this number is promised."""
     rows = _OPEN_OF(conn, {"e164": e164}) if e164 else ()
     return _promise(rows[0]) if rows else None
+
+
+def before(conn: Connection, turn: dt.datetime) -> int:
+    """How many who wait to be called have an earlier turn; not those who are on the telephone themselves."""
+    return int(_BEFORE.value(conn, {"turn": turn}))
 
 
 def of_attempt(conn: Connection, attempt_id: str) -> Promise | None:

@@ -16,6 +16,7 @@ from enum import StrEnum
 
 from sqlalchemy import Connection, delete, func, insert, literal_column, select
 
+from crm import call_figures
 from crm.calendar import SATURDAY, Calendar
 from crm.calls import Direction, EndCause
 from crm.edits import log_edit
@@ -219,6 +220,18 @@ def plan(conn: Connection, day: dt.date) -> dict[int, int]:
     """Seats that are to be taken, by half-hour; those for which nothing is planned are missing."""
     found = select(shift.c.minute, shift.c.seats).where(shift.c.day == day).order_by(shift.c.minute)
     return {row.minute: row.seats for row in conn.execute(found)}
+
+
+def expected(conn: Connection, first: dt.date, days: int, now: dt.datetime) -> dict[tuple[dt.date, int], float]:
+    """Seats that will serve in each half-hour of these days, as far as is known: those that are planned; where nothing
+    is, as many as sat a week before; where nobody did, it is missing."""
+    found: dict[tuple[dt.date, int], float] = {}
+    for day in (first + dt.timedelta(days=ahead) for ahead in range(days)):
+        before = day - dt.timedelta(days=7)
+        sat = call_figures.seats(conn, Period(before, before), now, "half_hour")
+        found |= {(day, minute): (each.staffed_s - each.paused_s) / HALF_S for minute, each in sat.items()}
+        found |= {(day, minute): float(seats) for minute, seats in plan(conn, day).items()}
+    return found
 
 
 def put(conn: Connection, day: dt.date, seats: Mapping[int, int], *, now: dt.datetime, staff_id: int | None) -> int:

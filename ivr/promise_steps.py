@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from sqlalchemy import Connection
 
 from centre.settings import Settings
-from crm import calls, clock, incident_callers, promise_rules, promises
+from crm import calls, incident_callers, promise_rules, promises
 from crm.calls import Direction, Priority
 from crm.confirmation_rules import Reached, Result
 from crm.phones import may_call, parse_phone
-from crm.promise_rules import Reason
+from crm.promise_rules import USUAL_S, Reason
 from crm.promises import Promise
 from crm.store import Database, Writer
 from ivr import speech
@@ -23,19 +23,21 @@ from ivr.steps import Records, Variables, exactly
 YES, NO, SILENCE, NONE = "1", "2", "3", "none"
 WRONG = 2  # answers that were none, or numbers that cannot be called: back to the queue
 CALLS_KEPT = 1000  # calls whose wrong answers are remembered
-UNKNOWN_S = 3600.0  # the wait, when nobody can tell
 
 
 class PromiseSteps(Records):
-    """``wait_s``: how long this caller will wait still, at most; None when nobody can tell. ``turn``: the moment that
-    decides who is next. ``changed``: is told that there is a promise more, or less."""
+    """``turn``: the moment that decides who is next. ``before``: how many are on the telephone whose turn is earlier.
+    ``handled_s``: how long a call takes, None when nobody knows. ``seats``: how many will serve then. ``changed``: is
+    told that there is a promise more, or less."""
 
-    def __init__(self, db: Database, writer: Writer, settings: Settings, *, wait_s: Callable[[str], float | None],
-                 turn: promises.Turn, changed: Callable[[], None],
+    def __init__(self, db: Database, writer: Writer, settings: Settings, *, turn: promises.Turn,
+                 before: Callable[[dt.datetime], int], handled_s: Callable[[], float | None],
+                 seats: Callable[[dt.datetime], float], changed: Callable[[], None],
                  clock: Callable[[], dt.datetime]) -> None:  # fmt: skip
         super().__init__(db, writer)
         self._settings, self._rules = settings, settings.promise_rules
-        self._wait_s, self._turn, self._changed, self._now = wait_s, turn, changed, clock
+        self._turn, self._before, self._handled_s, self._seats = turn, before, handled_s, seats
+        self._changed, self._now = changed, clock
         self._wrong: OrderedDict[str, int] = OrderedDict()
 
     def by_name(self) -> dict[str, Step]:
@@ -77,16 +79,15 @@ class PromiseSteps(Records):
     async def _make(self, linkedid: str, own: str, e164: str, language: str, stage: str) -> Variables:
         now = self._now()
         reason = Reason.CLOSED if stage == "closed" else Reason.WAITING
-        told_at = self._told_at(linkedid, now)
+        his, priority, since, turn, before = await self._read(lambda conn: self._place(conn, linkedid, e164, now))
+        told_at = promise_rules.told_by(now, before + self._before(turn), self._handled_s() or USUAL_S, self._seats,
+                                        self._rules)  # fmt: skip
 
         def write(conn: Connection) -> Promise | None:
             if e164 != own and promises.is_silenced(conn, e164):  # somebody else's, who asked for silence
                 return None
-            his = calls.get(conn, linkedid)
-            since = his.queued_at if his and his.queued_at else now
-            priority = Priority(his.priority) if his else Priority.ORDINARY
             return promises.make(conn, e164=e164, reason=reason, now=now, rules=self._rules, linkedid=linkedid,
-                                 language=language, since=since, turn=self._turn(since, priority), told_at=told_at,
+                                 language=language, since=since, turn=turn, told_at=told_at,
                                  priority=priority, skill=his.skill if his else "")  # fmt: skip
 
         if await self._write(write) is None:
@@ -94,12 +95,14 @@ class PromiseSteps(Records):
         self._changed()
         return {"SAY": speech.play(speech.by(told_at, now)), "PROMISE_NEXT": "done"}
 
-    def _told_at(self, linkedid: str, now: dt.datetime) -> dt.datetime:
-        """By when we say that we shall call: by a full hour."""
-        s = self._settings
-        opens = clock.next_open(now, s.opens, s.closes, s.closed_days)
-        wait_s = self._wait_s(linkedid) if opens == now else None
-        return clock.full_hour(promise_rules.told_by(opens, UNKNOWN_S if wait_s is None else wait_s, self._rules))
+    def _place(self, conn: Connection, linkedid: str, e164: str, now: dt.datetime) -> tuple[
+            calls.Call | None, Priority, dt.datetime, dt.datetime, int]:  # fmt: skip
+        """His call; by which priority and since when he waits, his turn, and how many of the promised come before."""
+        his, kept = calls.get(conn, linkedid), promises.open_of(conn, e164)
+        priority, since = Priority(his.priority) if his else Priority.ORDINARY, (his and his.queued_at) or now
+        turn = self._turn(since, priority)
+        turn = min(turn, kept.turn) if kept else turn
+        return his, priority, since, turn, promises.before(conn, turn)
 
     # ── kept ──
     async def promised(self, args: list[str], environment: Mapping[str, str]) -> Variables:

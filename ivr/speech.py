@@ -81,8 +81,11 @@ def national(e164: str) -> str:
     return e164.removeprefix("+38") if e164.startswith("+380") and len(e164) == 13 else ""
 
 
-def by(told_at: datetime, now: datetime) -> list[str]:
-    """By when we shall call: "сьогодні до", "вісімнадцятої години". A full hour; midnight ends its day."""
+def by(told_at: datetime | None, now: datetime) -> list[str]:
+    """By when we shall call: "сьогодні до", "вісімнадцятої години". A full hour; midnight ends its day. None: that
+    nobody can tell, but in his turn."""
+    if told_at is None:
+        return ["promise-in-turn"]
     last = (told_at - timedelta(seconds=1)).astimezone(KYIV)
     days = (last.date() - now.astimezone(KYIV).date()).days
     hour = f"hour-{last.hour + 1}"

@@ -79,8 +79,9 @@ def test_only_the_promised_are_called_and_each_in_his_turn(line: list[Waiting], 
     owed = [one.key for one in line if not one.live and not one.calling]
     assert called == owed[: len(called)], "nobody is called before one who stands before him, nor twice"
     if called:
-        served = [one.key for one in line].index(called[-1]) + 1  # he, and whoever stands before him
-        assert served < free + serving * RULES.lead_s / max(handled_s, 1) + 1, "of the seats that will be free"
+        before = line[: [one.key for one in line].index(called[-1])]
+        expected = sum(1.0 if one.live else RULES.reached for one in before)
+        assert expected < free + serving * RULES.lead_s / max(handled_s, 1), "of the seats that will be free"
     if free and line:
         assert line[0].live or line[0].calling or line[0].key in called, "a free seat waits for nobody"
     if not serving:
@@ -95,6 +96,13 @@ def test_who_is_being_called_keeps_his_seat(line: list[Waiting], free: int, busy
     assert order.to_call(now, free, free + busy, handled_s, RULES) == []
 
 
+def test_more_are_called_than_seats_will_be_free_for_not_everybody_picks_up() -> None:
+    owed = [Waiting(f"promise:{n}", at(n), live=False) for n in range(9)]
+    assert len(order.to_call(owed, 0, 10, 100.0, replace(RULES, lead_s=30, reached=1.0))) == 3
+    assert len(order.to_call(owed, 0, 10, 100.0, replace(RULES, lead_s=30, reached=0.75))) == 4
+    assert len(order.to_call(owed, 0, 1, 100.0, replace(RULES, lead_s=30, reached=0.75))) == 1, "one seat is one seat"
+
+
 @given(st.sets(st.sampled_from(Skill)), st.sampled_from(["", "101"]))
 def test_every_stay_but_the_last_is_short_and_the_last_is_everybodys(skills: set[Skill], seat: str) -> None:
     stays = order.stays(skills, seat, RULES)
@@ -103,6 +111,15 @@ def test_every_stay_but_the_last_is_short_and_the_last_is_everybodys(skills: set
     assert {order.line_of(stay.queue) for stay in stays} == {Queue.CITY}
     assert [stay.queue for stay in stays[:-1]] == ["seat-101"] * bool(seat) + [
         order.skill_queue(skill) for skill in Skill if skill in skills]  # fmt: skip
+
+
+def test_needing_a_skill_is_worth_as_much_as_it_is_waited_for_and_no_more() -> None:
+    english, _, city = order.stays([Skill.ENGLISH, Skill.SOCIAL], "", RULES)
+    now = at(0)
+    assert order.is_fair(english, now, None), "nobody else waits"
+    assert order.is_fair(english, now, at(-RULES.skill_s[Skill.ENGLISH]))
+    assert not order.is_fair(english, now, at(-RULES.skill_s[Skill.ENGLISH] - 1)), "who would be passed over"
+    assert order.is_fair(city, now, at(-86400))
 
 
 def test_the_feedback_line_is_another() -> None:

@@ -185,6 +185,28 @@ def test_a_skill_is_waited_for_so_long_and_then_everybody_may_take_him(room: Roo
     assert room.comes_again(A, NEAR_S).queue == "city"
 
 
+def test_in_a_long_line_a_skill_is_waited_for_only_when_his_turn_is_near(room: Room, exchange: Exchange) -> None:
+    """Else everybody who needs none would be passed over for as long as it is long."""
+    logs_in(exchange, "101", "social")
+    room.promised = [Waiting("promise:1", at(-3600), live=False)]
+    got = room.comes(A, Priority.ORDINARY, Skill.SOCIAL)
+    assert (got.queue, got.place) == ("city", 2)
+    assert room.comes_again(A, 100).queue == "city", "and that was none of the minute"
+    room.promised = [Waiting("promise:1", at(-3600), live=False, calling=True)]
+    got = room.comes_again(A, NEAR_S)
+    assert (got.queue, got.seconds) == ("city-social", RULES.skill_s[Skill.SOCIAL]), "a seat is spoken for: none waits"
+    room.comes(B, since=at(-900))
+    assert room.comes_again(A, 10).queue == "city"
+
+
+def test_how_many_on_the_telephone_stand_before_one(room: Room, exchange: Exchange) -> None:
+    for uid in (A, B, C):
+        room.comes(uid)
+        exchange.later(10)
+    room.promised = [Waiting("promise:1", at(5), live=False)]
+    assert [room.before(at(seconds)) for seconds in (0, 15, 100)] == [0, 2, 3], "who is promised a call is on record"
+
+
 def test_two_skills_one_after_the_other(room: Room, exchange: Exchange) -> None:
     logs_in(exchange, "101", "social", "en")
     queues = [room.comes(A, Priority.ORDINARY, *Skill).queue]
@@ -269,11 +291,14 @@ def test_who_is_served_soon_is_not_offered_any(room: Room, exchange: Exchange) -
     assert not any(room.comes_again(first, NEAR_S).offer for _ in range(5))
 
 
-def test_in_a_surge_it_is_offered_as_he_comes(room: Room, exchange: Exchange) -> None:
-    busy(room, exchange, 3)
+def test_in_a_surge_it_is_offered_as_he_comes_unless_a_seat_is_free(room: Room, exchange: Exchange) -> None:
     room.surge = True
-    assert room.comes(D).offer
-    assert not room.comes_again(D, 1).offer
+    exchange.log_in("101", "102")
+    assert not room.comes(D).offer
+    speaks(exchange, D, "102", "17.41")
+    busy(room, exchange, 3)
+    assert room.comes("18.1").offer
+    assert not room.comes_again("18.1", 1).offer
 
 
 def test_whom_we_called_is_offered_no_other_call(room: Room, exchange: Exchange) -> None:

@@ -30,6 +30,7 @@ def test_it_is_offered_after_a_while_to_who_has_a_while_to_wait_still() -> None:
     assert offered(60, 30) is None, "he is about to be served"
     assert offered(60, None) == 0, "nobody can tell: time alone decides"
     assert offered(0, 30, at_once=True) == 0
+    assert offered(0, 0, at_once=True) is None, "a seat is free for him"
     assert offered(100, 300, declined=40) == 200, "who did not take it is asked again, not at once"
 
 
@@ -57,9 +58,9 @@ def test_nobody_is_called_outside_the_hours_and_tries_end(now: dt.datetime, reac
         assert step.at >= now + dt.timedelta(seconds=rules.retry_s)
     if reached in IN_VAIN:
         assert (step.state is State.UNREACHED) == (tries >= rules.tries)
-    for due in (promise_rules.first_due(now, rules), promise_rules.told_by(now, 600, rules)):
-        assert due >= now
-        assert clock.in_window(due, rules.call_from, rules.call_to)
+    due = promise_rules.first_due(now, rules)
+    assert due >= now
+    assert clock.in_window(due, rules.call_from, rules.call_to)
 
 
 @given(st.lists(st.sampled_from(IN_VAIN), min_size=5, max_size=5), rules)
@@ -102,19 +103,45 @@ def test_a_call_that_is_over_comes_to_something(picked_up: bool, queued: bool, s
     assert came(2 * RULES.ring_s + promise_rules.LATE_S + 1) is not None
 
 
-@given(st.integers(0, 2 * 24 * 60), st.floats(0, 3 * 86400), rules)
-def test_only_the_hours_for_calling_count_for_what_is_told(minute: int, wait_s: float, rules: Rules) -> None:
-    """Walked minute by minute: as many of them within the hours lie between now and then as the wait has."""
+@given(st.integers(0, 2 * 24 * 60), st.integers(0, 3000), st.lists(st.integers(0, 30), min_size=48, max_size=48), rules)
+def test_by_the_hour_he_is_told_those_before_him_can_have_been_served(minute: int, before: int, plan: list[int],
+                                                                      rules: Rules) -> None:  # fmt: skip
+    """Walked minute by minute, in the hours for calling alone; and nobody is told an hour after it is over."""
+    def seats(at: dt.datetime) -> int:
+        return plan[clock.minutes_of_day(at) // 30]
+
     now = NOON + dt.timedelta(minutes=minute)
-    told = promise_rules.told_by(now, wait_s, rules)
-    counted = sum(clock.in_window(now + dt.timedelta(minutes=n), rules.call_from, rules.call_to)
-                  for n in range(int((told - now).total_seconds() // 60)))  # fmt: skip
-    assert abs(counted - wait_s * rules.margin / 60) <= 2
+    told = promise_rules.told_by(now, before, 240.0, seats, rules)
+    ends = promise_rules.first_due(now, rules) + dt.timedelta(seconds=rules.valid_s)
+    walked = (now + dt.timedelta(minutes=n) for n in range(int(((told or ends) - now).total_seconds() // 60) + 1))
+    served = sum(min(seats(at) / 4, rules.hourly_cap / 60) for at in walked
+                 if clock.in_window(at, rules.call_from, rules.call_to))  # fmt: skip
+    if told is None:
+        assert served < (before + 1) * rules.margin + 2 * 30 * 30 / 4, "nor would he have been called by then"
+    else:
+        assert now < told <= ends
+        assert (told.minute, told.second) == (0, 0)
+        assert served >= before
 
 
-def test_who_is_promised_a_call_at_night_is_not_told_the_morning_s_first_minute() -> None:
-    rules = Rules(call_from=8 * 60, call_to=21 * 60, margin=1.5)
-    night = dt.datetime(2026, 1, 12, 2, tzinfo=clock.KYIV)
-    assert promise_rules.told_by(night, 600, rules) == dt.datetime(2026, 1, 12, 8, 15, tzinfo=clock.KYIV)
-    evening = dt.datetime(2026, 1, 12, 20, tzinfo=clock.KYIV)
-    assert promise_rules.told_by(evening, 7200, rules) == dt.datetime(2026, 1, 13, 10, tzinfo=clock.KYIV)
+def told(now: tuple[int, int], before: int, seats: int = 10, **rules: int) -> str | None:
+    """The hour that one is told on the twelfth, "13 09:00" the next day's; a call takes four minutes."""
+    at = dt.datetime(2026, 1, 12, *now, tzinfo=clock.KYIV)
+    by = promise_rules.told_by(at, before, 240, lambda at: seats, Rules(**rules))
+    return by and f"{by.astimezone(clock.KYIV):%d %H:%M}"
+
+
+def test_the_place_and_the_seats_tell_the_hour_and_only_hours_for_calling_count() -> None:
+    assert told((12, 0), 5) == "12 13:00"
+    assert told((12, 0), 149) == "12 14:00"  # ten seats take a hundred and fifty in an hour, and he is told more
+    assert told((12, 50), 5) == "12 14:00", "not in ten minutes, however near his turn"
+    assert told((20, 30), 149) == "13 09:00", "and the rest in the morning"
+    assert told((2, 0), 5) == "12 09:00", "at night nobody is called"
+    assert told((2, 0), 149) == "12 10:00"
+
+
+def test_who_cannot_be_called_in_time_is_told_no_hour() -> None:
+    assert told((12, 0), 3000) is None, "two days' work"
+    assert told((12, 0), 5, seats=0) is None, "nobody sits"
+    assert told((12, 0), 3000, seats=1000, hourly_cap=100) is None, "nor can so many be called"
+    assert told((20, 0), 3, valid_s=600) is None

@@ -29,12 +29,13 @@ class Hall:
     """The steps of a centre that is open from eight to eight, at a time that passes when we say so."""
 
     def __init__(self, city: City) -> None:
-        self.city, self.now, self.wait_s = city, NOON, 600.0
-        self.changes = 0
+        self.city, self.now = city, NOON
+        self.on_line, self.seats, self.changes = 5, 10.0, 0
         self.settings = Settings(opens="08:00", closes="20:00")
-        self.promising = PromiseSteps(city.db, city.writer, self.settings, wait_s=lambda linkedid: self.wait_s,
-                                      turn=lambda since, priority: since, changed=self._changed,
-                                      clock=lambda: self.now)  # fmt: skip
+        self.promising = PromiseSteps(
+            city.db, city.writer, self.settings, turn=lambda since, priority: since, before=lambda turn: self.on_line,
+            handled_s=lambda: 240.0, seats=lambda at: self.seats, changed=self._changed,
+            clock=lambda: self.now)  # fmt: skip
 
     def _changed(self) -> None:
         self.changes += 1
@@ -99,7 +100,7 @@ async def test_his_number_is_said_back_and_one_key_promises(hall: Hall) -> None:
     assert (set_["PROMISE_NEXT"], set_["NUMBER"]) == ("key", OWN)
     assert hall.open() == []
     set_ = await hall.promise(OWN, "1")
-    assert (set_["PROMISE_NEXT"], set_["SAY"]) == ("done", "promise-today&hour-13")  # 12:03 and a quarter of an hour
+    assert (set_["PROMISE_NEXT"], set_["SAY"]) == ("done", "promise-today&hour-13")  # 12:03, and a few before him
     (made,) = hall.open()
     assert (made.e164, made.reason, made.linkedid, made.since) == (STRANGER, Reason.WAITING, LINKEDID, NOON)
     assert made.told_at == dt.datetime(2026, 11, 24, 13, 0, tzinfo=clock.KYIV)
@@ -159,28 +160,34 @@ async def test_one_who_asks_from_his_own_number_is_heard(hall: Hall) -> None:
 
 
 # ── by when ──
-@pytest.mark.parametrize(("at", "wait_s", "said"), [
-    ((12, 0), 600, "сьогодні до тринадцятої години."),
-    ((12, 0), 3600, "сьогодні до чотирнадцятої години."),
-    ((20, 30), 3600, "завтра до дев'ятої години."),  # after nine nobody is called, and from eight on the rest counts
-    ((23, 50), 60, "завтра до дев'ятої години."),
+@pytest.mark.parametrize(("at", "on_line", "said"), [
+    ((12, 0), 5, "сьогодні до тринадцятої години."),
+    ((12, 0), 149, "сьогодні до чотирнадцятої години."),
+    ((20, 30), 149, "завтра до дев'ятої години."),  # after nine nobody is called, and from eight on the rest counts
+    ((23, 50), 5, "завтра до дев'ятої години."),
+    ((12, 0), 3000, "Якщо не встигнемо, повідомимо вас про це."),
 ])  # fmt: skip
-async def test_he_is_told_by_when_inside_the_hours(city: City, at: tuple[int, int], wait_s: float, said: str) -> None:
-    hall = Hall(city)
-    hall.settings = Settings()
-    hall.promising = PromiseSteps(city.db, city.writer, hall.settings, wait_s=lambda linkedid: wait_s,
-                                  turn=lambda since, priority: since, changed=lambda: None,
-                                  clock=lambda: hall.now)  # fmt: skip
-    hall.now = dt.datetime(2026, 11, 24, *at, tzinfo=clock.KYIV)
+async def test_he_is_told_by_when_inside_the_hours(hall: Hall, at: tuple[int, int], on_line: int, said: str) -> None:
+    hall.now, hall.on_line = dt.datetime(2026, 11, 24, *at, tzinfo=clock.KYIV), on_line
     set_ = await hall.promise(OWN, "1")
     assert " ".join(prompts.texts("uk")[name] for name in set_["SAY"].split("&")).endswith(said)
+
+
+async def test_those_whom_we_owe_a_call_come_before_him_who_asks_later(hall: Hall) -> None:
+    """Two hours' work of one seat."""
+    for number in range(25):
+        hall.made(e164=f"+38067{number:07}", reason=Reason.ABANDONED)
+    hall.on_line, hall.seats, hall.now = 0, 1, hall.now + dt.timedelta(seconds=1)
+    assert (await hall.promise(OWN, "1"))["SAY"] == "promise-today&hour-15"
+    hall.made(e164="+380671112233", turn=hall.now - dt.timedelta(days=1))  # an earlier turn, that he has kept
+    assert (await hall.promise("0671112233", "1"))["SAY"] == "promise-today&hour-13"
 
 
 async def test_when_closed_he_is_called_when_it_opens(hall: Hall) -> None:
     hall.now = dt.datetime(2026, 11, 24, 21, 0, tzinfo=clock.KYIV)
     await hall.arrives()
     set_ = await hall.promise(OWN, "1", stage="closed")
-    assert set_["SAY"] == "promise-tomorrow&hour-10"  # it opens at eight; within the first hour and a half
+    assert set_["SAY"] == "promise-tomorrow&hour-9"  # it opens at eight
     (made,) = hall.open()
     assert made.reason is Reason.CLOSED
 
