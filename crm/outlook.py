@@ -58,8 +58,9 @@ def came_of(conn: Connection, attempt_id: str) -> Came:
 def ahead(conn: Connection, attempt_id: str, endings: Iterable[Reached], now: dt.datetime,
           rules: Rules) -> dict[Reached, Step]:  # fmt: skip
     """What follows if the attempt ends so now and nothing more is answered in it. NotFound for no such attempt."""
-    row = conn.execute(select(attempt.c.callback_id, attempt.c.citizen_id, attempt.c.e164, attempt.c.mode)
-                       .where(attempt.c.id == attempt_id, attempt.c.callback_id.is_not(None))).one_or_none()  # fmt: skip
+    a = attempt.c
+    row = conn.execute(select(a.callback_id, a.citizen_id, a.e164, a.mode)
+                       .where(a.id == attempt_id, a.callback_id.is_not(None))).one_or_none()  # fmt: skip
     if row is None:
         raise NotFound("attempt.unknown")
     his = citizens.get(conn, row.citizen_id)

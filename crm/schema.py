@@ -765,6 +765,7 @@ recording = Table(
     Column("duration_s", Float, nullable=True),
     Column("bytes", Integer, nullable=True),
     Column("sha256", String(64), nullable=True),
+    Index(None, "started_at"),
 )
 
 listening = Table(

@@ -1,9 +1,9 @@
-"""Recordings found: by day, number, person, appeal, length and what came of the call. What is listed nobody has heard."""
+"""Recordings found: by day, number, person, appeal, length and what came of the call. Nobody hears what is listed."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -41,13 +41,13 @@ class Line:
     linkedid: str
     started_at: datetime
     state: State
+    appeals: tuple[int, ...]
     duration_s: float | None
     e164: str
     direction: str  # crm.calls.Direction
     seat: str
     staff: str
     outcome: str  # crm.calls.Outcome
-    appeals: tuple[int, ...]
 
 
 def found(conn: Connection, wanted: Wanted, limit: int, after_id: int | None = None) -> list[Line]:
@@ -59,9 +59,9 @@ def found(conn: Connection, wanted: Wanted, limit: int, after_id: int | None = N
         .select_from(recording).join(call, call.c.linkedid == recording.c.linkedid, isouter=True)
         .join(staff, staff.c.id == call.c.staff_id, isouter=True).where(*_conditions(wanted))
     )  # fmt: skip
-    rows = conn.execute(part(conn, query, recording.c.started_at, limit, after_id, newest=True)).all()
+    rows: Sequence[Any] = conn.execute(part(conn, query, recording.c.started_at, limit, after_id, newest=True)).all()
     about = _about(conn, {row[1] for row in rows if row[1]})
-    return [Line(*row[:3], State(row[3]), *row[4:], tuple(about[row[1]])) for row in rows]
+    return [Line(row[0], row[1], row[2], State(row[3]), tuple(about[row[1]]), *row[4:]) for row in rows]
 
 
 def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:

@@ -37,9 +37,11 @@ def upgrade() -> None:
             op.add_column(table, column)
     op.create_index(NOTED, "appeal_event", ["appeal_id", "id", "action"],
                     sqlite_where=sa.text("note <> ''"), postgresql_where=sa.text("note <> ''"))
+    op.create_index("ix_recording_started_at", "recording", ["started_at"])
 
 
 def downgrade() -> None:
+    op.drop_index("ix_recording_started_at", "recording")
     op.drop_index(NOTED, "appeal_event", sqlite_where=sa.text("note <> ''"), postgresql_where=sa.text("note <> ''"))
     for table, columns in COLUMNS.items():
         for column in columns:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
+import wave
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import select, update
 
 from centre.demo.browser import Page
-from crm import appeals, citizens, clock, confirmations, schema
+from crm import appeals, attachments, calls, citizens, clock, confirmations, schema
+from crm.attachments import Stored
 from crm.confirmation_rules import Reached
 from crm.errors import BadInput, CentreError
-from crm.life import State
+from crm.life import Action, State
 from crm.people import Role
+from recordings import library
 from tests.web.conftest import CALLER, Desk, Site
+from web.texts import texts
 
 SECOND = "+380671112233"
 NOTE = "У дальній кімнаті досі холодно, «стояк» & кран."
@@ -29,8 +34,9 @@ async def desk(site: Site) -> Desk:
 
 def callback_of(site: Site, number: int) -> int:
     with site.db.read() as conn:
-        return conn.execute(select(schema.callback_appeal.c.callback_id).join(schema.appeal)
-                            .where(schema.appeal.c.number == number)).scalar_one()  # fmt: skip
+        found = conn.scalars(select(schema.callback_appeal.c.callback_id).join(schema.appeal)
+                             .where(schema.appeal.c.number == number)).all()  # fmt: skip
+    return max(found)
 
 
 def place(site: Site, number: int) -> str:
@@ -53,6 +59,25 @@ def state_of(site: Site, number: int) -> State:
         appeal = appeals.by_number(conn, number)
     assert appeal is not None
     return appeal.state
+
+
+def recording_about(site: Site, number: int, linkedid: str) -> int:
+    """Of a call that was about the appeal: its recording, a moment of silence."""
+    name = f"ab/{number:032x}.wav"
+    path = site.settings.recordings / name
+    path.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
+    with wave.open(str(path), "wb") as sound:
+        sound.setparams((1, 2, 8000, 0, "NONE", ""))
+        sound.writeframes(bytes(16000 * 30))
+    now = datetime.now(UTC)
+    with site.db.write() as conn:
+        its = appeals.by_number(conn, number)
+        assert its is not None
+        calls.arrived(conn, linkedid, at=now, origin="mobile", caller=CALLER)
+        calls.about(conn, linkedid, its.id, calls.Outcome.APPEAL, None, now)
+        made = library.announced(conn, linkedid, name, now)
+    library.index(site.db, site.settings.recordings, linkedid, now)
+    return made
 
 
 def outcome_of(site: Site, path: str) -> str:
@@ -249,6 +274,112 @@ async def test_a_call_that_ended_by_itself_is_not_said_to_be_recorded_anew(site:
     assert outcome_of(site, path) == Reached.FAILED
     page = await desk.submit(page, path, reached="answered", **{f"result-{number}": "solved"})
     assert state_of(site, number) is State.CLOSED, "his word counts all the same"
+
+
+# ── the screen of a call ──
+async def test_the_screen_has_all_that_is_known_and_what_each_ending_leads_to(site: Site, desk: Desk) -> None:
+    before = site.appeal(subject="Холодна вода", text="Капає кран на кухні.")
+    number = site.appeal(executed=True)
+    with site.db.write() as conn:
+        its = appeals.by_number(conn, number)
+        assert its is not None
+        for name, kind in (("фото.jpg", "image/jpeg"), ("акт.pdf", "application/pdf")):
+            attachments.add(conn, its.id, Stored(name, kind, 3, "ab" * 32 if kind == "image/jpeg" else "cd" * 32),
+                            now=datetime.now(UTC), action="execute", staff_id=None)  # fmt: skip
+    _, page = await form_of(site, desk, number)
+    for told in ("Батареї ледь теплі.", "Відрегульовано подачу.", "одразу повернеться: Київтеплоенерго", "акт.pdf",
+                 f"№ {before}", "Капає кран на кухні.", "Іншого номера немає", "більше не телефонуват"):
+        assert told in page.text, told
+    assert re.search(r"не відповідає 5 Наступна спроба — (сьогодні|завтра) о \d\d:\d\d", page.text)
+    assert re.search(r"Історія.*<b>" + texts("uk")("event.execute"), page.html, re.S)
+    assert re.search(r'<img src="/attachments/\d+" alt="фото.jpg"', page.html)
+    with site.db.read() as conn:
+        looked = {tuple(row) for row in conn.execute(select(schema.access_log.c.what, schema.access_log.c.subject_key))}
+    assert ("appeal", str(its.id)) in looked
+
+
+async def test_who_returns_it_a_second_time_passes_it_to_the_control_desk(site: Site, desk: Desk) -> None:
+    number = site.appeal(executed=True)
+    path, page = await form_of(site, desk, number)
+    page = await desk.submit(page, path, **{f"result-{number}": "not_solved", f"note-{number}": NOTE})
+    assert f"№ {number}: повернуто виконавцеві: Київтеплоенерго" in page.text
+    with site.db.write() as conn:
+        its = appeals.by_number(conn, number)
+        assert its is not None
+        appeals.act(conn, its.id, Action.EXECUTE, now=datetime.now(UTC), note="Ще раз відрегульовано.")
+    path, page = await form_of(site, desk, number)
+    assert "одразу повернеться: відділ контролю" in page.text
+    page = await desk.submit(page, path, **{f"result-{number}": "partly", f"note-{number}": NOTE})
+    assert f"№ {number}: передано відділу контролю" in page.text
+    told = dict(re.findall(r"<dt>([^<]+)</dt><dd>([^<]+)</dd>", page.html))
+    assert {name: told[name] for name in ("дзвінків", "вирішено", "повернуто")} == {
+        "дзвінків": "2", "вирішено": "0", "повернуто": "2"}  # fmt: skip
+
+
+async def test_what_came_of_it_is_told_to_who_called_and_while_it_goes_on_nothing_is(site: Site, desk: Desk) -> None:
+    number = site.appeal(executed=True)
+    path, page = await form_of(site, desk, number)
+    assert "data-ended" not in page.html
+    assert "data-ended" not in (await desk.http.get(f"{path}?part=1")).text
+    page = await desk.submit(page, path, reached="no_answer")
+    assert "Дзвінок завершено: не відповідає" in page.text
+    assert re.search(r"Наступна спроба — (сьогодні|завтра) о \d\d:\d\d", page.text)
+    part = (await desk.http.get(f"{path}?part=1")).text
+    assert ("не відповідає" in part, "<html" in part) == (True, False)
+    other = await site.person(Role.FEEDBACK, "other")
+    assert "Дзвінок завершено" not in (await other.open(f"/confirmations?of={path.rpartition('/')[2]}")).text
+
+
+async def test_another_number_that_was_given_is_called_instead_of_the_wrong_one(site: Site, desk: Desk) -> None:
+    number = site.appeal(executed=True)
+    path, page = await form_of(site, desk, number)
+    refused = await desk.submit(page, path, reached="wrong_number", phone="+1 202 555 01 23")
+    assert (refused.status, state_of(site, number)) == (422, State.AWAITING)
+    assert refused.form(path, {}).fields["phone"] == "+1 202 555 01 23"
+    page = await desk.submit(refused, path, reached="wrong_number", phone="067 111 22 33")
+    assert "Наступна спроба" in page.text
+    assert "22 33" in page.text
+    assert state_of(site, number) is State.AWAITING
+    with site.db.read() as conn:
+        edit = conn.execute(select(schema.edit_log.c.what, schema.edit_log.c.staff_id, schema.edit_log.c.after)).one()
+    assert tuple(edit) == ("citizen", site.staff["feedback"], {"phone": SECOND})
+
+
+async def test_do_not_call_is_the_ground_in_the_history(site: Site, desk: Desk) -> None:
+    number = site.appeal(executed=True)
+    path, page = await form_of(site, desk, number)
+    await desk.submit(page, path, reached="do_not_call")
+    assert state_of(site, number) is State.UNCONFIRMED
+    assert "Не підтверджено: просить більше не телефонувати" in (await desk.open(f"/appeals/{number}")).text
+
+
+async def test_the_recordings_of_his_calls_are_heard_while_he_is_called_and_no_longer(site: Site, desk: Desk) -> None:
+    number, stranger = site.appeal(executed=True), site.appeal(phone=SECOND, name="Степан Кравець")
+    recorded = {each: recording_about(site, each, f"17670000{n}.1") for n, each in enumerate((number, stranger))}
+    path, page = await form_of(site, desk, number)
+    hear = f"{path}/recordings/{recorded[number]}"
+    assert f"/recordings/{recorded[stranger]}" not in page.html
+    part = await desk.post(hear, part="1")
+    address = re.search(r'<audio[^>]* src="([^"]+)"', part.text)
+    assert address is not None
+    assert "<html" not in part.text
+    sound = await desk.http.get(address[1], headers={"Range": "bytes=0-3"})
+    assert (sound.status_code, sound.content) == (206, b"RIFF")
+    page = await desk.submit(await desk.open(path), hear, do="hear", **{f"note-{number}": NOTE})
+    assert page.form(path, {}).fields[f"note-{number}"] == NOTE, "what was typed comes back with the player"
+    assert "<audio" in page.html
+    with site.db.read() as conn:
+        heard = conn.execute(select(schema.listening.c.recording_id, schema.listening.c.staff_id,
+                                    schema.listening.c.reason)).all()  # fmt: skip
+    assert [tuple(row) for row in heard] == [
+        (recorded[number], site.staff["feedback"], f"Підтвердження звернення № {number}")] * 2  # fmt: skip
+    assert (await desk.post(f"{path}/recordings/{recorded[stranger]}")).status_code == 404, "another's appeal"
+    other = await site.person(Role.FEEDBACK, "other")
+    assert (await other.post(hear)).status_code == 403, "another's call"
+    await desk.submit(await desk.open(path), path, reached="no_answer")
+    refused = await desk.post(hear)
+    assert (refused.status_code, "лише поки ви телефонуєте" in refused.text) == (403, True)
+    assert "data-hear" not in (await desk.open(path)).html
 
 
 async def test_an_attempt_that_nobody_made_is_not_found(site: Site, desk: Desk) -> None:

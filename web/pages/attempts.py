@@ -1,5 +1,5 @@
-"""One call to a resident, on one screen while it is dialled: what he wrote, what the department reported, the recordings
-of his calls; each appeal's outcome and the call's by a key, and what follows from it before it is said."""
+"""One call to a resident, on one screen while it is dialled: what he wrote, what the department reported, recordings of
+his calls; each appeal's outcome and the call's own by a key, and what follows from each before it is said."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def result(visit: Visit) -> Response:
     except CentreError as error:
         return _page(visit, error)
     visit.poke_line("callbacks")
-    return visit.go(f"/confirmations?done=result&of={one.id}")
+    return visit.go(f"/confirmations?of={one.id}&done=result")
 
 
 def _also_at(conn: Connection, visit: Visit, citizen_id: int, e164: str) -> None:

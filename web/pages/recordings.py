@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Literal
 
 from starlette.responses import FileResponse, Response
@@ -12,31 +14,43 @@ from crm.clock import KYIV
 from crm.errors import BadInput, NotFound
 from crm.periods import Period
 from recordings import library, search
-from recordings.search import Wanted
+from recordings.search import Line, Wanted
 from web import reads
 from web.forms import Form
+from web.lists import as_file, listing, wants_file
+from web.render import masked
+from web.tables import Cell, Table
+from web.texts import Texts
 from web.visit import Visit
 
-PAGE = 50
 FILTERS = ("from", "to", "phone", "seat", "person", "number", "shortest", "longest", "outcome")
 LONGEST_MINUTES = 600
 
 
 def listed(visit: Visit) -> Response:
-    """What the address asks for; who is heard in them is not told."""
-    asked = visit.query
-    wanted, after = _wanted(asked), asked.number("after")
+    """What the address asks for, newest first; who is heard in them is not told."""
+    asked, days = visit.query, visit.parts.settings.recording_days
+    wanted = _wanted(asked)
     with visit.db.read() as conn:
-        # What cannot be looked for finds nothing, rather than everything.
-        found = [] if asked.problems else search.found(conn, wanted, PAGE, after)
+        shown = listing(visit, FILTERS, lambda limit, after: search.found(conn, wanted, limit, after))
         staff = [(person.id, person.name) for person in people.staff(conn)]
-    kept = {name: asked[name] for name in FILTERS if asked[name]}
-    more = {**kept, "after": str(found[-1].id)} if len(found) == PAGE else {}
-    days = visit.parts.settings.recording_days
+    until = {one.id: library.kept_until(one.started_at, days) for one in shown.found}
+    if wants_file(visit):
+        return as_file(visit, "recordings", _table(visit.texts, shown.found, until))
     show = visit.again if asked.problems else visit.page
-    return show("recordings.html", form=asked, asked=asked, found=found, kept=kept, more=more, outcomes=tuple(Outcome),
-                seats=visit.parts.settings.seats, staff=sorted(staff, key=lambda each: each[1]),
-                until={one.id: library.kept_until(one.started_at, days) for one in found})  # fmt: skip
+    return show("recordings.html", form=asked, asked=asked, list=shown, outcomes=tuple(Outcome), until=until,
+                seats=visit.parts.settings.seats, staff=sorted(staff, key=lambda each: each[1]))  # fmt: skip
+
+
+def _table(t: Texts, found: Sequence[Line], until: Mapping[int, datetime]) -> Table:
+    """As the page shows them, numbers masked."""
+    columns = ("recordings.when", "recordings.lasts", "recordings.phone", "recordings.person", "call.outcome",
+               "confirmations.questions", "recordings.kept")  # fmt: skip
+    return Table(t("recordings.title"), tuple(t(name) for name in columns), tuple(
+        (Cell(t.moment(one.started_at)), Cell(one.duration_s, "seconds"),
+         Cell(masked(one.e164) if one.e164 else t("call.hidden" if one.direction else "recordings.no_call")),
+         Cell(one.staff), Cell(t(f"outcome.{one.outcome}") if one.outcome else ""),
+         Cell(" ".join(map(str, one.appeals))), Cell(t.short_day(until[one.id]))) for one in found))  # fmt: skip
 
 
 def _wanted(asked: Form) -> Wanted:
