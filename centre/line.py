@@ -14,7 +14,7 @@ import signal
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import Future
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import uvloop
@@ -41,7 +41,19 @@ from call_queue.tracker import Tracker
 from centre.bus import Message, Publisher
 from centre.mailer import Mailer
 from centre.settings import Secrets, Settings
-from crm import announcements, appeals, attachments, calls, deadlines, incident_callers, incidents, privacy, today
+from crm import (
+    announcements,
+    appeals,
+    attachments,
+    calls,
+    clock,
+    deadlines,
+    incident_callers,
+    incidents,
+    privacy,
+    staffing,
+    today,
+)
 from crm.errors import BadInput
 from crm.sign_in import Phone
 from crm.store import Database, Writer
@@ -62,6 +74,8 @@ TOLD_S = 0.1  # changes that come closer together are told to the web as one sna
 SPOOL_S = 1.0
 QUEUE_LOG_S = 5.0
 TODAY_S = 5.0
+SEATS_S = 300.0
+EXPECTED_DAYS = 3  # a promise is not valid for longer
 PLANNED_S = 60.0
 INCIDENTS_S = 5.0
 BETWEEN_S = 0.2  # while an incident's appeals are executed: others write too
@@ -119,6 +133,7 @@ class Line:
             handled = calls.handled_s(conn, _now() - timedelta(hours=LATELY_H), CALLS)
         self._callbacks = (0, 0)
         self._today: today.Today | None = None
+        self._expected: Mapping[tuple[date, int], float] = {}
         self._telling: asyncio.TimerHandle | None = None
         self.publisher = Publisher(settings.line_socket)
         self.publisher.snapshot, self.publisher.answer = self._snapshot, self._answer
@@ -150,9 +165,9 @@ class Line:
             lines=lambda: self._surging.lines(settings.promise_rules.lines),
             handled_s=lambda: self._room.learnt(_now()).handled_s, clock=_now)  # fmt: skip
         promised = PromiseSteps(
-            db, writer, settings, wait_s=lambda linkedid: self._room.wait_s(linkedid, _now()),
-            turn=lambda since, priority: order.turn(since, priority, turns), changed=self._promiser.poke,
-            clock=_now)  # fmt: skip
+            db, writer, settings, turn=lambda since, priority: order.turn(since, priority, turns),
+            before=self._room.before, handled_s=lambda: self._room.learnt(_now()).handled_s, seats=self._seats_at,
+            changed=self._promiser.poke, clock=_now)  # fmt: skip
         self._surging = Surging(
             db, writer, self.ami, self.tracker, self._seats, in_step=self._in_step,
             handled_s=lambda: self._room.learnt(_now()).handled_s, changed=self._tell_soon, clock=_now)  # fmt: skip
@@ -203,7 +218,7 @@ class Line:
             for part in (self.follower.run(), self._dialler.run(), self._promiser.run(), self._surging.run(),
                          self._officials.run(), self._announcer.run(), self._keeper.run(),
                          self._spool.keep_taking(SPOOL_S), _every(QUEUE_LOG_S, self._read_queue_log),
-                         _every(TODAY_S, self._count_today),
+                         _every(TODAY_S, self._count_today), _every(SEATS_S, self._expect_seats),
                          _every(PLANNED_S, self._resume_planned), _every(INCIDENTS_S, self._execute_incidents),
                          _every(WATCH_S, self._watch_deadlines), _every(MAIL_S, self._send_mail),
                          _every(ERASE_S, self._erase_files)):  # fmt: skip
@@ -361,6 +376,22 @@ class Line:
         if (counted := await asyncio.to_thread(so_far)) != self._today:
             self._today = counted
             self._tell_soon()
+
+    async def _expect_seats(self) -> None:
+        def expected() -> Mapping[tuple[date, int], float]:
+            with self._db.read() as conn:
+                return staffing.expected(conn, _now().astimezone(clock.KYIV).date(), EXPECTED_DAYS, _now())
+
+        self._expected = await asyncio.to_thread(expected)
+
+    def _seats_at(self, at: datetime) -> float:
+        """How many serve now, or will: one at least, while we are open."""
+        settings, serving, local = self._settings, self.tracker.serving(calls.Queue.CITY), at.astimezone(clock.KYIV)
+        if not clock.is_open(at, settings.opens, settings.closes, settings.closed_days):
+            return 0.0
+        if at - _now() < timedelta(minutes=30):
+            return serving
+        return self._expected.get((local.date(), clock.minutes_of_day(at) // 30 * 30), max(serving, 1))
 
     async def _resume_planned(self) -> None:
         await asyncio.wrap_future(self._writer.submit(lambda conn: appeals.resume_planned(conn, _now())))
