@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import insert
 
-from crm import erlang, staffing
+from crm import calls, erlang, staffing
 from crm.calendar import Calendar
 from crm.clock import KYIV
 from crm.errors import BadInput
@@ -133,3 +133,15 @@ def test_a_plan_is_put_and_changed(db: Database) -> None:
     assert staffing.between(570, 660) == [570, 600, 630]
     with pytest.raises(BadInput, match="backwards"):
         staffing.between(600, 600)
+
+
+def test_the_seats_to_come_are_those_planned_and_else_those_of_a_week_before(db: Database) -> None:
+    monday, now = date(2026, 1, 12), datetime(2026, 1, 12, 12, tzinfo=KYIV)
+    with db.write() as conn:
+        for seat, until in (("101", 12), ("102", 10)):  # a week before, from nine on
+            calls.seat_event(conn, seat, datetime(2026, 1, 5, 9, tzinfo=KYIV), "login")
+            calls.seat_event(conn, seat, datetime(2026, 1, 5, until, tzinfo=KYIV), "logout")
+        staffing.put(conn, monday, {600: 7}, now=now, staff_id=None)
+        found = staffing.expected(conn, monday, 2, now)
+    assert found == {(monday, 540): 2, (monday, 570): 2, (monday, 600): 7, (monday, 630): 1, (monday, 660): 1,
+                     (monday, 690): 1}  # fmt: skip
