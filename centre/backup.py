@@ -1,5 +1,5 @@
 """One file that holds the centre: rows, recordings, attachments, the calls still spooled, settings, secrets,
-dropped-in voices.
+certificates made here, dropped-in voices.
 
 A gzipped tar, 0600. Its last member, the manifest, tells every other one's size and SHA-256; without it the
 file is not whole. The rows are JSON lines (`centre.rows`), the same for SQLite and PostgreSQL, so that a backup of
@@ -53,7 +53,7 @@ _MEMBER = re.compile(
     r"|rows/[a-z][a-z0-9_]{0,62}\.\d{6}\.jsonl"
     rf"|recordings/{RECORDING.pattern}"
     r"|attachments/[0-9a-f]{2}/[0-9a-f]{64}"
-    r"|(spool|voice)(/\w[\w.-]{0,99}){1,3}",
+    r"|(spool|voice|tls)(/\w[\w.-]{0,99}){1,3}",
     re.ASCII,
 )
 
@@ -171,6 +171,7 @@ def _fill(into: _Writer, settings: Settings, db: Database, now: datetime) -> Non
     _add_folder(into, "recordings", settings.recordings)
     _add_folder(into, "attachments", settings.attachments)
     _add_folder(into, "voice", settings.var / "voice")
+    _add_folder(into, "tls", settings.tls)
     into.add_file("settings.toml", settings_file())
     into.add_file("secrets.json", settings.var / "secrets.json")
     manifest = Manifest(format=FORMAT, made_at=now, revision=revision, members=into.members)
@@ -258,7 +259,7 @@ def _restore(file: Path, settings: Settings, url: URL, staging: Path) -> Restore
     var = settings.var
     left = var / "settings.toml.restored" if _names_another_place(staging / "settings.toml", settings, url) else None
     with _Swap(var / UNFINISHED, datetime.now(UTC)) as swap, contextlib.ExitStack() as folders:
-        for name in ("recordings", "attachments", "spool", "voice"):
+        for name in ("recordings", "attachments", "spool", "voice", "tls"):
             swap.put(staging / name, var / name)
         for name, place in (("secrets.json", var / "secrets.json"), ("settings.toml", left or var / "settings.toml")):
             if name in manifest.members:

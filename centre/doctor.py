@@ -7,7 +7,6 @@ sentences stand in ``locale/``, and every remark that is not "ok" says what to d
 from __future__ import annotations
 
 import errno
-import http.client
 import json
 import shutil
 import socket
@@ -22,9 +21,11 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import httpx
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
+from centre import certificates
 from centre.backup import UNFINISHED, running_parts
 from centre.provision import RECIPES
 from centre.provision.tools import TOOLS, find, unpacked
@@ -213,6 +214,7 @@ def permissions(settings: Settings) -> Iterator[Remark]:
     url = make_url(settings.database_url)
     if url.get_backend_name() == "sqlite":
         private += [Path(f"{url.database}{suffix}") for suffix in ("", "-wal", "-shm")]
+    private += sorted(settings.tls.glob("*-key.pem"))
     for path in private:
         if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077:
             bad.append(wrong("files.open", name=path.name, path=path))
@@ -224,20 +226,41 @@ def permissions(settings: Settings) -> Iterator[Remark]:
 
 
 def certificate(settings: Settings) -> Iterator[Remark]:
-    """Nothing where none is set."""
-    file, key = settings.tls_certificate, settings.tls_key
-    if not file or not key:
-        return
+    """The telephones' and the pages'; nothing where there is none."""
+    pages, pairs = certificates.served(settings), set()
+    if settings.tls_certificate and settings.tls_key:
+        pairs.add((settings.tls_certificate, settings.tls_key))
+    if pages is not None and (not pages.made or pages.certificate.exists()):
+        pairs.add((pages.certificate, pages.key))
+    for file, key in sorted(pairs):
+        yield _lasting(file, key)
+    if pages is not None:
+        yield _of_pages(settings, pages)
+
+
+def _lasting(file: Path, key: Path) -> Remark:
     try:
         until = handshake(file, key)
     except ssl.SSLCertVerificationError as error:
         kind = {9: "early", 10: "expired"}.get(error.verify_code, "unfit")  # X509_V_ERR_CERT_… of OpenSSL
-        yield wrong(f"certificate.{kind}", file=file, reason=error.verify_message)
+        return wrong(f"certificate.{kind}", file=file, reason=error.verify_message)
     except (OSError, ValueError) as error:
-        yield wrong("certificate.unfit", file=file, reason=getattr(error, "strerror", None) or error)
-    else:
-        soon = until - datetime.now(UTC) < RENEW_BEFORE
-        yield (warning if soon else ok)(f"certificate.{'soon' if soon else 'ok'}", until=f"{until:%Y-%m-%d}")
+        return wrong("certificate.unfit", file=file, reason=getattr(error, "strerror", None) or error)
+    soon = until - datetime.now(UTC) < RENEW_BEFORE
+    return (warning if soon else ok)(f"certificate.{'soon' if soon else 'ok'}", file=file, until=f"{until:%Y-%m-%d}")
+
+
+def _of_pages(settings: Settings, pages: certificates.Served) -> Remark:
+    """For whom the pages' certificate is, and by what it is known."""
+    try:
+        known, names = certificates.fingerprint(pages.trusted), certificates.covered(pages.certificate)
+    except (OSError, ValueError):  # told above; one that is to be made is not there yet
+        return ok("pages.later", file=pages.trusted)
+    asked = settings.web_names or ([] if settings.web_bind.is_unspecified else [str(settings.web_bind)])
+    said = {"file": pages.trusted, "fingerprint": known, "names": ", ".join(sorted(names))}
+    if missing := [name for name in asked if not certificates.covers(pages.certificate, name)]:
+        return warning("pages.names", **said, missing=", ".join(missing))
+    return ok("pages.made" if pages.made else "pages.given", **said)
 
 
 def handshake(file: Path, key: Path) -> datetime:
@@ -314,14 +337,12 @@ def _is_date(text: str) -> bool:
 
 def _web(settings: Settings) -> set[str]:
     """{"web"} if our pages answer at their address."""
-    connection = http.client.HTTPConnection(str(settings.web_bind), settings.web_port, timeout=PATIENCE)
+    address, verify = certificates.within(settings)
     try:
-        connection.request("GET", "/healthz")
-        return {"web"} if connection.getresponse().status in (200, 503) else set()
-    except (OSError, http.client.HTTPException):
+        with httpx.Client(verify=verify, timeout=PATIENCE, trust_env=False) as client:
+            return {"web"} if client.get(f"{address}/healthz").status_code in (200, 503) else set()
+    except httpx.HTTPError:
         return set()
-    finally:
-        connection.close()
 
 
 def _snapshot(path: Path) -> Any:

@@ -41,6 +41,8 @@ def centre(folder: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
     settings = Settings(var=folder, database=url)
     settings.recordings.mkdir(parents=True)
     settings.spool.mkdir()
+    (settings.var / "tls").mkdir(mode=0o700)
+    (settings.var / "tls" / "ca-key.pem").write_text("what signs the pages' certificates")
     (settings.var / "voice" / "uk").mkdir(parents=True)
     (settings.var / "voice" / "uk" / "greeting.wav").write_bytes(b"RIFF-the-mayor-herself")
     (settings.spool / "1764000000.9.json").write_text('{"linkedid": "1764000000.9"}')
@@ -148,7 +150,7 @@ def test_all_of_it_comes_back_on_either_database(settings: Settings, elsewhere: 
     assert done.rows == sum(map(len, before.values()))
     assert done.recordings == 3
     assert is_current(elsewhere.database_url)
-    for name in ("recordings", "attachments", "voice", "spool"):
+    for name in ("recordings", "attachments", "voice", "spool", "tls"):
         assert tree(elsewhere.var / name) == tree(settings.var / name) != {}
     for name in ("secrets.json", "settings.toml"):
         assert (elsewhere.var / name).read_bytes() == (settings.var / name).read_bytes()
