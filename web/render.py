@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import mimetypes
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -35,6 +36,11 @@ def line_of(building: BuildingLine) -> str:
     return f"{building.street}, {building.number}"
 
 
+def dialled(phone: str) -> str:
+    """The first number of a telephone as it is written in the directory, as it is dialled: 044 000-10-01, дод. 5."""
+    return re.sub(r"[^+0-9]", "", re.split(r"[,;/]", phone)[0])
+
+
 class Renderer:
     """``renderer(template, language, values)`` → HTML. Templates call the language's texts ``t``."""
 
@@ -45,7 +51,7 @@ class Renderer:
         self._environment = Environment(loader=FileSystemLoader(HERE / "templates"), autoescape=True,
                                         undefined=StrictUndefined, lstrip_blocks=True)  # fmt: skip
         self._environment.globals.update(static=self.address_of, phone=phones.display, masked=masked, line_of=line_of,
-                                         card_of=card_of, menu=menu, percent=percent, grouped=Grouped)  # fmt: skip
+                                         card_of=card_of, dialled=dialled, menu=menu, percent=percent, grouped=Grouped)  # fmt: skip
         self._environment.filters.update(query=urlencode, instant=datetime.fromisoformat)
 
     def __call__(self, template: str, language: str, values: Mapping[str, object]) -> str:

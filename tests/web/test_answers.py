@@ -34,7 +34,7 @@ async def test_an_answer_is_found_and_counted_by_keys_alone(served: Site, screen
     await keys.press("ArrowDown")
     await keys.press("Enter")
     await expect(answers).to_contain_text("Воду вимкнено")  # as soon as the address is known
-    await keys.press("F2")
+    await keys.press("F3")
     await keys.type("запх газу")
     await expect(answers).to_contain_text("Перекрити газ.")
     await keys.press("Enter")

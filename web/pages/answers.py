@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection
 from starlette.responses import Response
 
-from crm import calls, knowledge, programmes, rulebook
+from crm import calls, departments, knowledge, programmes, rulebook
 from crm.addresses import BuildingLine
 from crm.errors import BadInput
-from crm.knowledge import Article, Bulletin, Contact, Kind
+from crm.knowledge import Article, Bulletin, Contact, ContactKind, Kind
 from crm.programmes import Entry
 from web import forms
 from web.forms import Form
@@ -21,6 +22,7 @@ from web.visit import Visit
 
 ASK_MOST = 200
 FOUND_MOST = 5  # articles and telephones, each: more is not read while somebody waits
+DISPATCHERS_MOST = 2  # that are at hand before anything is looked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +74,16 @@ def gather(conn: Connection, linkedid: str, building: BuildingLine | None, form:
         [Promise(entry, told(entry, say), entry.ahead(now))
          for entry in (programmes.of_building(conn, place) if place else ())],
         bool(ask), knowledge.search(conn, ask, subjects=chain, limit=FOUND_MOST),
-        knowledge.directory(conn, ask, building_id=place)[:FOUND_MOST] if ask else [],
+        knowledge.directory(conn, ask, building_id=place)[:FOUND_MOST] if ask else _dispatchers(conn, chain, place),
         knowledge.given_in(conn, linkedid),
     )  # fmt: skip
+
+
+def _dispatchers(conn: Connection, chain: Sequence[int], building_id: int | None) -> list[Contact]:
+    """Of the building's district, those whose names or words fit the subject; none until there is one."""
+    names = {each.id: f"{each.name_uk} {each.name_en}" for each in departments.subjects(conn)} if chain else {}
+    fit = knowledge.directory(conn, " ".join(names[id] for id in chain), building_id=building_id) if chain else []
+    return [one for one in fit if one.kind == ContactKind.DISPATCHER][:DISPATCHERS_MOST]
 
 
 def give(conn: Connection, linkedid: str, what: str, visit: Visit) -> None:

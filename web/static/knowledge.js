@@ -1,5 +1,5 @@
 // What the operator knows, found while he types, and counted when told, with the hands left on the keyboard:
-// F2 comes to the search, Enter and the arrows walk over what was found, Escape comes back.
+// F3 comes to the search, Enter and the arrows walk over what was found, Escape comes back.
 
 const PAUSE = 150; // ms without a key before it is looked for
 
@@ -17,7 +17,7 @@ function finder(field, place, address) {
     waiting = setTimeout(find, PAUSE);
   });
   document.addEventListener("keydown", (event) => {
-    if (event.key !== "F2") return;
+    if (event.key !== "F3") return;
     event.preventDefault();
     field.focus();
     field.select();
