@@ -76,8 +76,8 @@ class SipProxy:
 
     async def connect(self, socket: WebSocket) -> None:
         """One page's socket, from its question to its end."""
-        session = await self._session(socket)
-        if session is None or security.own_origin(socket) is not True or SUBPROTOCOL not in socket.scope["subprotocols"]:
+        session, speaks_sip = await self._session(socket), SUBPROTOCOL in socket.scope["subprotocols"]
+        if session is None or session.seat is None or security.own_origin(socket) is not True or not speaks_sip:
             await socket.close(NOT_ALLOWED)  # before it was taken: the browser is answered 403
             return
         settings = self._parts.settings
@@ -92,11 +92,10 @@ class SipProxy:
             return
         async with asterisk:
             await socket.accept(SUBPROTOCOL)
-            await self._serve(socket, asterisk, session)
+            await self._serve(socket, asterisk, session, _Open(session.staff.id, session.seat))
 
-    async def _serve(self, socket: WebSocket, asterisk: websockets.ClientConnection, session: Session) -> None:
-        assert session.seat is not None
-        here = _Open(session.staff.id, session.seat)
+    async def _serve(self, socket: WebSocket, asterisk: websockets.ClientConnection, session: Session,
+                     here: _Open) -> None:  # fmt: skip
         if former := self._open.get(here.seat):
             former.replaced = True
             former.doubted.set()

@@ -1,7 +1,7 @@
 """What browsers run of other people's programs (JsSIP): installed by npm from the lock, bundled by esbuild.
 
-The sources are ``web/assets``: each ``*.js`` at its top becomes one file of that name, with all that it imports. Node and
-npm come with the Python environment, so that a machine needs neither.
+The sources are ``web/assets``: each ``*.js`` at its top becomes one file of that name, with all that it imports. Node
+and npm come with the Python environment, so that a machine needs neither.
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ def _bundle(sources: Path, modules: Path, built: Path, steps: Work) -> None:
     beside = modules / "sources"
     shutil.rmtree(beside, ignore_errors=True)
     shutil.copytree(sources, beside)
-    steps.run([*_node(modules / "node_modules/esbuild/bin/esbuild"), *sorted(beside.glob("*.js")), "--bundle", "--minify",
-               "--format=esm", f"--target={BROWSERS}", "--legal-comments=eof", "--log-level=warning",
+    steps.run([*_node(modules / "node_modules/esbuild/bin/esbuild"), *sorted(beside.glob("*.js")), "--bundle",
+               "--minify", "--format=esm", f"--target={BROWSERS}", "--legal-comments=eof", "--log-level=warning",
                f"--outdir={fresh}"], "bundle the pages' scripts")  # fmt: skip
     _put(fresh, built, "assets-*")
 

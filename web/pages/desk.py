@@ -22,13 +22,13 @@ def show(visit: Visit) -> Response:
     """For who sits at a seat and speaks by the page; anybody else chooses a seat first."""
     if visit.seat is None or visit.session is None or visit.session.phone is not Phone.BROWSER:
         return visit.go("/seat")
-    words = {key.removeprefix(_SAY): visit.texts(key) for key in visit.texts.sentences if key.startswith(_SAY)}
+    words = {key.removeprefix(_SAY): said for key, said in visit.texts.sentences.items() if key.startswith(_SAY)}
     return visit.page("desk.html", words=words, emergency=EMERGENCY, pad=PAD)
 
 
 def phone(visit: Visit) -> Response:
-    """What the page's telephone signs in with, good for this sign-in only: ``user``, ``password``, ``domain``, and whether
-    a call is being brought back (``returning``)."""
+    """What the page's telephone signs in with, this time only: ``user``, ``password``, ``domain``; and whether a call
+    is being brought back (``returning``)."""
     def given() -> dict[str, Any]:
         reply = visit.ask_line("phone", seat=_own(visit), staff_id=visit.person.id)
         return {name: reply[name] for name in ("user", "password", "returning")} | {"domain": DOMAIN}

@@ -1,16 +1,19 @@
 // The page below the telephone: which one it is, what it is called, and the keys that are pressed in it.
 
+const LOOK_MS = 40;
+
 /** Keeps the framed page's address after # and its title as ours; `seen` is told of each page, `pressed` of each key,
  * `dialled` of each key of the telephone that the page has. */
 export function follow(frame, { seen, pressed, dialled }) {
   const own = document.title;
 
-  function arrived() {
+  let known = null;
+
+  // As soon as the document is there: a key that is pressed while the page still comes is a key, too.
+  function look() {
     const page = inside(frame);
-    if (!page) return; // not ours, or not there yet
-    const { pathname, search, hash } = page.location;
-    history.replaceState(null, "", `#${pathname}${search}${hash}`);
-    document.title = page.title || own;
+    if (!page || page === known) return; // not ours, or not there yet
+    known = page;
     page.addEventListener("keydown", pressed, true);
     page.addEventListener("click", (event) => {
       const key = event.target.closest?.("[data-dial]");
@@ -18,10 +21,19 @@ export function follow(frame, { seen, pressed, dialled }) {
       event.preventDefault();
       dialled(key.dataset.dial, key.dataset.name ?? key.textContent.trim());
     });
+    if (page.readyState === "loading") page.addEventListener("DOMContentLoaded", () => arrived(page));
+    else arrived(page);
+  }
+
+  function arrived(page) {
+    const { pathname, search, hash } = page.location;
+    history.replaceState(null, "", `#${pathname}${search}${hash}`);
+    document.title = page.title || own;
     seen(page);
   }
 
-  frame.addEventListener("load", arrived);
+  setInterval(look, LOOK_MS);
+  frame.addEventListener("load", look);
   frame.src = asked();
 }
 

@@ -1,0 +1,272 @@
+"""The whole workplace: a real Asterisk, our line and our pages as processes, and browsers that have voices.
+
+Everything is started once for the tests of a file. Each browser's microphone hears a tone of its own, so that whoever
+is at the other end can tell whose voice it is.
+"""
+
+from __future__ import annotations
+
+import array
+import asyncio
+import json
+import math
+import os
+import re
+import socket
+import sys
+import wave
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, BrowserContext, Page, Playwright, async_playwright, expect
+
+from centre.phones import free_port
+from centre.provision import ensure
+from centre.settings import ROOT, load_secrets
+from crm import passwords, people
+from crm.people import Role
+from tests.telephony.conftest import Exchange, settings_for
+from tests.telephony.with_line.conftest import Centre, running_centre
+from tests.web.test_browser import QUIET
+
+PASSWORD = "дев'ять з половиною"
+RATE = 8000
+LIMIT = 30
+VOICES = (440, 600, 820, 1050)  # Hz; none is another's harmonic
+CITIZEN = 1050
+# Echo cancelling and the like would take a tone for noise: what Chromium would do to a voice is not what is tried here.
+AUDIO = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream", "--allow-loopback-in-peer-connection",
+         "--disable-features=WebRtcHideLocalIpsWithMdns,OptimizationHints,MediaRouter")  # fmt: skip
+# Each connection of a page, for tests to listen at.
+REMEMBER = """
+window.connections = [];
+window.RTCPeerConnection = class extends RTCPeerConnection {
+  constructor(...how) { super(...how); window.connections.push(this); }
+};
+const plain = navigator.mediaDevices?.getUserMedia.bind(navigator.mediaDevices);
+if (plain) navigator.mediaDevices.getUserMedia = ({ audio }) => plain({ audio: { ...audio,
+  echoCancellation: false, noiseSuppression: false, autoGainControl: false } });
+"""
+# How loud each of the tones is, in what the page hears from its latest connection: dB, by Hz.
+HEARD = """async (tones) => {
+  const open = window.connections.filter((one) => one.connectionState !== "closed");
+  const track = open.at(-1)?.getReceivers()[0]?.track;
+  if (!track) return tones.map(() => -200);
+  const context = window.ears ??= new AudioContext();
+  await context.resume();
+  const source = context.createMediaStreamSource(new MediaStream([track]));
+  const analyser = context.createAnalyser();
+  analyser.fftSize = 8192;
+  analyser.smoothingTimeConstant = 0;
+  source.connect(analyser);
+  await new Promise((done) => setTimeout(done, 300));
+  const loud = new Float32Array(analyser.frequencyBinCount);
+  analyser.getFloatFrequencyData(loud);
+  source.disconnect();
+  const at = (hz) => Math.round(hz * analyser.fftSize / context.sampleRate);
+  return tones.map((hz) => Math.max(...loud.slice(at(hz) - 1, at(hz) + 2)));
+}"""
+
+
+def a_law(sample: int) -> int:
+    """One sample of 13 bits (±4095) as G.711 writes it."""
+    sign = 0x80 if sample >= 0 else 0
+    size = min(abs(sample), 4095) >> 1
+    exponent = max(size.bit_length() - 5, 0)
+    mantissa = (size >> (exponent if exponent > 1 else 1)) & 0x0F if exponent else size >> 1 & 0x0F
+    return (sign | exponent << 4 | mantissa) ^ 0x55
+
+
+def heard_as(byte: int) -> int:
+    """The sample of a byte of A-law, ±32256."""
+    byte ^= 0x55
+    exponent, mantissa = byte >> 4 & 7, byte & 0x0F
+    size = (mantissa << 4) + 8 if not exponent else ((mantissa << 4) + 0x108) << exponent - 1
+    return size if byte & 0x80 else -size
+
+
+SAMPLES = [heard_as(byte) for byte in range(256)]
+WRITTEN = {sample: byte for byte, sample in enumerate(SAMPLES)}
+
+
+def tone(hertz: int, seconds: float = 1.0) -> bytes:
+    """A tone as A-law, whole periods of it."""
+    ways = sorted(WRITTEN)
+
+    def nearest(wanted: float) -> int:
+        return WRITTEN[min(ways, key=lambda way: abs(way - wanted))]
+
+    known: dict[int, int] = {}
+    out = bytearray()
+    for at in range(int(RATE * seconds)):
+        sample = int(9000 * math.sin(2 * math.pi * hertz * at / RATE))
+        out.append(known.setdefault(sample, nearest(sample)))
+    return bytes(out)
+
+
+def loudness(sound: bytes, hertz: int) -> float:
+    """How much of this tone there is in A-law sound, 0 to 1 of all of it (Goertzel)."""
+    samples = [SAMPLES[byte] for byte in sound]
+    turn = 2 * math.cos(2 * math.pi * hertz / RATE)
+    one = two = 0.0
+    for sample in samples:
+        one, two = sample + turn * one - two, one
+    power = one * one + two * two - turn * one * two
+    whole = sum(sample * sample for sample in samples)
+    return 2 * power / (len(samples) * whole) if whole else 0.0
+
+
+def voice_file(folder: Path, hertz: int) -> Path:
+    """What a browser's microphone hears, again and again."""
+    path = folder / f"{hertz}.wav"
+    rate = 48000
+    samples = array.array("h", (int(9000 * math.sin(2 * math.pi * hertz * at / rate)) for at in range(rate)))
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, rate, len(samples), "NONE", ""))
+        file.writeframes(samples.tobytes())
+    return path
+
+
+class Seat:
+    """A person at a browser, and the telephone that is in it."""
+
+    def __init__(self, page: Page, number: str) -> None:
+        self.page, self.number = page, number
+
+    @property
+    def frame(self) -> Any:
+        return self.page.frame_locator("#page")
+
+    async def is_(self, state: str) -> None:
+        """Waits until the telephone says so."""
+        await expect(self.page.locator("body")).to_have_attribute("data-state", state)
+
+    async def press(self, key: str) -> None:
+        await self.page.keyboard.press(key)
+
+    async def hears(self, hertz: int) -> None:
+        """Waits until this tone, and no other of VOICES as much, is what this browser's telephone hears."""
+        async with asyncio.timeout(LIMIT):
+            while True:
+                loud = dict(zip(VOICES, await self.page.evaluate(HEARD, list(VOICES)), strict=True))
+                if loud[hertz] > -60 and all(loud[hertz] > loud[other] + 10 for other in VOICES if other != hertz):
+                    return
+
+    async def hears_both(self, *hertz: int) -> None:
+        """Waits until it hears these at a time."""
+        async with asyncio.timeout(LIMIT):
+            while True:
+                loud = dict(zip(VOICES, await self.page.evaluate(HEARD, list(VOICES)), strict=True))
+                if all(loud[one] > -60 for one in hertz):
+                    return
+
+
+class Workplace:
+    """What a test needs of all of it."""
+
+    def __init__(self, exchange: Exchange, centre: Centre, playwright: Playwright, folder: Path) -> None:
+        self.exchange, self.centre, self.settings = exchange, centre, centre.settings
+        self.base = f"http://127.0.0.1:{self.settings.web_port}"
+        self._playwright, self._folder = playwright, folder
+        self._browsers: dict[int, Browser] = {}
+        self._web: asyncio.subprocess.Process | None = None
+        self.complaints: list[str] = []
+
+    async def start_web(self) -> None:
+        """Returns when the pages answer."""
+        given = {name: getattr(self.settings, name) for name in self.settings.model_fields_set}
+        env = {f"CENTRE_{name.upper()}": value if isinstance(value, str) else json.dumps(value, default=str).strip('"')
+               for name, value in given.items()}  # fmt: skip
+        with (self.settings.var / "web.log").open("ab") as log:
+            self._web = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "centre", "web", cwd=ROOT, env=os.environ | env, stderr=log,
+                stdin=asyncio.subprocess.DEVNULL)  # fmt: skip
+        async with httpx.AsyncClient() as client, asyncio.timeout(LIMIT):
+            while True:
+                try:
+                    if (await client.get(f"{self.base}/healthz")).status_code == httpx.codes.OK:
+                        return
+                except httpx.HTTPError:
+                    await asyncio.sleep(0.05)
+
+    async def stop_web(self) -> None:
+        assert self._web is not None
+        self._web.terminate()
+        await asyncio.wait_for(self._web.wait(), LIMIT)
+
+    async def kill_web(self) -> None:
+        assert self._web is not None
+        self._web.kill()
+        await self._web.wait()
+
+    async def page(self, hertz: int, login: str, *, microphone: bool = True) -> Page:
+        """A browser whose microphone hears this tone, signed in."""
+        if hertz not in self._browsers:
+            self._browsers[hertz] = await self._playwright.chromium.launch(
+                executable_path=ensure("chromium").executable,
+                args=[*(one for one in QUIET if "features" not in one), *AUDIO,
+                      f"--use-file-for-fake-audio-capture={voice_file(self._folder, hertz)}"])  # fmt: skip
+        context: BrowserContext = await self._browsers[hertz].new_context(
+            base_url=self.base, viewport={"width": 1280, "height": 720},
+            permissions=["microphone"] if microphone else [])  # fmt: skip
+        context.set_default_timeout(LIMIT * 1000)
+        await context.add_init_script(REMEMBER)
+        page = await context.new_page()
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("console", lambda said: said.type == "error" and self.complaints.append(said.text))
+        await page.goto("/sign-in")
+        await page.get_by_label("Логін").fill(login)
+        await page.get_by_label("Пароль").fill(PASSWORD)
+        await page.get_by_role("button", name="Увійти").click()
+        await page.wait_for_url(lambda url: "sign-in" not in url)
+        return page
+
+    async def sit(self, hertz: int, login: str, number: str) -> Seat:
+        """A person with that voice at that seat, whose telephone is ready and in the queue."""
+        page = await self.page(hertz, login)
+        await page.get_by_label("Місце", exact=True).select_option(number)
+        await page.get_by_label("Цей браузер").check()
+        await page.get_by_role("button", name="Почати роботу").click()
+        await page.wait_for_url("**/desk**")
+        seat = Seat(page, number)
+        await seat.is_("ready")
+        await self.centre.seat_is("free", number)
+        return seat
+
+    async def close(self) -> None:
+        for browser in self._browsers.values():
+            await browser.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def workplace(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Workplace]:
+    folder = tmp_path_factory.mktemp("workplace")
+    settings = settings_for(folder, ring_timeout=30, web_port=free_port(kind=socket.SOCK_STREAM), require_totp=False,
+                            rate_calls=False)  # fmt: skip
+    expect.set_options(timeout=LIMIT * 1000)
+    exchange = Exchange(settings, load_secrets(settings))
+    async with AsyncExitStack() as stack:
+        stack.callback(exchange.stop)
+        await asyncio.to_thread(exchange.start)
+        centre = await stack.enter_async_context(running_centre(exchange))
+        hashed = passwords.hashed(PASSWORD)
+        for login in ("olena", "taras"):
+            centre.write(lambda conn, login=login: people.add_staff(  # type: ignore[misc]
+                conn, login=login, name=login.capitalize(), password_hash=hashed, role=Role.OPERATOR,
+                password_given=False))  # fmt: skip
+        playwright = await stack.enter_async_context(async_playwright())
+        workplace = Workplace(exchange, centre, playwright, folder)
+        await workplace.start_web()
+        stack.push_async_callback(workplace.stop_web)
+        stack.push_async_callback(workplace.close)
+        yield workplace
+
+
+def ended_well(complaints: list[str]) -> list[str]:
+    """What browsers complained of, less that a server was away while it was restarted."""
+    return [said for said in complaints if not re.search(r"WebSocket connection|ERR_CONNECTION|Failed to load", said)]
