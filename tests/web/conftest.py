@@ -232,17 +232,23 @@ async def site(db: Database, settings: Settings) -> AsyncIterator[Site]:
         yield Site(app, db, line, city, settings, desks)
 
 
+@contextlib.asynccontextmanager
+async def serving(app: Starlette) -> AsyncIterator[str]:
+    """The address at which it is served over real HTTP, on a port of its own."""
+    server = uvicorn.Server(uvicorn.Config(app, lifespan="off", ws="none", log_level="warning"))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        serves = asyncio.create_task(server.serve([listener]))
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        app.state.parts.hub.close()
+        server.should_exit = True
+        await asyncio.wait_for(serves, 30)
+
+
 @pytest.fixture
 async def served(site: Site) -> AsyncIterator[Site]:
-    """The same over real HTTP on a port of its own, for what a client must see while it comes."""
-    server = uvicorn.Server(uvicorn.Config(site.app, lifespan="off", ws="none", log_level="warning"))
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        site.base = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        serving = asyncio.create_task(server.serve([listener]))
+    """The same over real HTTP, for what a client must see while it comes."""
+    async with serving(site.app) as site.base:
         yield site
-        site.app.state.parts.hub.close()
-        server.should_exit = True
-        await asyncio.wait_for(serving, 30)
 
 
 @pytest.fixture

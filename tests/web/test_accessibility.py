@@ -1,0 +1,149 @@
+"""Every page of the console in a real browser: nothing that axe finds wrong by WCAG 2.2 AA, nothing too wide, on a small
+screen, on a telephone and enlarged; what a keyboard alone needs. The table of the pages says which there are.
+
+`SCREENS=docs/screens ./1551 test tests/web/test_accessibility.py` draws each of them there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, BrowserContext, Page, expect
+
+from centre.provision.assets import module
+from centre.settings import Settings
+from crm.people import PERMISSIONS, Role
+from crm.store import Database
+from tests.web import filled
+from tests.web.conftest import FakeLine, at_seat, serving, snapshot, waiting
+from tests.web.filled import NOW, RINGS, Filled
+from tests.web.test_browser import browser as browser
+from tests.web.test_wall import TODAY
+from web import create_app, visit
+from web.app import PAGES
+
+# What is no page: files, and parts of pages that their scripts ask for.
+PARTS = {"/attachments/{id}", "/announcements/{language}/{mark}", "/addresses", "/addresses/history",
+         "/knowledge/found", "/knowledge/answers", "/knowledge/addresses", "/calls/{linkedid}/lacking",
+         "/privacy/citizens/{id}/data", "/recordings/audio/{ticket}"}  # fmt: skip
+WHOLE = [page for page in PAGES if page.method == "GET" and page.path not in PARTS]
+# Who looks at a page that several may open: whoever may do most there.
+BEFORE = (Role.SUPERVISOR, Role.ADMINISTRATOR, Role.CONTROL, Role.FEEDBACK, Role.OPERATOR)
+IN_ENGLISH = ("/appeals", "/calls/{linkedid}", "/control", "/reports", "/sign-in")
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+SCREEN, TELEPHONE, ENLARGED, HIGH = 1280, 390, 640, 720  # enlarged: the screen at 200 %
+TABS = 3
+
+_AXE = """async (tags) => (await axe.run(document, {runOnly: {type: "tag", values: tags}, resultTypes: ["violations"]}))
+  .violations.flatMap((found) => found.nodes.map((node) => `${found.id}: ${node.html.slice(0, 200)} `
+    + [...node.any, ...node.all].map((check) => check.message).join("; ").slice(0, 200)))"""
+_TOO_WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+
+@dataclass
+class Centre:
+    """Where it is served, and what stands in it."""
+
+    base: str
+    line: FakeLine
+    filled: Filled
+
+    async def context(self, browser: Browser, role: Role | None, **more: Any) -> BrowserContext:
+        """A browser of that role's person, signed in; None: of nobody."""
+        context = await browser.new_context(viewport={"width": SCREEN, "height": HIGH}, base_url=self.base,
+                                            locale="uk-UA", timezone_id="Europe/Kyiv", **more)  # fmt: skip
+        context.set_default_timeout(30_000)
+        if role is not None:
+            await context.add_cookies([{"name": visit.SESSION, "value": self.filled.token(role), "url": self.base}])
+        return context
+
+
+@pytest.fixture
+async def centre(sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Centre]:
+    """An ordinary forenoon: a month on record, callers waiting, one at seat 101."""
+    monkeypatch.setenv("CENTRE_SETTINGS", str(tmp_path / "none.toml"))
+    settings, db, line = Settings(var=tmp_path, seat_count=6, require_totp=False), Database(sqlite_url), FakeLine()
+    made = filled.fill(db, settings)
+    app = create_app(settings, db, line, secret="a test's secret", clock=lambda: NOW)
+    ago = [(NOW - timedelta(seconds=seconds)).isoformat() for seconds in (15, 40, 95, 220)]
+    staff = [made.staff[role].id for role in (Role.OPERATOR, Role.FEEDBACK, Role.OFFICIAL, Role.SUPERVISOR)]
+    async with app.router.lifespan_context(app), serving(app) as base:
+        await line.say(snapshot(
+            at=NOW.isoformat(), today=TODAY, promised={"waiting": 4, "calling": 1, "next": 3},
+            waiting=[waiting(linkedid="2.1", since=ago[2]),
+                     waiting("+380671112233", linkedid="2.2", position=2, since=ago[0])],
+            seats=[at_seat("ringing", staff_id=staff[0], since=ago[0], linkedid=RINGS),
+                   at_seat("talking", "102", staff_id=staff[1], since=ago[3]),
+                   at_seat("free", "103", staff_id=staff[2], since=ago[1]),
+                   at_seat("paused", "104", staff_id=staff[3], since=ago[2], reason="paperwork")],
+            callbacks={"due": 41, "calling": 2}))  # fmt: skip
+        yield Centre(base, line, made)
+    db.close()
+
+
+def who(needs: tuple[Any, ...] | None) -> Role | None:
+    """Who looks at a page that needs this; None for one that is open to everybody."""
+    return None if needs is None else next(role for role in BEFORE if not needs or set(needs) & PERMISSIONS[role])
+
+
+async def draw(page: Page, name: str, folder: Path) -> None:
+    """As WebP, which only the browser itself can write here."""
+    devtools = await page.context.new_cdp_session(page)
+    shot = await devtools.send("Page.captureScreenshot", {"format": "webp", "quality": 60})
+    (folder / f"{name}.webp").write_bytes(base64.b64decode(shot["data"]))
+
+
+def called(path: str) -> str:
+    """A page's address as a file's name."""
+    return re.sub(r"[^a-z]+", "-", path).strip("-") or "home"
+
+
+async def test_every_page_is_for_everybody(centre: Centre, browser: Browser) -> None:
+    """All of them in one browser, a few at a time; what is wrong with which is told at the end, together."""
+    axe = module("axe-core/axe.min.js").read_text()
+    screens = Path(os.environ["SCREENS"]) if "SCREENS" in os.environ else None
+    contexts = {}
+    for role in (*BEFORE, None):
+        for language in ("uk", "en"):
+            contexts[role, language] = context = await centre.context(browser, role, reduced_motion="reduce")
+            await context.add_cookies([{"name": visit.LANGUAGE, "value": language, "url": centre.base}])
+            await context.add_init_script(axe)
+    todo = [(page, "uk") for page in WHOLE] + [(page, "en") for page in WHOLE if page.path in IN_ENGLISH]
+    wrong: list[str] = []
+
+    async def look(tab: Page, address: str, path: str, language: str) -> None:
+        answer = await tab.goto(address)
+        said = f"{language} {address}"
+        if answer is None or answer.status != 200:
+            wrong.append(f"{said}: {answer.status if answer else 'no answer'}")
+            return
+        if await tab.evaluate("document.documentElement.lang") != language:
+            wrong.append(f"{said}: another language")
+        if screens is not None and language == "uk":
+            await draw(tab, called(path), screens)
+        for width in (SCREEN, ENLARGED, TELEPHONE):
+            await tab.set_viewport_size({"width": width, "height": HIGH})
+            if (over := await tab.evaluate(_TOO_WIDE)) > 0:
+                wrong.append(f"{said}: at {width} it is {over} px too wide")
+            if width != ENLARGED and (language == "uk" or width == SCREEN):
+                wrong.extend(f"{said} at {width}: {found}" for found in await tab.evaluate(_AXE, RULES))
+
+    async def some() -> None:
+        while todo:
+            page, language = todo.pop()
+            tab = await contexts[who(page.needs), language].new_page()
+            await tab.set_viewport_size({"width": SCREEN, "height": HIGH})
+            await look(tab, centre.filled.address(page.path), page.path, language)
+            await tab.close()
+
+    await asyncio.gather(*(some() for _ in range(TABS)))
+    assert wrong == [], "\n".join(wrong)
