@@ -17,7 +17,7 @@ SHORTEST = 10
 LONGEST = 200  # hashing more costs time that a stranger could make us spend
 FEW = 3  # different characters, or fewer, are no password
 
-# What those tried first are made of once digits and signs at their ends are off; a row of the keyboard counts too.
+# The letters of those tried first, whatever digits and signs are among them.
 _COMMON = frozenset({
     "password", "passwort", "passwrd", "psswrd", "admin", "administrator", "root", "login", "welcome", "letmein",
     "change", "changeme", "default", "secret", "master", "guest", "test", "qwerty", "qwertyuiop", "qazwsx", "qazwsxedc",
@@ -42,14 +42,14 @@ def chosen(password: str, *, login: str, name: str) -> str:
     BadInput ``password.length``; ``password.own`` for one that is his login or name with digits and signs,
     ``password.common`` for one of those that everybody tries first.
     """
+    _must_fit(password)
     folded = password.casefold()
-    bare = re.sub(r"[\W\d_]+", "", folded)
-    rest = folded
-    for word in re.split(r"\W+", f"{login} {name}".casefold()):
-        rest = rest.replace(word, "") if len(word) > 1 else rest
-    if rest != folded and not re.sub(r"[\W\d_]+", "", rest):
+    letters = rest = re.sub(r"[\W\d_]+", "", folded)
+    for word in sorted(re.split(r"[\W\d_]+", f"{login} {name}".casefold()), key=len, reverse=True):
+        rest = rest.replace(word, "")
+    if letters and not rest:
         raise BadInput("password.own")
-    if bare in _COMMON or len(set(folded)) <= FEW or _is_row(folded):
+    if letters in _COMMON or len(set(folded)) <= FEW or _is_row(folded):
         raise BadInput("password.common")
     return hashed(password)
 
@@ -59,8 +59,7 @@ def hashed(password: str) -> str:
 
     BadInput ``password.length`` for one that is shorter than SHORTEST or longer than LONGEST.
     """
-    if not SHORTEST <= len(password) <= LONGEST:
-        raise BadInput("password.length", shortest=SHORTEST, longest=LONGEST)
+    _must_fit(password)
     return _hasher.hash(_bytes(password))
 
 
@@ -70,6 +69,11 @@ def matches(kept: str, password: str) -> bool:
         return _hasher.verify(kept or _nobodys(), _bytes(password[:LONGEST]))
     except (VerificationError, InvalidHashError):
         return False
+
+
+def _must_fit(password: str) -> None:
+    if not SHORTEST <= len(password) <= LONGEST:
+        raise BadInput("password.length", shortest=SHORTEST, longest=LONGEST)
 
 
 def _is_row(text: str) -> bool:

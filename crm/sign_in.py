@@ -95,7 +95,9 @@ def prove_password(db: Database, login: str, password: str, *, place: Place, now
     right = passwords.matches(kept, password) and person is not None and person.active
     if person is None:
         raise NotAllowed("sign_in.wrong")
-    _refuse_too_soon(wait, place)
+    if wait:
+        # Whether a login exists, and so whether it must wait, is not told to those who do not know its password.
+        raise _too_soon(wait) if place.browser else NotAllowed("sign_in.wrong")
     if not right:
         with db.write() as conn:
             failed(conn, person.id, place, now)
@@ -106,7 +108,8 @@ def prove_password(db: Database, login: str, password: str, *, place: Place, now
 def prove_code(db: Database, staff_id: int, code: str, *, place: Place, now: dt.datetime) -> Staff:
     """The person whose second factor gave this code; it is not taken again.
 
-    NotAllowed ``sign_in.wrong_code`` for a wrong one and for one that was taken, else as ``prove_password``.
+    NotAllowed ``sign_in.wrong_code`` for a wrong one and for one that was taken, ``sign_in.wait`` (details: seconds) for
+    a try that came too soon.
     """
     with db.write() as conn:
         person = people.get(conn, staff_id)
@@ -114,7 +117,8 @@ def prove_code(db: Database, staff_id: int, code: str, *, place: Place, now: dt.
         right = not wait and person.active and _took(conn, staff_id, code, now)
         if not wait and not right:
             failed(conn, staff_id, place, now)
-    _refuse_too_soon(wait, place)
+    if wait:
+        raise _too_soon(wait)
     if not right:
         raise NotAllowed("sign_in.wrong_code")
     return person
@@ -172,10 +176,8 @@ def _tally(conn: Connection, *which: Any) -> Tally:
     return Tally(int(count), last_at)
 
 
-def _refuse_too_soon(wait: float, place: Place) -> None:
-    if wait:
-        # Whether a login exists, and so whether it must wait, is not told to those who do not know its password.
-        raise NotAllowed("sign_in.wait", seconds=int(wait) + 1) if place.browser else NotAllowed("sign_in.wrong")
+def _too_soon(wait: float) -> NotAllowed:
+    return NotAllowed("sign_in.wait", seconds=int(wait) + 1)
 
 
 def _took(conn: Connection, staff_id: int, code: str, now: dt.datetime) -> bool:

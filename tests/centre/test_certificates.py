@@ -9,6 +9,7 @@ import threading
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -20,13 +21,13 @@ NOW = datetime.now(UTC)
 GIVEN = Path(__file__).parent / "certificates"
 
 
-def settings_of(var: Path, bind: str = "127.0.0.2", **more: object) -> Settings:
+def settings_of(var: Path, bind: str = "127.0.0.2", **more: Any) -> Settings:
     """As if ``bind`` were not loopback, so that a test needs no network."""
-    return Settings(var=var, **more).model_copy(update={"web_bind": Elsewhere(bind)})  # type: ignore[arg-type]
+    return Settings(var=var, **more).model_copy(update={"web_bind": Elsewhere(bind)})
 
 
 class Elsewhere(IPv4Address):
-    is_loopback = False  # type: ignore[assignment]
+    is_loopback = False
 
 
 def opened(its: certificates.Served, name: str) -> str:
@@ -88,8 +89,8 @@ def test_this_machine_alone_needs_none_and_what_is_set_goes_first(tmp_path: Path
     assert certificates.ready(Settings(var=tmp_path), NOW) is None
     assert certificates.where(Settings(var=tmp_path)) == "http://127.0.0.1:1551"
     city, phones = (GIVEN / "good.pem", GIVEN / "key.pem"), (GIVEN / "early.pem", GIVEN / "key.pem")
-    tls = dict(zip(("tls_certificate", "tls_key"), phones, strict=True))
-    web = dict(zip(("web_certificate", "web_key"), city, strict=True))
+    tls: dict[str, Any] = dict(zip(("tls_certificate", "tls_key"), phones, strict=True))
+    web: dict[str, Any] = dict(zip(("web_certificate", "web_key"), city, strict=True))
     assert certificates.served(Settings(var=tmp_path, **tls)) is None, "the telephones' own"
     for settings, file in ((settings_of(tmp_path, **tls), phones[0]), (settings_of(tmp_path, **tls, **web), city[0]),
                            (Settings(var=tmp_path, **web), city[0])):  # fmt: skip
@@ -109,6 +110,6 @@ def test_the_doctor_tells_its_end_its_names_and_its_fingerprint(tmp_path: Path) 
     lasting, pages = doctor.certificate(settings)
     assert (lasting.id, pages.id) == ("certificate.ok", "pages.made")
     assert pages.details["fingerprint"] == certificates.fingerprint(its.trusted)
-    city = {"web_certificate": GIVEN / "good.pem", "web_key": GIVEN / "key.pem"}
+    city: dict[str, Any] = {"web_certificate": GIVEN / "good.pem", "web_key": GIVEN / "key.pem"}
     _, pages = doctor.certificate(settings_of(tmp_path, web_names=["elsewhere.test"], **city))
     assert (pages.id, pages.details["missing"]) == ("pages.names", "elsewhere.test")
