@@ -751,7 +751,7 @@ def _cause(call: Call) -> EndCause:
         return EndCause.COMPLETED
     if call.direction is Direction.OUT and not call.queued_at:
         return EndCause.COMPLETED if call.picked_up else EndCause.UNREACHED
-    if call.queue or call.hangup_asked:
+    if call.queue or call.hangup_asked or (call.turn and not call.queued_at):  # told of his place, he hung up
         return EndCause.ABANDONED
     return EndCause.TIMEOUT if call.queued_at else EndCause.IVR
 

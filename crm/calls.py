@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, exists, insert, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, exists, insert, select, update
 
 from crm import citizens, texts
 from crm.errors import BadInput, NotFound
@@ -140,9 +140,10 @@ _LAST_SPOKE = Statement(
 )  # fmt: skip
 _EVENT = insert(call_event)
 PROMISED, JOINED = "promised", "joined"  # lines of a call's history (crm.promises, crm.incident_callers)
+STAYED = "stayed"  # another one: he has joined, and waits on
 _SERVED = {PROMISED: EndCause.PROMISED, JOINED: EndCause.IVR}  # who has been, and then leaves the queue, how
 _HOW = Statement(select(call_event.c.kind).where(
-    call_event.c.linkedid == bindparam("linkedid"), or_(*(call_event.c.kind == kind for kind in _SERVED)))
+    call_event.c.linkedid == bindparam("linkedid"), call_event.c.kind.in_([*_SERVED, STAYED]))
     .order_by(call_event.c.id.desc()).limit(1))  # fmt: skip
 
 
@@ -255,14 +256,22 @@ def transferred(conn: Connection, linkedid: str, at: dt.datetime, seat: str, to:
     add_event(conn, linkedid, at, "transferred", seat, {"to": texts.line(to, 80)})
 
 
+def stays(conn: Connection, linkedid: str, at: dt.datetime) -> None:
+    """He waits in the queue; if he has joined an incident before, on from then: that has not served him."""
+    if _HOW.value(conn, {"linkedid": linkedid}) == JOINED:
+        add_event(conn, linkedid, at, STAYED)
+
+
 def ended(conn: Connection, linkedid: str, at: dt.datetime, cause: EndCause, wait_s: float | None = None,
           talk_s: float | None = None, hold_s: float | None = None) -> None:
     """Ended, once: told again (by the spool, by queue_log), it fills in only what was missing, and
     says better what was only known as lost. Who took a callback, or joined an incident, did not give up."""
     known = _known(conn, linkedid, at)
     left = known.queued_at is not None and known.answered_at is None and cause is not EndCause.COMPLETED
-    if left and (how := _HOW.value(conn, {"linkedid": linkedid})):
-        cause = _SERVED[how]
+    if left:
+        cause = _SERVED.get(_HOW.value(conn, {"linkedid": linkedid}), cause)
+    if cause is EndCause.ABANDONED and wait_s is None and known.queued_at:  # before he was in any queue of Asterisk's
+        wait_s = max(0.0, (at - known.queued_at).total_seconds())
     _set(conn, linkedid, ended_at=known.ended_at or at,
          end_cause=cause.value if known.end_cause in ("", EndCause.LOST) else known.end_cause,
          wait_s=known.wait_s if known.wait_s is not None else wait_s,

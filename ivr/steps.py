@@ -220,6 +220,7 @@ class Steps(Records):
             if promised and origin != "centre":
                 promises.meet(conn, promised.id, linkedid, now)
             _arrived(conn, linkedid, now, origin, e164, language)
+            calls.stays(conn, linkedid, now)
             low_s, high_s = told(slice_.wait)
             calls.queued(conn, linkedid, now, Queue.CITY, slice_.place, high_s, told_low_s=low_s, priority=priority,
                          skills=skills, choice=choice, language=language)  # fmt: skip
@@ -236,6 +237,7 @@ class Steps(Records):
         if not re.fullmatch(r"[0-9]{1,10}", prio):
             raise BadInput("ivr.arguments")
         call, news = await self._read(lambda conn: (calls.get(conn, linkedid), announcements.news(conn, e164)))
+        _tell_of_failure(self._writer.submit(lambda conn: calls.stays(conn, linkedid, now), SOON_S))
         incident = self._announcer.tell(linkedid, news, language)
         slice_ = self._waiting_room.again(linkedid, now, int(prio), call.queued_at if call else None,
                                           may_be_offered=not incident and (call is None or call.origin in OFFERED))

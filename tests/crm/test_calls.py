@@ -91,6 +91,25 @@ def test_a_lost_call_is_said_better_when_more_is_known(city: City) -> None:
     assert (call.end_cause, call.wait_s, call.ended_at) == ("abandoned", 31, at(50))
 
 
+def test_who_joined_an_incident_is_served_unless_he_waits_on(city: City) -> None:
+    for linkedid, stays in (("17.1", False), ("17.2", True), ("17.3", True)):
+        calls.arrived(city.conn, linkedid, at=at(0), origin="mobile", caller=PHONE)
+        calls.queued(city.conn, linkedid, at(1), "city", 1)
+        calls.add_event(city.conn, linkedid, at(20), calls.JOINED)
+        for _ in range(2 if stays else 0):  # between any two slices
+            calls.stays(city.conn, linkedid, at(30))
+    calls.add_event(city.conn, "17.3", at(40), calls.PROMISED)
+    for linkedid in ("17.1", "17.2", "17.3"):
+        calls.ended(city.conn, linkedid, at(50), EndCause.ABANDONED, wait_s=49)
+    assert [get(city, linkedid).end_cause for linkedid in ("17.1", "17.2", "17.3")] == ["ivr", "abandoned", "promised"]
+
+
+def test_who_gives_up_before_he_is_in_a_queue_of_asterisks_has_waited_all_the_same(city: City) -> None:
+    calls.queued(city.conn, "17.1", at(5), "city", 1)
+    calls.ended(city.conn, "17.1", at(12), EndCause.ABANDONED)
+    assert get(city).wait_s == 7
+
+
 def test_a_clock_that_jumps_back_gives_no_negative_wait(city: City) -> None:
     calls.queued(city.conn, "17.1", at(60), "city", 1)
     calls.answered(city.conn, "17.1", "101", at(0))
