@@ -230,6 +230,17 @@ def test_who_hangs_up_between_two_slices_has_given_up(exchange: Exchange) -> Non
     assert not exchange.tracker.waiting()
 
 
+def test_who_hangs_up_while_he_is_told_his_place_has_given_up(exchange: Exchange) -> None:
+    """He has not been in a queue of Asterisk's yet; the room has given him his turn."""
+    exchange.arrive(A)
+    exchange.tracker.calls[A].turn = at(0)
+    exchange.later(6).end(A)
+    assert exchange.of(t.Ended) == [t.Ended(at(6), A, EndCause.ABANDONED, None, None, None)]
+    exchange.arrive(B)
+    exchange.later(6).end(B)
+    assert exchange.of(t.Ended)[-1].cause is EndCause.IVR
+
+
 def test_whom_the_dialplan_hangs_up_on_has_not(exchange: Exchange) -> None:
     """Joined an incident, say; of a callback taken instead the record tells."""
     exchange.arrive(A)
@@ -911,4 +922,6 @@ def test_a_live_callback_found_after_a_loss(exchange: Exchange) -> None:
     assert exchange.seat("101") == ("talking", "cb-1", "")
     exchange.now = 90
     exchange.end("cb-1", INTERFACES["101"])
+    assert exchange.of(t.Ended) == []
+    exchange.end("17.5", MOBILE, "cb-1")
     assert [change.cause for change in exchange.of(t.Ended)] == [EndCause.COMPLETED]
