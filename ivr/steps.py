@@ -46,7 +46,7 @@ CALLS_KEPT = 1000  # calls whose wrong codes are remembered
 LATELY = dt.timedelta(days=7)  # who spoke with him since then is asked first, if he is free
 ANSWERS = {"1": Result.SOLVED, "2": Result.NOT_SOLVED}
 PERSON = "0"
-WITHDRAWN = "WITHDRAWN"  # a queue's status: we have ended his slice, for there is news
+WITHDRAWN = "WITHDRAW"  # a queue's status: we have ended his slice, for there is news
 OFFERED = ("landline", "mobile")  # to whom a callback may be offered: not to whom we have called, nor to a seat
 
 _log = logging.getLogger(__name__)

@@ -34,8 +34,8 @@ async def test_what_everybody_hears_as_he_comes(city: City, effects: Effects, sa
 
 
 @pytest.mark.parametrize(("effects", "offer", "status", "alert"), [
-    (ALERT, True, "TIMEOUT", True), (ALERT, False, "WITHDRAWN", True), (ALERT, False, "TIMEOUT", False),
-    (SURGE, True, "TIMEOUT", False), (CALM, False, "WITHDRAWN", False),
+    (ALERT, True, "TIMEOUT", True), (ALERT, False, "WITHDRAW", True), (ALERT, False, "TIMEOUT", False),
+    (SURGE, True, "TIMEOUT", False), (CALM, False, "WITHDRAW", False),
 ])  # fmt: skip
 async def test_who_waits_hears_of_the_alert_with_the_offer(city: City, effects: Effects, offer: bool, status: str,
                                                            alert: bool) -> None:  # fmt: skip
