@@ -3,12 +3,15 @@
 // shown when the call ends. Without this script everything is done with the mouse, or with Tab.
 
 const OFF = "keys-off"; // as in lists.js: who speaks to the machine turns them off
-const on = document.getElementById("keys-on");
 const form = document.getElementById("result");
+const digits = document.getElementById("digits");
+const on = digits?.querySelector("input");
 
-on.checked = !localStorage.getItem(OFF);
-on.closest("label").hidden = false;
-on.addEventListener("change", () => (on.checked ? localStorage.removeItem(OFF) : localStorage.setItem(OFF, "1")));
+if (on) {
+  on.checked = !localStorage.getItem(OFF);
+  digits.hidden = false;
+  on.addEventListener("change", () => (on.checked ? localStorage.removeItem(OFF) : localStorage.setItem(OFF, "1")));
+}
 
 const types = (field) => field.matches("input:not([type=radio], [type=checkbox]), select, textarea");
 const parts = () => [...(form?.querySelectorAll("fieldset[data-asked]") ?? [])];
@@ -38,7 +41,7 @@ document.addEventListener("keydown", (event) => {
   const digit = /^(?:Digit|Numpad)(\d)$/.exec(event.code)?.[1];
   if (!digit || event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
   if (types(event.target) || localStorage.getItem(OFF)) return;
-  const all = [...document.querySelectorAll(`[data-key="${digit}"]:not(:disabled)`)];
+  const all = [...document.querySelectorAll(`[aria-keyshortcuts="${digit}"]:not(:disabled)`)];
   const does = all.find((each) => current()?.contains(each)) ?? all.find((each) => !each.closest("fieldset[data-asked]"));
   if (!does) return;
   event.preventDefault();
