@@ -218,6 +218,8 @@ def looks_at(conn: Connection, citizen_id: int, *, limit: int | None = None, aft
         "citizen": [citizen_id], "appeal": conn.scalars(_appeals_of(citizen_id)),
         "call": _calls_of(conn, citizen_id),
         "attachment": conn.scalars(select(attachment.c.id).where(attachment.c.appeal_id.in_(_appeals_of(citizen_id)))),
+        "recording_copy": conn.scalars(select(recording.c.id).where(
+            recording.c.linkedid.in_(_calls_of(conn, citizen_id)))),
     }  # fmt: skip
     his = [and_(_l.what == what, _l.subject_key.in_([str(key) for key in found])) for what, found in keys.items()]
     return _looks(conn, _LOOKS.where(or_(never(), *his)), limit, after_id)

@@ -62,7 +62,7 @@ form?.ownerDocument.addEventListener("click", async (event) => {
   const button = event.target.closest("button[data-hear]");
   if (!button || button.dataset.hear === "page") return;
   event.preventDefault();
-  const place = document.getElementById("heard");
+  const place = document.getElementById("player");
   const sent = new URLSearchParams({ csrf: form.elements.csrf.value, part: "1" });
   const answer = await fetch(button.formAction, { method: "POST", body: sent }).catch(() => null);
   if (answer?.ok) {
