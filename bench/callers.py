@@ -43,6 +43,7 @@ class Habits:
     refuses: float = 0.5  # of those: does not
     picks_up: float = 0.75  # a callback, each time
     pick_up_s: float = 8.0  # on average, and at most as long as it rings
+    called_patience: float = 1.0  # of whom we have called: so many times as much
     joins: float = 0.6  # an incident that he is told of, by key
 
     @property

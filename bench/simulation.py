@@ -66,6 +66,7 @@ class Hearing:
 
     connecting: float = 0.0  # that he waits now, and where
     where: float = 0.0  # he stands, after each slice
+    wait: float = 0.0  # and how long he will wait, when it can be told
     offer: float = 12.0  # of a callback, until he has pressed the key
     declined: float = 0.0  # what follows if he does not
     number: float = 10.0  # that he confirms: then it is promised
@@ -341,7 +342,7 @@ class Simulation:
     def _enter(self, person: Person, since: float, turn: dt.datetime, promise: Promise | None) -> None:
         self._n += 1
         skills = [person.caller.skill] if person.caller.skill and len(self._queues) > 1 else []
-        patience = self.habits.patience_s
+        patience = self.habits.patience_s * (self.habits.called_patience if promise and not promise.met else 1.0)
         leaves_at = self.now + (person.caller.seconds(Chance.PATIENCE, patience, person.calls * 10 + (
             promise.tries if promise else 0)) if patience < math.inf else math.inf)  # fmt: skip
         person.on_line = True
@@ -361,6 +362,8 @@ class Simulation:
         offer, slice_s = self._slice(call) if self.how.ours else (False, math.inf)
         if offer:
             call.offered_at = self.now
+        if seconds and self.how.ours and self._estimate(call).confident:
+            seconds += self.scenario.hearing.wait
         if seconds:
             call.where = Where.LISTENS
             self._at(self.now + seconds, self._has_listened, call, offer, slice_s)

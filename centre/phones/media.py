@@ -10,6 +10,7 @@ import asyncio
 import random
 import struct
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import cast
 
@@ -18,6 +19,14 @@ ALAW, EVENT = 8, 101  # RTP payload types
 KEYS = {digit: code for code, digit in enumerate("0123456789*#")}
 PIECE = 800  # bytes of a prompt (100 ms) that must be found, whole
 LOUD = 64  # different values in a piece that is sound; every prompt has the same silence between its words
+
+
+@cache
+def _pieces(prompt: Path, made_at: int) -> list[bytes]:
+    """By which it is recognised, as long as it is not made anew."""
+    sound = prompt.read_bytes()
+    pieces = (sound[at:at + PIECE] for at in range(len(sound) // 2, len(sound) - PIECE, PIECE))
+    return [piece for piece in pieces if len(set(piece)) > LOUD]
 
 
 class Media(asyncio.DatagramProtocol):
@@ -76,16 +85,14 @@ class Media(asyncio.DatagramProtocol):
             self.heard += data[12 + 4 * (data[0] & 0x0F):]
         self._progress.set()
 
-    def forget(self) -> None:
-        """What was heard so far is not to be searched again."""
-        self.heard.clear()
+    def forget(self, but: int = 0) -> None:
+        """What was heard so far is not to be searched again, ``but`` for so many bytes."""
+        del self.heard[: len(self.heard) - but]
 
     def has_heard(self, prompt: Path) -> bool:
         """Whether any loud piece from the second half of the prompt's ``.alaw`` file was heard: prompts of a
         kind begin alike."""
-        sound = prompt.read_bytes()
-        pieces = (sound[at:at + PIECE] for at in range(len(sound) // 2, len(sound) - PIECE, PIECE))
-        return any(piece in self.heard for piece in pieces if len(set(piece)) > LOUD)
+        return any(piece in self.heard for piece in _pieces(prompt, prompt.stat().st_mtime_ns))
 
     async def hear(self, prompt: Path, timeout: float = 30) -> None:
         """Waits until the prompt was heard. TimeoutError says which was not, and how much was."""
