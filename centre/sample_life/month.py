@@ -120,7 +120,7 @@ class Month:
             for at, fed in enumerate(self._networks, 1):
                 network_id = insert_row(conn, network, {"kind": "heat", "name": f"{phrases()['network']} {at}"})
                 conn.execute(insert(network_building), [{"network_id": network_id, "building_id": id} for id in fed])
-            log_edit(conn, now=self.now, staff_id=None, what="network", key="", before=None, after=None)
+            log_edit(conn, now=self.now, staff_id=None, what="network", key=network_id, before=None, after=None)
             total = max(50, round(self._a_day * self.days * PEOPLE_AN_APPEAL))
             self._people = list(residents(self._number, total))
             self._home = self._random.choices(self._houses, k=total)

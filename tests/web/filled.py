@@ -9,7 +9,7 @@ import wave
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, update
 
 from centre.sample_life.month import RULES, Month
 from centre.settings import Settings
@@ -75,6 +75,7 @@ def fill(db: Database, settings: Settings) -> Filled:
         for role, name in ((Role.SUPERVISOR, "Марчук Оксана"), (Role.ANALYST, "Гнатюк Ірина"),
                            (Role.ADMINISTRATOR, "Савченко Андрій")):  # fmt: skip
             people.add_staff(conn, login=role.value, name=name, password_hash="-", role=role)
+        conn.execute(update(schema.staff).values(password_given=False))
         for person in people.staff(conn):
             made.staff.setdefault(person.role, person)
         executing = conn.execute(
@@ -95,7 +96,8 @@ def _tell(conn: Connection, made: Filled) -> None:
         text_en="Until 18:00 there is planned work on the Left Bank: water pressure is low.", starts_at=NOW,
         ends_at=NOW + dt.timedelta(hours=6), building_id=None, network_id=None, district_id=district, staff_id=by,
         now=NOW)  # fmt: skip
-    campaign = campaigns.save(conn, None, None, Terms("Опалення: виконане за тиждень", Mode.PREVIEW), staff_id=by, now=NOW)
+    campaign = campaigns.save(conn, None, None, Terms("Опалення: виконане за тиждень", Mode.PREVIEW), staff_id=by,
+                              now=NOW)  # fmt: skip
     campaigns.step(conn, campaign, Step.START, version=1, staff_id=by, now=NOW)
     campaigns.take(conn, NOW)
     campaigns.save(conn, None, None, Terms("Ліфти Оболоні", Mode.PROGRESSIVE), staff_id=by, now=NOW)
@@ -113,7 +115,8 @@ def _tell(conn: Connection, made: Filled) -> None:
 def _follow(conn: Connection, made: Filled, settings: Settings) -> None:
     """A resident who has written before, and who calls now; his recording, his promise, his callback."""
     appeal = conn.execute(select(schema.appeal).where(
-        schema.appeal.c.state == "assigned", schema.appeal.c.citizen_id.is_not(None), schema.appeal.c.building_id.is_not(None),
+        schema.appeal.c.state == "assigned", schema.appeal.c.citizen_id.is_not(None),
+        schema.appeal.c.building_id.is_not(None),
     ).order_by(schema.appeal.c.id.desc()).limit(1)).one()  # fmt: skip
     made.caller = conn.execute(select(schema.citizen_phone.c.e164).where(
         schema.citizen_phone.c.citizen_id == appeal.citizen_id).limit(1)).scalar_one()  # fmt: skip
@@ -150,10 +153,13 @@ def _follow(conn: Connection, made: Filled, settings: Settings) -> None:
     building = appeals.get(conn, appeal.id).building_id
     number, id = appeal.number, appeal.id
     made.addresses |= {
+        **{f"/live/seats/{{seat}}{do}": f"/live/seats/102{do}" for do in (
+            "", "/move", "/pause", "/unpause", "/out", "/listen")},
         "/wall/{kind}": "/wall/surge", "/calls/{linkedid}": f"/calls/{RINGS}",
         **{f"/calls/{{linkedid}}/{do}": f"/calls/{RINGS}/{do}" for do in (
             "appeals", "already", "outcome", "answer", "given", "spoken", "lacking")},
-        "/addresses": "/addresses?q=" + quote("Хрещ"), "/knowledge/addresses": "/knowledge/addresses?q=" + quote("Хрещ"),
+        "/addresses": "/addresses?q=" + quote("Хрещ"),
+        "/knowledge/addresses": "/knowledge/addresses?q=" + quote("Хрещ"),
         "/addresses/history": f"/addresses/history?building={building}", "/appeals/print":
         f"/appeals/print?department={appeal.department_id}", "/appeals/{number}": f"/appeals/{number}",
         "/appeals/{number}/programme": f"/appeals/{number}/programme", "/attachments/{id}": f"/attachments/{photo}",
