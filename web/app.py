@@ -18,9 +18,9 @@ from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 
 from centre.settings import Settings
-from crm import people
+from crm import people, supervision
 from crm.errors import NotFound
-from crm.people import Permission
+from crm.people import Owed, Permission
 from crm.sign_in import Session
 from crm.store import Database
 from web import health, visit
@@ -48,6 +48,7 @@ from web.pages import (
     reports,
     rules,
     staffing,
+    supervising,
     wall,
 )
 from web.pages import people as people_pages
@@ -69,14 +70,20 @@ PAGES = (
     Page("GET", "/sign-in", account.ask, None),
     Page("POST", "/sign-in", account.enter, None, slow=True),
     Page("POST", "/sign-in/code", account.enter_code, None, slow=True),
-    Page("POST", "/sign-out", account.leave, owing=True),
+    Page("POST", "/sign-out", account.leave, owing=tuple(Owed)),
     Page("POST", "/language", account.choose_language, None),
-    Page("GET", "/account", account.show, owing=True),
-    Page("POST", "/account", account.change_password, slow=True, owing=True),
-    Page("GET", "/account/second-factor", account.set_up, owing=True),
-    Page("POST", "/account/second-factor", account.enrol, owing=True),
+    Page("GET", "/account", account.show, owing=(Owed.PASSWORD,)),
+    Page("POST", "/account", account.change_password, slow=True, owing=(Owed.PASSWORD,)),
+    Page("GET", "/account/second-factor", account.set_up, owing=(Owed.SECOND_FACTOR,)),
+    Page("POST", "/account/second-factor", account.enrol, owing=(Owed.SECOND_FACTOR,)),
     Page("POST", "/account/sessions", account.end_sessions),
     Page("GET", "/live", line.live, (P.SEE_LIVE,)),
+    Page("GET", "/live/seats/{seat}", supervising.show, (P.MANAGE_SEATS,)),
+    Page("POST", "/live/seats/{seat}/move", supervising.move, (P.MANAGE_SEATS,)),
+    Page("POST", "/live/seats/{seat}/pause", supervising.pause, (P.MANAGE_SEATS,)),
+    Page("POST", "/live/seats/{seat}/unpause", supervising.unpause, (P.MANAGE_SEATS,)),
+    Page("POST", "/live/seats/{seat}/out", supervising.put_out, (P.MANAGE_SEATS,)),
+    Page("POST", "/live/seats/{seat}/listen", supervising.listen, (P.LISTEN_LIVE,)),
     Page("GET", "/wall", wall.show, (P.SEE_LIVE,)),
     Page("GET", "/wall/history", wall.history, (P.SEE_LIVE,)),
     Page("POST", "/wall/{kind}", wall.switch, (P.MANAGE_SEATS,)),
@@ -214,9 +221,9 @@ def create_app(settings: Settings, db: Database, line: Line, *, secret: str,
         with db.read() as conn:
             return {person.id: person.name for person in people.staff(conn)}
 
-    parts = Parts(settings=settings, rules=settings.callback_rules, db=db, hub=Hub(line, renderer, names),
-                  renderer=renderer, tickets=Tickets(), secret=secret, slow=anyio.CapacityLimiter(2),
-                  clock=clock)  # fmt: skip
+    parts = Parts(settings=settings, rules=settings.callback_rules, db=db,
+                  hub=Hub(line, renderer, names, settings.listening_is_shown), renderer=renderer,
+                  tickets=Tickets(), secret=secret, slow=anyio.CapacityLimiter(2), clock=clock)  # fmt: skip
     measured = health.Measured(parts)
     sip = SipProxy(parts)
     parts.hub.rechecks.append(sip.recheck)
@@ -262,7 +269,8 @@ async def _events(parts: Parts, request: Request) -> Response:
     now = parts.clock()
     session = await run_in_threadpool(visit.session_of, parts, request, now)
     view = request.query_params.get("view", "")
-    if session is None or (view and (view not in VIEWS or not people.may(session.staff.role, P.SEE_LIVE))):
+    shows = P.MANAGE_SEATS if view == "led" else P.SEE_LIVE
+    if session is None or (view and (view not in VIEWS or not people.may(session.staff.role, shows))):
         return Response(status_code=403)
 
     def lasts() -> Session | None:
@@ -274,7 +282,14 @@ async def _events(parts: Parts, request: Request) -> Response:
         except DBAPIError:  # nobody can tell now: it is asked again later, and calls are shown until then
             return session
 
-    viewer = Viewer(visit.language_of(request, session), session.staff.id, session.seat, view, lasts)
+    def told() -> supervision.Act | None:
+        try:
+            with parts.db.read() as conn:
+                return supervision.done_to(conn, session.staff.id, parts.settings.seats, parts.clock())
+        except DBAPIError:  # his own page says it, when it can be read again
+            return None
+
+    viewer = Viewer(visit.language_of(request, session), session.staff.id, session.seat, view, lasts, told)
     return StreamingResponse(parts.hub.stream(viewer, session.expires_at), media_type="text/event-stream",
                              headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})  # fmt: skip
 

@@ -77,7 +77,7 @@ class Page:
     needs: tuple[Permission, ...] | None = ()
     slow: bool = False  # hashes a password: a few at a time, and never in the way of other pages
     files: bool = False  # its form may bring files
-    owing: bool = False  # opens also to who has still to choose his password or set up his second factor
+    owing: tuple[Owed, ...] = ()  # opens also to who has this to do first
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,7 +308,7 @@ def _refusal(visit: Visit, page: Page) -> Response | None:
         raise NotAllowed("form.foreign")
     if signed_out and not posting:
         return visit.go("/sign-in" + _next(visit))
-    if page.needs is not None and not page.owing and visit.owes:
+    if page.needs is not None and visit.owes and visit.owes not in page.owing:
         return visit.go(_FIRST[visit.owes] + _next(visit))
     if page.needs and not signed_out and not any(visit.can(permission) for permission in page.needs):
         raise NotAllowed("page.not_yours")

@@ -68,7 +68,7 @@ async def test_who_sees_much_signs_in_with_a_second_factor_and_an_administrator_
     assert len(secret) == 32
     assert (await desk.open("/live")).status == 200
     assert secret not in (await desk.open("/account")).html
-    assert "другий чинник" in (await desk.open("/account/second-factor")).text.lower()
+    assert "двоетапний вхід" in (await desk.open("/account/second-factor")).text.lower()
 
     other = await site.stranger()
     asked = await other.sign_in(login, own)

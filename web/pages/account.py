@@ -206,11 +206,12 @@ def _secret(visit: Visit) -> str:
 
 
 def _afresh(visit: Visit, done: str) -> Response:
-    """After what proves a person has changed: his other sessions end, and this one goes on under a new token."""
+    """After what proves a person has changed: his other sessions end, and this one goes on under a new token; at a
+    first sign-in to where he wanted, or to what is still owed."""
     with visit.db.write() as conn:
         ended = sign_in.end(conn, visit.person.id, but=visit.cookie(SESSION))
         token = sign_in.renewed(conn, visit.cookie(SESSION))
     visit.signed_out(visit.person.id, ended)
-    response = visit.go(visit.own_address(visit.form["next"], f"/account?done={done}"))
+    response = visit.go(visit.own_address(visit.form["next"], "/" if visit.owes else f"/account?done={done}"))
     visit.set_cookie(response, SESSION, token, seconds=visit.parts.settings.session_hours * 3600)
     return response
