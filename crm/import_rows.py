@@ -271,7 +271,8 @@ class Subjects(Loader):
         if before is None:
             needs(given, "name_en", "department")
         was = {name: getattr(before, name) for name in _OF_SUBJECT} if before else {
-            "name_en": "", "term_days": None, "kind": LawKind.APPLICATION.value, "phrases": "", "active": True}  # fmt: skip
+            "name_en": "", "term_days": None, "kind": LawKind.APPLICATION.value, "phrases": "",
+            "active": True}  # fmt: skip
         values = was | {name: given[name] for name in was if name in given}
         department_id = (_department(self.departments, given["department"]) if "department" in given
                          else before.department_id if before else 0)  # fmt: skip

@@ -51,7 +51,8 @@ class Renderer:
         self._environment = Environment(loader=FileSystemLoader(HERE / "templates"), autoescape=True,
                                         undefined=StrictUndefined, lstrip_blocks=True)  # fmt: skip
         self._environment.globals.update(static=self.address_of, phone=phones.display, masked=masked, line_of=line_of,
-                                         card_of=card_of, dialled=dialled, menu=menu, percent=percent, grouped=Grouped)  # fmt: skip
+                                         card_of=card_of, dialled=dialled, menu=menu, percent=percent,
+                                         grouped=Grouped)  # fmt: skip
         self._environment.filters.update(query=urlencode, instant=datetime.fromisoformat)
 
     def __call__(self, template: str, language: str, values: Mapping[str, object]) -> str:

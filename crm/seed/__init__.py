@@ -88,7 +88,8 @@ def _subjects(conn: Connection, data: dict[str, Any], rows: Iterable[dict[str, A
             known[row["uk"]] = insert_row(conn, subject, {
                 "parent_id": parent_id, "name_uk": row["uk"], "name_en": row["en"],
                 "department_id": departments[responsible], "term_days": row.get("days"),
-                "kind": row.get("kind", "application"), "phrases": "\n".join(data["phrases"].get(row["uk"], ()))})  # fmt: skip
+                "kind": row.get("kind", "application"),
+                "phrases": "\n".join(data["phrases"].get(row["uk"], ()))})  # fmt: skip
         _subjects(conn, data, row.get("below", ()), known[row["uk"]], responsible, departments, known)
 
 

@@ -135,6 +135,17 @@ def test_the_applicant_is_told_why_in_his_language(post: Post, server: Server) -
     assert "Немає адреси\nі суті" in bodies[f"15-51: your appeal № {one.number}"].replace("\r\n", "\n")
 
 
+def test_a_receipt_has_the_number_and_the_code(post: Post, server: Server) -> None:
+    made = post.registered()
+    with post.db.write() as conn:
+        notices.receipt(conn, appeal_id=made.id, citizen_id=post.city.citizen, by=notices.Receipt.EMAIL, staff_id=None,
+                        now=NOON)  # fmt: skip
+    post.run()
+    (body,) = [said.get_content() for to, said in server.taken if to == ["maria@example.org"]]
+    assert f"Номер: {made.number}\nКод: {made.code}" in body.replace("\r\n", "\n")
+    assert "до 09.12.2026" in body
+
+
 def test_with_no_server_set_nothing_is_sent_and_nothing_lost(post: Post, server: Server) -> None:
     made, over = post.registered(), post.registered()
     post.act(over, Action.ACKNOWLEDGE)

@@ -108,8 +108,8 @@ def test_departments_may_stand_before_what_is_above_them(db: Database, small: Ci
 
 def test_subjects_networks_and_programmes(db: Database, small: City) -> None:
     files = {
-        "subjects": "тема;тема англійською;розділ;служба;строк\nСтояк;Riser;Житло;Київтеплоенерго;10\n"
-                    "Житло;Housing;;Київтеплоенерго;\n",
+        "subjects": "тема;тема англійською;розділ;служба;строк;фрази\n"
+                    "Стояк;Riser;Житло;Київтеплоенерго;10;\"Тече з __.\nКрапає.\"\nЖитло;Housing;;Київтеплоенерго;;\n",
         "networks": "вид,мережа,вулиця,будинок\nтепло,Котельня 1,Степана Бандери,12-А\n"
                     "тепло,Котельня 1,Степана Бандери,14\n",
         "programmes": "програма;підстава;тема;вулиця;будинок;рік\n"
@@ -123,8 +123,8 @@ def test_subjects_networks_and_programmes(db: Database, small: City) -> None:
         assert load(db, kind, text).same == 2, kind
         assert counts(db) == before, kind
     with db.read() as conn:
-        stands = {each.name_uk: each.group_uk for each in departments.subjects(conn)}
-        assert stands["Стояк"] == "Житло"
+        stands = {each.name_uk: (each.group_uk, each.phrases) for each in departments.subjects(conn)}
+        assert stands["Стояк"] == ("Житло", "Тече з __.\nКрапає.")
 
 
 def test_people_get_passwords_that_are_told_once(db: Database, small: City) -> None:

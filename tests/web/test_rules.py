@@ -25,20 +25,22 @@ async def test_a_subject_is_added_moved_and_made_inactive_and_the_calls_form_fol
     desk = await site.person(Role.CONTROL)
     page = await desk.open("/rules/subjects/new")
     page = await desk.submit(page, "/rules/subjects", name_uk="Гаряча вода", name_en="Hot water", parent="Житло",
-                             department="Київтеплоенерго", days="15", kind="Скарга")  # fmt: skip
+                             department="Київтеплоенерго", days="15", kind="Скарга", phrases="Тече з __.")  # fmt: skip
     assert "Зміну збережено." in page.text
     made = subject_ids(site)["Гаряча вода"]
     await site.person(Role.OPERATOR)
     operator = await site.stranger()
     await operator.sign_in("operator")
     card = f"/calls/{site.calling()}"
-    offered = (await operator.open(card)).form(f"{card}/appeals", {}).options["subject"]
+    page = await operator.open(card)
+    assert 'data-phrases="Тече з __."' in page.html
+    offered = page.form(f"{card}/appeals", {}).options["subject"]
     assert set(offered) >= {"Гаряча вода", "Опалення"}
     assert "Житло" not in offered  # a group is the name above them
 
     page = await desk.open(f"/rules/subjects/{made}")
     form = page.form(f"/rules/subjects/{made}", {})
-    assert (form.fields["days"], form.fields["active"]) == ("15", "1")
+    assert (form.fields["days"], form.fields["active"], form.fields["phrases"].strip()) == ("15", "1", "Тече з __.")
     sent = {**form.fields, "active": ""}
     answer = await desk.post(f"/rules/subjects/{made}", **sent)
     assert answer.status_code == 303

@@ -28,6 +28,7 @@ from crm import (
     staffing,
     surges,
 )
+from crm.callers import Ground
 from crm.calls import EndCause, Outcome, Queue, Skill
 from crm.confirmation_rules import Reached, Result
 from crm.control import Watched
@@ -42,6 +43,7 @@ from crm.people import FOR_ACTION, Permission, Role
 from crm.promise_rules import Reason as PromiseReason
 from crm.ratings import FATES
 from crm.routing import Lost, Reason, Unable
+from crm.wrap_up import Lack
 from recordings.files import State as RecordingState
 from web.pages import line, reports, rules
 from web.pages.staffing import ASKED, COLUMNS, REAL
@@ -99,6 +101,7 @@ BUILT: dict[str, tuple[str, ...]] = {
     "campaign.why.": ("campaign.outside_hours", "campaign.daily_cap", "campaign.not_running", "callback.inbound_first"),
     "ratings.by_": ("day", OPERATOR, "subject", "fate"), "ratings.fate.": FATES,
     **{f"surge.{each}": tuple(surges.Kind) for each in ("", "hint_", "turn_on_", "turn_off_")}, "sign.": tuple(Sign),
+    "call.receipt.": tuple(notices.Receipt), "ground.": tuple(Ground), "lack.": tuple(Lack),
     "told.": ("same", "more", "fewer"), "counted.": ("appeals", "of_appeals", "within_hours", "calls"),
 }  # fmt: skip
 # Shown only where the catalogue has them: an action without a hint has none.

@@ -49,7 +49,7 @@ document.addEventListener("keydown", (event) => {
 });
 // Enter in a field sends nothing half filled: the appeal is saved by its own key.
 form?.addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && event.target.matches("input:not([type=radio], [type=checkbox])")) event.preventDefault();
+  if (event.key === "Enter" && !event.ctrlKey && event.target.matches("input:not([type=radio], [type=checkbox])")) event.preventDefault();
 });
 form?.querySelector('button[value="find"]').remove(); // addresses are found while they are typed
 for (const link of document.querySelectorAll("[data-close]")) link.addEventListener("click", () => keys.close());

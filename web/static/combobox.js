@@ -134,7 +134,7 @@ for (const select of document.querySelectorAll("select[data-combobox]")) {
     select.removeAttribute(name);
   }
   for (const [name, value] of Object.entries(about)) field.setAttribute(name, value);
-  list.setAttribute("aria-label", label.firstChild.textContent.trim());
+  list.setAttribute("aria-label", select.dataset.found);
   const whole = document.createElement("div");
   whole.className = "suggested";
   select.before(whole);

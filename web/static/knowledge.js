@@ -45,7 +45,7 @@ if (ask && form) {
   const steps = () => [...place.querySelectorAll("summary, button")].filter((step) => step.checkVisibility());
   const go = (by, from = steps().indexOf(document.activeElement)) => (steps()[from + by] ?? ask).focus();
   ask.addEventListener("keydown", async (event) => {
-    if (event.key !== "Enter" && event.key !== "ArrowDown") return;
+    if ((event.key !== "Enter" && event.key !== "ArrowDown") || event.ctrlKey) return;
     event.preventDefault();
     if (event.key === "Enter") await find();
     const first = place.querySelector(".known-item button, details button");
