@@ -37,12 +37,12 @@ async def hears_nobody(caller: Any) -> None:
 
 async def test_from_ring_to_transfer(workplace: Workplace) -> None:
     """Answer, mute, hold, ask the other seat, all three, connect them; the telephone is free and the call's record whole."""
-    olena = await workplace.sit(OLENA, "olena", "101")
-    taras = await workplace.sit(TARAS, "taras", "102")
+    olena, taras = await workplace.sit(OLENA, "olena", "201"), await workplace.sit(TARAS, "taras", "202")
     await taras.page.get_by_role("button", name="Налаштування телефону").click()
     await taras.page.get_by_label("Відповідати самому").check()
-    await workplace.centre.bus.request("pause", seat="102", reason="break")
-    await workplace.centre.seat_is("paused", "102")
+    await taras.press("Escape")
+    await workplace.centre.bus.request("pause", seat="202", reason="break")
+    await workplace.centre.seat_is("paused", "202")
     async with workplace.exchange.caller(CALLER) as caller:
         await workplace.exchange.to_queue(caller)
         await olena.is_("ringing")
@@ -61,14 +61,14 @@ async def test_from_ring_to_transfer(workplace: Workplace) -> None:
         await hears(caller, OLENA)
         await olena.press("F9")
         await olena.is_("held")
-        await workplace.centre.seat_is("hold", "101")
+        await workplace.centre.seat_is("hold", "201")
         await hears_nobody(caller)
         await olena.press("F9")
         await olena.is_("talking")
         await hears(caller, OLENA)
 
         await olena.press("Shift+F2")
-        await olena.page.keyboard.type("102")
+        await olena.page.keyboard.type("202")
         await olena.press("Enter")
         await taras.is_("talking")
         await olena.is_("asking")
@@ -78,12 +78,49 @@ async def test_from_ring_to_transfer(workplace: Workplace) -> None:
         await olena.is_("three")
         await hears(caller, TARAS)
         await hears(caller, OLENA)
-        await taras.hears(CITIZEN)
+        await taras.hears(CITIZEN, OLENA)
+        await olena.hears(CITIZEN, TARAS)
         await olena.press("F2")
         await olena.is_("ready")
         await hears(caller, TARAS)
         await taras.hears(CITIZEN)
-        await workplace.centre.seat_is("talking", "102")
+        await workplace.centre.seat_is("talking", "202")
         await caller.hang_up()
         await taras.is_("ready")
+    call = await workplace.centre.call_of(CALLER, lambda call: call.ended_at)
+    assert {"held", "transferred"} <= set(workplace.centre.kinds(call.linkedid)), workplace.centre.kinds(call.linkedid)
+    assert ended_well(workplace.complaints) == []
+
+
+async def test_a_page_that_is_reloaded_keeps_the_citizen(workplace: Workplace) -> None:
+    """He hears a word, and the same seat answers by itself; a restart of our pages alone he does not notice."""
+    olena = workplace.seats["201"]
+    async with workplace.exchange.caller(CALLER) as caller:
+        await workplace.exchange.to_queue(caller)
+        await olena.is_("ringing")
+        caller.media.speak(tone(CITIZEN))
+        await olena.press("F2")
+        await olena.is_("talking")
+        await hears(caller, OLENA)
+        card = olena.page.url
+
+        await workplace.kill_web()
+        await expect(olena.page.get_by_text("розмова триває")).to_be_visible()
+        await hears(caller, OLENA)
+        await workplace.start_web()
+        await expect(olena.page.get_by_text("розмова триває")).to_be_hidden()
+        await hears(caller, OLENA)
+        await olena.press("F9")
+        await olena.is_("held")
+        await olena.press("F9")
+        await olena.is_("talking")
+
+        await olena.page.reload()
+        await caller.media.hear(workplace.exchange.prompt("seat-lost"))
+        await olena.is_("talking")
+        await hears(caller, OLENA)
+        await olena.hears(CITIZEN)
+        assert olena.page.url == card
+        await caller.hang_up()
+        await olena.is_("ready")
     assert ended_well(workplace.complaints) == []

@@ -7,6 +7,7 @@ const CODECS = new Set(["0", "8"]); // PCMU, PCMA: what the trunk carries, so th
 const RECOVER = { connection_recovery_min_interval: 1, connection_recovery_max_interval: 4 };
 const BUSY = 486;
 const GATHER = 300; // ms in which an address of this machine is found; there is no server to ask for more
+const TURN_MS = 50;
 const RETURNS = 30000; // ms in which a call that was brought back to us must ring
 
 class Call {
@@ -169,6 +170,7 @@ export class Phone extends EventTarget {
     const [asked, answered] = [call === this.second, call.state !== "ringing" && call.state !== "dialling"];
     this.calls.splice(this.calls.indexOf(call), 1);
     call.is("over");
+    call.turned?.();
     call.silence?.();
     call.outlet?.close();
     this.#sound.ring(false);
@@ -200,14 +202,18 @@ export class Phone extends EventTarget {
     return this.#turn("talking");
   }
 
-  #turn(state) {
+  async #turn(state) {
     const call = this.call;
-    if (!call || !["talking", "held"].includes(call.state) || call.state === state) return Promise.resolve();
-    return new Promise((done) => {
-      if (!call.session[state === "held" ? "hold" : "unhold"]({}, done)) return done();
-      call.is(state);
-      this.#changed();
-    });
+    if (!["talking", "held"].includes(call?.state) || call.state === state) return;
+    call.is(state);
+    this.#changed();
+    // One question about a call at a time: who changes his mind at once waits for the first to be answered.
+    while (call.state === state && call.session.isEstablished()) {
+      const answered = new Promise((done) => (call.turned = done));
+      if (call.session[state === "held" ? "hold" : "unhold"]({}, call.turned)) return void (await answered);
+      if (call.session.isOnHold().local === (state === "held")) return;
+      await new Promise((done) => setTimeout(done, TURN_MS));
+    }
   }
 
   press(key) {
