@@ -60,6 +60,10 @@ class Texts:
         """14:05:09 in Kyiv; a dash for nothing."""
         return format_time(at, "HH:mm:ss", tzinfo=KYIV, locale=self._locale) if at else "—"
 
+    def clock(self, at: datetime | None) -> str:
+        """14:05 in Kyiv; a dash for nothing."""
+        return format_time(at, "HH:mm", tzinfo=KYIV, locale=self._locale) if at else "—"
+
     def moment(self, at: datetime | None) -> str:
         """5 бер. 2026 р., 14:05 in Kyiv; a dash for nothing."""
         return format_datetime(at, self("format.moment"), tzinfo=KYIV, locale=self._locale) if at else "—"
@@ -81,7 +85,7 @@ class Texts:
         days = (at.astimezone(KYIV).date() - now.astimezone(KYIV).date()).days
         if days not in (0, 1):
             return self.moment(at)
-        return self(f"format.{('today', 'tomorrow')[days]}", time=format_time(at, "HH:mm", KYIV, self._locale))
+        return self(("format.today", "format.tomorrow")[days], time=format_time(at, "HH:mm", KYIV, self._locale))
 
     def lasting(self, seconds: float | timedelta | None) -> str:
         """3:05, or 1:03:05; a dash for nothing. The script of the page writes it the same way."""

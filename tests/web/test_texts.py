@@ -106,7 +106,7 @@ BUILT: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 # Shown only where the catalogue has them: an action without a hint has none.
 OPTIONAL = {"hint.": tuple(Action), "note.": tuple(Action), "seat_hint.": tuple(SeatState), "done.": None,
-            "look.": None}  # fmt: skip
+            "look.": None, "feedback.fate.": tuple(State)}  # fmt: skip
 
 # What goes wrong where no page is: AMI's and AGI's protocols, a backup, the spool, the settings' file.
 ELSEWHERE = ("agi.", "ami.", "backup.", "restore.", "ivr.", "spool.", "clock.", "dump.", "file.")

@@ -24,7 +24,8 @@ from web.visit import Visit
 # How a person says that a call went; the other endings are told by the telephone network.
 SAID = (Reached.ANSWERED, Reached.NO_ANSWER, Reached.BUSY, Reached.WRONG_NUMBER, Reached.DO_NOT_CALL)
 SPOKE = frozenset({Reached.ANSWERED, Reached.DO_NOT_CALL})  # endings of a call in which the applicant may have answered
-NUMBERLESS = frozenset({Reached.WRONG_NUMBER, Reached.DO_NOT_CALL})  # after which a number is called no more
+# Endings after which he is given up, whatever has been tried.
+GIVES_UP = {Reached.WRONG_NUMBER: "feedback.wrong_number", Reached.DO_NOT_CALL: "feedback.do_not_call"}
 NOTE_MOST = 4000
 OTHERS, RECORDINGS = 20, 20  # the newest of his other appeals, and of the recordings of one
 
@@ -149,11 +150,12 @@ def _page(visit: Visit, problem: CentreError | None = None, *, ticket: str = "")
 def _follows(visit: Visit, reached: Reached, step: Step) -> str:
     """What an ending would lead to, in words."""
     if step.next is Next.GIVE_UP:
-        return visit.texts(f"feedback.gives_up.{reached if reached in NUMBERLESS else 'tries'}")
-    if step.next is Next.DONE or step.at is None:
+        return visit.texts(GIVES_UP.get(reached, "feedback.last_try"))
+    if step.at is None:
         return ""
-    kind = "other_number" if step.next is Next.OTHER_CONTACT else "unasked" if reached is Reached.ANSWERED else "again"
-    return visit.texts(f"feedback.{kind}", when=visit.texts.soon(step.at, visit.now))
+    said = ("feedback.other_number" if step.next is Next.OTHER_CONTACT
+            else "feedback.unasked" if reached is Reached.ANSWERED else "feedback.again")  # fmt: skip
+    return visit.texts(said, when=visit.texts.soon(step.at, visit.now))
 
 
 def _returns(visit: Visit, line: AppealLine) -> str:
