@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from web.tables import Grouped, Table
 from web.texts import Texts
 
-WIDTH = 640
-LABELS, ROW, LEFT_FOR_NUMBER = 250, 22, 70  # of bars, in units of the drawing
+WIDTH = 640  # of the drawing of lines, in its units
+WIDE, LABELS, ROW, LEFT_FOR_NUMBER = 760, 350, 22, 70  # of bars
 HIGH, FOOT, SIDE, RIGHT = 180, 22, 56, 24  # of lines
 MOST_BARS = 15
 
@@ -27,6 +27,8 @@ class Bars:
     title: str
     height: int
     bars: tuple[Bar, ...]
+    width: int = WIDE
+    labels: int = LABELS  # where the bars begin
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ def bars(table: Table, column: int, t: Texts) -> Bars | None:
     most = max((float(row[column].value or 0) for row in rows), default=0)
     if len(rows) < 2 or not most:
         return None
-    room = WIDTH - LABELS - LEFT_FOR_NUMBER
+    room = WIDE - LABELS - LEFT_FOR_NUMBER
     drawn = [Bar(_short(str(row[0].value)), row[column].shown(t), place * ROW,
                  round(room * float(row[column].value or 0) / most, 1)) for place, row in enumerate(rows[:MOST_BARS])]
     return Bars(f"{table.title}: {table.columns[column]}", len(drawn) * ROW, tuple(drawn))  # fmt: skip
@@ -54,7 +56,7 @@ def bars(table: Table, column: int, t: Texts) -> Bars | None:
 
 def _short(label: str) -> str:
     """Its beginning and its end, for the same service of each district differs in its last words."""
-    return label if len(label) <= 32 else f"{label[:4].rstrip()}…{label[-27:].lstrip()}"
+    return label if len(label) <= 46 else f"{label[:16].rstrip()}…{label[-29:].lstrip()}"
 
 
 def lines(title: str, marks: Sequence[str], series: Sequence[tuple[str, Sequence[int]]], t: Texts) -> Lines | None:

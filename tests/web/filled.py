@@ -9,7 +9,7 @@ import wave
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, delete, select, update
 
 from centre.sample_life.month import RULES, Month
 from centre.settings import Settings
@@ -42,6 +42,7 @@ from recordings import library
 FIRST, DAYS, A_DAY = dt.date(2026, 10, 5), 25, 24
 NOW = dt.datetime(2026, 10, 29, 9, 40, tzinfo=dt.UTC)
 RINGS = "1793266740.118"  # the call that rings at seat 101
+SEATS = {Role.OPERATOR: "103"}  # who sits where, at the page's telephone
 PNG = bytes.fromhex("89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c4944415408d763f8cfc000"
                     "000301010018dd8db00000000049454e44ae426082")  # fmt: skip
 
@@ -62,8 +63,11 @@ class Filled:
     def token(self, role: Role) -> str:
         """Of a new session of that role's person."""
         with self.db.write() as conn:
-            return sign_in.begin(conn, self.staff[role], place=guessing.Place("127.0.0.1", ""), agent="Chromium",
-                                 lasting=sign_in.Lasting(), now=NOW).token  # fmt: skip
+            token = sign_in.begin(conn, self.staff[role], place=guessing.Place("127.0.0.1", ""), agent="Chromium",
+                                  lasting=sign_in.Lasting(), now=NOW).token  # fmt: skip
+            if role in SEATS:
+                sign_in.sit(conn, token, SEATS[role], sign_in.Phone.BROWSER)
+        return token
 
 
 def fill(db: Database, settings: Settings) -> Filled:
@@ -76,6 +80,7 @@ def fill(db: Database, settings: Settings) -> Filled:
                            (Role.ADMINISTRATOR, "Савченко Андрій")):  # fmt: skip
             people.add_staff(conn, login=role.value, name=name, password_hash="-", role=role)
         conn.execute(update(schema.staff).values(password_given=False))
+        conn.execute(delete(schema.call).where(schema.call.c.arrived_at > NOW))  # a day's are drawn in its morning
         for person in people.staff(conn):
             made.staff.setdefault(person.role, person)
         executing = conn.execute(

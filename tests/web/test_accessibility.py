@@ -38,6 +38,7 @@ PARTS = {"/attachments/{id}", "/announcements/{language}/{mark}", "/addresses", 
 WHOLE = [page for page in PAGES if page.method == "GET" and page.path not in PARTS]
 # Who looks at a page that several may open: whoever may do most there.
 BEFORE = (Role.SUPERVISOR, Role.ADMINISTRATOR, Role.CONTROL, Role.FEEDBACK, Role.OPERATOR)
+AT_A_SEAT = ("/seat", "/desk")
 IN_ENGLISH = ("/appeals", "/calls/{linkedid}", "/control", "/reports", "/sign-in")
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 SCREEN, TELEPHONE, ENLARGED, HIGH = 1280, 390, 640, 720  # enlarged: the screen at 200 %
@@ -75,7 +76,7 @@ async def centre(sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     made = filled.fill(db, settings)
     app = create_app(settings, db, line, secret="a test's secret", clock=lambda: NOW)
     ago = [(NOW - timedelta(seconds=seconds)).isoformat() for seconds in (15, 40, 95, 220)]
-    staff = [made.staff[role].id for role in (Role.OPERATOR, Role.FEEDBACK, Role.OFFICIAL, Role.SUPERVISOR)]
+    staff = [made.staff[role].id for role in (Role.OFFICIAL, Role.FEEDBACK, Role.OPERATOR, Role.SUPERVISOR)]
     async with app.router.lifespan_context(app), serving(app) as base:
         await line.say(snapshot(
             at=NOW.isoformat(), today=TODAY, promised={"waiting": 4, "calling": 1, "next": 3},
@@ -90,9 +91,12 @@ async def centre(sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     db.close()
 
 
-def who(needs: tuple[Any, ...] | None) -> Role | None:
-    """Who looks at a page that needs this; None for one that is open to everybody."""
-    return None if needs is None else next(role for role in BEFORE if not needs or set(needs) & PERMISSIONS[role])
+def who(page: visit.Page) -> Role | None:
+    """Who looks at it; None for one that is open to everybody."""
+    if page.path in AT_A_SEAT:
+        return Role.OPERATOR
+    return None if page.needs is None else next(
+        role for role in BEFORE if not page.needs or set(page.needs) & PERMISSIONS[role])
 
 
 async def draw(page: Page, name: str, folder: Path) -> None:
@@ -145,10 +149,63 @@ async def test_every_page_is_for_everybody(centre: Centre, browser: Browser) -> 
     async def some() -> None:
         while todo:
             page, language = todo.pop()
-            tab = await contexts[who(page.needs), language].new_page()
+            tab = await contexts[who(page), language].new_page()
             await tab.set_viewport_size({"width": SCREEN, "height": HIGH})
             await look(tab, page.path, language)
             await tab.close()
 
     await asyncio.gather(*(some() for _ in range(TABS)))
     assert wrong == [], "\n".join(wrong)
+
+
+async def test_a_list_by_keys_alone(centre: Centre, browser: Browser) -> None:
+    page = await (await centre.context(browser, Role.SUPERVISOR)).new_page()
+    await page.goto("/appeals?state=closed")
+    rows = page.locator("table[data-list] > tbody > tr")
+    numbers = await rows.locator("td:first-child a").all_inner_texts()
+    here = page.locator(":focus")
+
+    await page.keyboard.press("Tab")
+    await expect(here).to_have_text("До змісту сторінки")
+    await expect(here).to_be_in_viewport()
+    await page.keyboard.press("Enter")
+    await expect(page.locator("main")).to_be_focused()
+
+    for key in ("j", "j", "j", "k"):
+        await page.keyboard.press(key)
+    await expect(here).to_have_text(numbers[1])
+    await page.keyboard.press("ArrowDown")
+    await expect(here).to_have_text(numbers[2])
+    await page.keyboard.press("Enter")
+    await expect(page).to_have_url(re.compile(rf"/appeals/{numbers[2]}$"))
+    await page.go_back()
+    await expect(here).to_have_text(numbers[2])
+
+    await page.keyboard.press("n")
+    await expect(page).to_have_url(re.compile(r"after=\d+"))
+    assert numbers[0] not in await rows.locator("td:first-child a").all_inner_texts()
+    await page.keyboard.press("p")
+    await expect(rows.first).to_contain_text(numbers[0])
+    await page.keyboard.press("/")
+    await expect(page.get_by_label("Номер")).to_be_focused()
+    await page.keyboard.type("njk?")
+    await expect(page.get_by_label("Номер")).to_have_value("njk?")
+
+    await page.locator("main").focus()
+    await page.keyboard.press("?")
+    legend = page.get_by_role("dialog", name="Клавіші")
+    await legend.get_by_label("Клавіші-літери працюють").uncheck()
+    await page.keyboard.press("Escape")
+    await expect(legend).to_be_hidden()
+    await page.locator("main").focus()
+    await page.keyboard.press("j")
+    await expect(page.locator("main")).to_be_focused()
+
+    group = page.locator("nav details", has=page.get_by_text("Дзвінки", exact=True)).first
+    await group.locator("summary").focus()
+    await page.keyboard.press("Enter")
+    await page.keyboard.press("Tab")
+    await expect(here).to_have_text("Дзвінки")
+    await page.keyboard.press("Escape")
+    await expect(group.get_by_role("link").first).to_be_hidden()
+    await expect(group.locator("summary")).to_be_focused()
