@@ -136,12 +136,9 @@ class _Crowd:
         async with contextlib.AsyncExitStack() as stack:
             exchange = await stack.enter_async_context(Exchange(stage.exchange_port, lines=len(self.people) + 100))
             phones = {}
-            voice = stage.seat_voice.read_bytes()
-            voice = voice[len(voice) // 2 :]  # by which it is recognised
             for seat in stage.settings.seats:
                 known = stage.secrets.seats[seat]
                 phones[seat] = await stack.enter_async_context(SeatPhone(stage.sip, known.sip_user, known.sip_secret))
-                phones[seat].media.speak(voice)
                 operator = Operator(stage, stage.hire(f"operator{seat}", Role.OPERATOR, f"Оператор {seat}"))
                 stack.push_async_callback(operator.browser.close)
                 await operator.sign_in()
@@ -265,12 +262,15 @@ class _Crowd:
 
     # ── the centre's side ──
     async def _seats_end_calls(self, phones: dict[str, SeatPhone]) -> None:
-        """Every conversation takes as long as its caller's matter does."""
+        """Every conversation takes as long as its caller's matter does, and begins with the seat's word."""
+        voice = self.stage.seat_voice.read_bytes()
+        voice = voice[len(voice) // 2 :]  # by which it is recognised
         ending: set[str] = set()
         while True:
             for linkedid, caller, seat in await asyncio.to_thread(self._talking):
                 if linkedid not in ending and caller in self.by_number:
                     ending.add(linkedid)
+                    phones[seat].media.speak(voice)
                     person = self.by_number[caller]
                     talk_s = person.handled_s - HABITS.ring_s - HABITS.wrap_up_s
                     self.loop.call_later(talk_s, self._hang_up, phones[seat])

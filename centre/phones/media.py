@@ -111,9 +111,10 @@ class Media(asyncio.DatagramProtocol):
 
     def speak(self, sound: bytes) -> None:
         """Says A-law, in real time and again and again, in place of what it said so far; until ``close``, once it is
-        known where to: from what is heard, or from ``look_up``."""
+        known where to: from ``look_up``, or from what is heard."""
         if self._speaking:
             self._speaking.cancel()
+        self._remote = self.look_up() or self._remote  # in another call it is elsewhere
         self._speaking = asyncio.get_running_loop().create_task(self._speak(sound))
 
     @property

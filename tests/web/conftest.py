@@ -30,6 +30,7 @@ from crm.life import Action
 from crm.people import Role
 from crm.store import Database
 from web import create_app
+from web.sip_proxy import MOST
 
 BASE = "http://1551.test"
 PASSWORD = "дев'ять з половиною"
@@ -77,7 +78,7 @@ def snapshot(**changed: Any) -> dict[str, Any]:
             "trunks": [{"name": "landline", "state": "ok", "calls": 0}, {"name": "mobile", "state": "ok", "calls": 0}],
             "line": {"ami": True}, "callbacks": {"due": 0, "calling": 0},
             "promised": {"waiting": 0, "calling": 0, "next": None}, "surge": {"on": {}, "proposal": None},
-            "today": None} | changed  # fmt: skip
+            "today": None, "ahead": [], "serving": 0} | changed  # fmt: skip
 
 
 def waiting(caller: str = CALLER, **changed: Any) -> dict[str, Any]:
@@ -88,7 +89,8 @@ def waiting(caller: str = CALLER, **changed: Any) -> dict[str, Any]:
 def at_seat(state: str, seat: str = "101", **changed: Any) -> dict[str, Any]:
     on_call = state in ("ringing", "talking", "hold")
     return {"seat": seat, "staff_id": None, "state": state, "since": datetime.now(UTC).isoformat(),
-            "linkedid": LINKEDID if on_call else "", "reason": ""} | changed  # fmt: skip
+            "linkedid": LINKEDID if on_call else "", "reason": "", "lines": [] if state == "out" else ["city"],
+            "skills": [], "heard": None} | changed  # fmt: skip
 
 
 class Desk(Browser):
@@ -235,7 +237,8 @@ async def site(db: Database, settings: Settings) -> AsyncIterator[Site]:
 @contextlib.asynccontextmanager
 async def serving(app: Starlette) -> AsyncIterator[str]:
     """The address at which it is served over real HTTP, on a port of its own."""
-    server = uvicorn.Server(uvicorn.Config(app, lifespan="off", ws="none", log_level="warning"))
+    server = uvicorn.Server(uvicorn.Config(app, lifespan="off", ws="websockets-sansio", ws_max_size=MOST,
+                                           log_level="warning"))  # fmt: skip
     with socket.create_server(("127.0.0.1", 0)) as listener:
         serves = asyncio.create_task(server.serve([listener]))
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"

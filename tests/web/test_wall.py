@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import re
@@ -17,10 +18,10 @@ from crm.people import Role
 from crm.surges import Kind
 from crm.today import Today
 from tests.call_queue.conftest import Exchange
-from tests.web.conftest import Site, at_seat, snapshot, waiting
+from tests.web.conftest import FakeLine, Site, at_seat, snapshot, waiting
 from tests.web.test_live import no_heartbeat as no_heartbeat
 from tests.web.test_live import watching
-from web.live import Proposal, parse
+from web.live import Hub, Proposal, Viewer, parse
 
 WALL = "/events?view=wall"
 TODAY: dict[str, Any] = {"offered": 1204, "abandoned": 60, "within_s": 20, "service_level": 0.815, "calibration": 0.873,
@@ -49,18 +50,56 @@ async def test_the_board_without_a_script(site: Site) -> None:
         waiting=[waiting(), waiting(linkedid="2.2", position=2)], today=TODAY,
         promised={"waiting": 4, "calling": 1, "next": 3},
         seats=[at_seat("free"), at_seat("talking", "102"), at_seat("talking", "103"), at_seat("out", "104")],
+        ahead=[{"at": "2026-03-05T08:30:00+00:00", "calls": 12, "seats": 5}], serving=3,
         surge=switched("alert", reason="сирена", proposal={"on": True, "signs": ["arrivals", "longest"]})))  # fmt: skip
     page = await desk.open("/wall")
     text = plain(page.html)
     for said in ("Чекають на лінії 2", "Чекають на наш дзвінок 4 перший із них — 3-й у черзі", "81,5 %",
                  "стали в чергу: 1 204", "Не дочекалися 60 5,0 %",
                  "виконано 30 обіцяно: 37 · із запізненням: 2", "87,3 %", "похибка 0:41",
-                 "Вільне 1", "Розмова 2", "Повітряна тривога", "Людина supervisor", "сирена",
+                 "10:30 5 місць · 12 дзвінків", "Зараз на роботі: 3", "Вільне 1", "Розмова 2", "Повітряна тривога", "Людина supervisor", "сирена",
                  "дзвінків більше, ніж можуть прийняти місця, хтось чекає надто довго"):  # fmt: skip
         assert said in text, said
     assert "Не на зміні" not in text
     assert "0441234567"[-4:] not in text, "nobody's number is on a wall"
     assert "Оголосити тривогу" not in text, "an analyst switches nothing"
+
+
+async def test_it_is_rendered_as_often_for_two_hundred_viewers_as_for_one() -> None:
+    """And not at all for one more who comes: what is rendered is counted, for a time would tell of this machine."""
+    rendered: list[str] = []
+
+    def render(template: str, language: str, values: Any) -> str:
+        rendered.append(template)
+        return f"{template} {values.get('snapshot')}"
+
+    line = FakeLine()
+    hub = Hub(line, render, dict)
+    running = asyncio.create_task(hub.run())
+
+    async def watch() -> Any:
+        viewer = Viewer("uk", 1, None, "wall", lambda: None)
+        stream = hub.stream(viewer, datetime.now(UTC) + timedelta(hours=1))
+        while "event: told" not in (await anext(stream)).decode():  # all that is so now
+            pass
+        return stream
+
+    async def costs() -> list[str]:
+        rendered.clear()
+        await line.say(snapshot(today=TODAY))
+        return [template for template in rendered if "wall" in template]
+
+    streams = [await watch()]
+    one = await costs()
+    rendered.clear()
+    streams += [await watch() for _ in range(199)]
+    assert not [template for template in rendered if "wall" in template]
+    assert hub.watching == 200
+    assert await costs() == one
+    for stream in streams:
+        assert "event: live" in (await anext(stream)).decode(), "and everybody is told"
+        await stream.aclose()
+    running.cancel()
 
 
 def test_what_the_line_tells_is_what_the_board_reads() -> None:
