@@ -43,9 +43,10 @@ from crm.people import FOR_ACTION, Permission, Role
 from crm.promise_rules import Reason as PromiseReason
 from crm.ratings import FATES
 from crm.routing import Lost, Reason, Unable
+from crm.supervision import Deed, Ear
 from crm.wrap_up import Lack
 from recordings.files import State as RecordingState
-from web.pages import line, reports, rules
+from web.pages import desk, line, reports, rules
 from web.pages.staffing import ASKED, COLUMNS, REAL
 from web.reporting import CALL_COLUMNS, CALL_COUNTS, PERCENTILES, SEAT_COLUMNS, SHARES
 from web.texts import LANGUAGES, Texts, texts
@@ -79,6 +80,9 @@ BUILT: dict[str, tuple[str, ...]] = {
     "reason.": tuple(repeats.Reason), "incident_state.": tuple(incidents.State), "network.": networks.KINDS,
     "incidents.": ("open", "amend", "close", "dismiss"),
     "origin.": (*calls.ORIGINS, calls.UNKNOWN_ORIGIN), "recording_state.": tuple(RecordingState),
+    "ear.": [f"{ear}{hint}" for ear in Ear for hint in ("", "_hint")], "supervision.deed.": Deed,
+    "supervision.told.": tuple(deed for deed in Deed if deed is not Deed.UNPAUSED), "supervision.heard.": Ear,
+    "supervision.is_heard.": Ear,
     "seat_state.": tuple(SeatState), "pause.": (*line.PAUSES, ALERT), "queue.": Queue, "trunk.": TRUNKS,
     "trunk_state.": tuple(TrunkState), "live.alarm_": ("line", "asterisk"),
     "department_kind.": departments.KINDS, "edition_state.": ("draft", "live", "retired", "dropped"),
@@ -102,6 +106,8 @@ BUILT: dict[str, tuple[str, ...]] = {
     "ratings.by_": ("day", OPERATOR, "subject", "fate"), "ratings.fate.": FATES,
     **{f"surge.{each}": tuple(surges.Kind) for each in ("", "hint_", "turn_on_", "turn_off_")}, "sign.": tuple(Sign),
     "call.receipt.": tuple(notices.Receipt), "ground.": tuple(Ground), "lack.": tuple(Lack),
+    "desk.by.": ("desk", "browser", "desk_hint", "browser_hint"), "desk.service.": desk.EMERGENCY,
+    "desk.say.": tuple(re.findall(r"texts\.(\w+)", (ROOT / "web/assets/desk.js").read_text())),
     "told.": ("same", "more", "fewer"), "counted.": ("appeals", "of_appeals", "within_hours", "calls"),
 }  # fmt: skip
 # Shown only where the catalogue has them: an action without a hint has none.
