@@ -23,7 +23,7 @@ from crm.errors import BadInput, CentreError
 from crm.store import Writer
 from crm.supervision import Ear
 
-SPY = "spy-"  # how the ids of supervisors' channels begin: spy-<seat>-<ear>-<own seat>-<random>
+SPY = "spy"  # how the ids of supervisors' channels begin: spy-<seat>-<ear>-<own seat>-<staff_id>-<random>
 ALLOWED_S = 60.0
 RING_S = 30
 
@@ -42,19 +42,20 @@ class Allowed:
 
 @dataclass(frozen=True, slots=True)
 class Hearing:
-    """Who hears a seat, by his own seat, and how he began to."""
+    """Who hears a seat (``by``: his staff_id), from his ``own`` one, and how he began to."""
 
     seat: str
     ear: Ear
     own: str
+    by: int
 
 
 def hearing_of(channel_id: str) -> Hearing | None:
     """What a channel's id says."""
-    parts = channel_id.split("-")
-    if not channel_id.startswith(SPY) or len(parts) != 5 or parts[2] not in set(Ear):
-        return None
-    return Hearing(parts[1], Ear(parts[2]), parts[3])
+    match channel_id.split("-"):
+        case [begins, seat, ear, own, by, _] if begins == SPY and ear in set(Ear) and by.isdigit():
+            return Hearing(seat, Ear(ear), own, int(by))
+    return None
 
 
 class Listening:
@@ -89,7 +90,7 @@ class Listening:
         widest = Ear.BARGE if keys else ear
         await asyncio.shield(asyncio.wrap_future(self._writer.submit(
             lambda conn: supervision.hears(conn, linkedid, widest, why=why, now=now, staff_id=staff_id))))
-        channel_id = f"{SPY}{number}-{ear}-{own}-{random.token_hex(8)}"
+        channel_id = f"{SPY}-{number}-{ear}-{own}-{staff_id}-{random.token_hex(8)}"
         self._allowed = {known: one for known, one in self._allowed.items() if one.until > now}
         self._allowed[channel_id] = Allowed(self._names[number], ear, keys, now + dt.timedelta(seconds=ALLOWED_S))
         try:

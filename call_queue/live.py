@@ -9,16 +9,17 @@ from typing import Any
 from call_queue import order
 from call_queue.listening import Hearing
 from call_queue.tracker import Tracker, trunk_name
+from crm.calls import Queue
 
 
 def snapshot(tracker: Tracker, staff: Mapping[str, int | None], *, at: dt.datetime, ami: bool, due: int,
              calling: int, line: Sequence[order.Waiting] = (), surge: Mapping[str, Any] | None = None,
-             today: Mapping[str, Any] | None = None, heard: Callable[[str], Hearing | None] = lambda seat: None,
-             ) -> dict[str, Any]:  # fmt: skip
+             today: Mapping[str, Any] | None = None, ahead: Sequence[Mapping[str, Any]] = (),
+             heard: Callable[[str], Hearing | None] = lambda seat: None) -> dict[str, Any]:  # fmt: skip
     """Who waits, every seat and who sits there (``staff``: seat → staff_id), the trunks, the callbacks; how many of the
     ``line`` (everybody who waits, in order) are owed a call, and in which place the first is who is not being called;
-    what is switched on and proposed (``call_queue.surging``), the day's figures (``crm.today``); who hears a seat
-    (``heard``).
+    what is switched on and proposed (``call_queue.surging``), the day's figures (``crm.today``) and the
+    next half-hours' needs (``ahead``: ``crm.staffing.Ahead``); who hears a seat (``heard``).
 
     ``ami``: whether Asterisk is heard and what is told can be believed.
     """
@@ -33,7 +34,7 @@ def snapshot(tracker: Tracker, staff: Mapping[str, int | None], *, at: dt.dateti
                    "linkedid": seat.told[1], "reason": seat.told[2],
                    "since": seat.since.isoformat() if seat.since else None,
                    "lines": order.lines_of(seat.number, seat.queues), "skills": order.skills_of(seat.queues),
-                   "heard": _heard(heard(seat.number), staff)} for seat in tracker.seats.values()],
+                   "heard": _heard(heard(seat.number))} for seat in tracker.seats.values()],
         "trunks": [{"name": trunk_name(trunk.endpoint), "state": trunk.state.value,
                     "calls": tracker.calls_on(trunk.endpoint)} for trunk in tracker.trunks.values()],
         "line": {"ami": ami},
@@ -42,9 +43,11 @@ def snapshot(tracker: Tracker, staff: Mapping[str, int | None], *, at: dt.dateti
                      "next": next((place for place, one in promised if not one.calling), None)},
         "surge": surge or {"on": {}, "proposal": None},
         "today": today,
+        "ahead": list(ahead),
+        "serving": tracker.serving(Queue.CITY),
     }  # fmt: skip
 
 
-def _heard(by: Hearing | None, staff: Mapping[str, int | None]) -> dict[str, Any] | None:
-    """By whom, and how he began to."""
-    return {"by": staff.get(by.own), "ear": by.ear.value} if by else None
+def _heard(hearing: Hearing | None) -> dict[str, Any] | None:
+    """By whom (staff_id), and how he began to."""
+    return {"by": hearing.by, "ear": hearing.ear.value} if hearing else None

@@ -74,6 +74,7 @@ TOLD_S = 0.1  # changes that come closer together are told to the web as one sna
 SPOOL_S = 1.0
 QUEUE_LOG_S = 5.0
 TODAY_S = 5.0
+AHEAD_S = 300.0
 SEATS_S = 300.0
 EXPECTED_DAYS = 3  # a promise is not valid for longer
 PLANNED_S = 60.0
@@ -133,6 +134,7 @@ class Line:
             handled = calls.handled_s(conn, _now() - timedelta(hours=LATELY_H), CALLS)
         self._callbacks = (0, 0)
         self._today: today.Today | None = None
+        self._ahead: list[staffing.Ahead] = []
         self._expected: Mapping[tuple[date, int], float] = {}
         self._telling: asyncio.TimerHandle | None = None
         self.publisher = Publisher(settings.line_socket)
@@ -181,8 +183,8 @@ class Line:
                       ask=official.ask)  # fmt: skip
         joining, rating = IncidentSteps(db, writer, _now), RatingSteps(db, writer, _now)
         # The browser's channels are called as the desk's are, and more.
-        self._listening = Listening(self._dialling, writer, self.tracker, {seat.number: seat.interface for seat in seats},
-                                    self._tell_soon, _now)  # fmt: skip
+        self._listening = Listening(self._dialling, writer, self.tracker,
+                                    {seat.number: seat.interface for seat in seats}, self._tell_soon, _now)  # fmt: skip
         spying = SpySteps(self._listening.allowed)
         self.agi = FastAgi({**steps.by_name(), **promised.by_name(), **joining.by_name(), **rating.by_name(),
                             **spying.by_name(), **official.by_name()}, settings.agi_timeout)  # fmt: skip
@@ -218,7 +220,8 @@ class Line:
             for part in (self.follower.run(), self._dialler.run(), self._promiser.run(), self._surging.run(),
                          self._officials.run(), self._announcer.run(), self._keeper.run(),
                          self._spool.keep_taking(SPOOL_S), _every(QUEUE_LOG_S, self._read_queue_log),
-                         _every(TODAY_S, self._count_today), _every(SEATS_S, self._expect_seats),
+                         _every(TODAY_S, self._count_today), _every(AHEAD_S, self._look_ahead),
+                         _every(SEATS_S, self._expect_seats),
                          _every(PLANNED_S, self._resume_planned), _every(INCIDENTS_S, self._execute_incidents),
                          _every(WATCH_S, self._watch_deadlines), _every(MAIL_S, self._send_mail),
                          _every(ERASE_S, self._erase_files)):  # fmt: skip
@@ -287,7 +290,7 @@ class Line:
         return live.snapshot(self.tracker, self._staff, at=_now(), ami=self._in_step(), due=due, calling=calling,
                              line=self._room.line(), surge=self._surging.told(),
                              today=asdict(self._today) if self._today else None,
-                             heard=self._listening.of)  # fmt: skip
+                             ahead=[asdict(half) for half in self._ahead], heard=self._listening.of)  # fmt: skip
 
     def _tell_soon(self) -> None:
         if self._telling is None:
@@ -392,6 +395,14 @@ class Line:
         if at - _now() < timedelta(minutes=30):
             return serving
         return self._expected.get((local.date(), clock.minutes_of_day(at) // 30 * 30), max(serving, 1))
+
+    async def _look_ahead(self) -> None:
+        def found() -> list[staffing.Ahead]:
+            with self._db.read() as conn:
+                return staffing.ahead(conn, _now(), self._settings.wrap_up)
+
+        self._ahead = await asyncio.to_thread(found)
+        self._tell_soon()
 
     async def _resume_planned(self) -> None:
         await asyncio.wrap_future(self._writer.submit(lambda conn: appeals.resume_planned(conn, _now())))

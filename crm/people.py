@@ -47,6 +47,7 @@ class Permission(StrEnum):
     TAKE_WORD = "take_word"  # write down what the resident says of an appeal, or that he withdraws it
     CALL_BACK = "call_back"
     LISTEN = "listen"  # to recordings
+    LISTEN_LIVE = "listen_live"  # to a conversation as it goes on, and to speak in it
     DOWNLOAD_RECORDINGS = "download_recordings"  # take a copy of one out of the centre
     EXPORT = "export"  # take a list out of the centre as a file: an executor his own department's only
     SEE_REPORTS = "see_reports"
@@ -77,6 +78,7 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.EXECUTOR: frozenset({Permission.SEE_APPEALS, Permission.EXECUTE, Permission.EXPORT}),
     Role.ANALYST: frozenset({Permission.SEE_LIVE, Permission.SEE_REPORTS, Permission.SEE_KNOWLEDGE}),
     Role.SUPERVISOR: _ON_THE_PHONE | _LISTENERS | _DESK | {Permission.CALL_BACK, Permission.MANAGE_SEATS,
+                                                               Permission.LISTEN_LIVE,
                                                                Permission.DOWNLOAD_RECORDINGS, Permission.EXPORT},
     Role.OFFICIAL: _ON_THE_PHONE | {Permission.SEE_REPORTS, Permission.WATCH, Permission.TAKE_CONTROL},
     Role.ADMINISTRATOR: frozenset({Permission.SEE_LIVE, Permission.MANAGE_SEATS, Permission.MANAGE_PEOPLE,

@@ -51,6 +51,7 @@ from crm.schema import (
     subject,
 )
 from crm.store import Database
+from crm.supervision import Ear
 
 ERASED = "erasing"  # a recording's state until its file is gone (recordings.files.State)
 # The law bids the city answer these (art. 14, 15, 18): while it does, it must know whom.
@@ -221,6 +222,7 @@ def looks_at(conn: Connection, citizen_id: int, *, limit: int | None = None, aft
         "recording_copy": conn.scalars(select(recording.c.id).where(
             recording.c.linkedid.in_(_calls_of(conn, citizen_id)))),
     }  # fmt: skip
+    keys |= {f"call_{ear}": keys["call"] for ear in Ear}
     his = [and_(_l.what == what, _l.subject_key.in_([str(key) for key in found])) for what, found in keys.items()]
     return _looks(conn, _LOOKS.where(or_(never(), *his)), limit, after_id)
 

@@ -232,8 +232,13 @@ def sit(conn: Connection, token: str, seat: str | None, phone: Phone = Phone.DES
     """Says at which seat this session's person sits, and by what he speaks there; whoever sat there before sits nowhere
     now."""
     if seat is not None:
-        conn.execute(update(sessions).where(sessions.c.seat == seat).values(seat=None))
+        stand_up(conn, seat)
     conn.execute(update(sessions).where(sessions.c.token_sha256 == _digest(token)).values(seat=seat, phone=phone))
+
+
+def stand_up(conn: Connection, seat: str) -> None:
+    """Whoever sat there sits nowhere now."""
+    conn.execute(update(sessions).where(sessions.c.seat == seat).values(seat=None))
 
 
 def speaking_by_browser(conn: Connection, now: dt.datetime) -> list[str]:

@@ -16,9 +16,10 @@ from enum import StrEnum
 
 from sqlalchemy import Connection, delete, func, insert, literal_column, select
 
-from crm import call_figures
+from crm import calendar, call_figures
 from crm.calendar import SATURDAY, Calendar
 from crm.calls import Direction, EndCause
+from crm.clock import KYIV
 from crm.edits import log_edit
 from crm.erlang import Target, line, seats_needed
 from crm.errors import BadInput
@@ -231,6 +232,33 @@ def expected(conn: Connection, first: dt.date, days: int, now: dt.datetime) -> d
         sat = call_figures.seats(conn, Period(before, before), now, "half_hour")
         found |= {(day, minute): (each.staffed_s - each.paused_s) / HALF_S for minute, each in sat.items()}
         found |= {(day, minute): float(seats) for minute, seats in plan(conn, day).items()}
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """A half-hour that is to come: when it begins (the first one has begun), calls expected, seats needed at work."""
+
+    at: dt.datetime
+    calls: int
+    seats: int
+
+
+def ahead(conn: Connection, now: dt.datetime, wrap_up_s: float, halves: int = 4) -> list[Ahead]:
+    """What the next half-hours need, this one first; nothing while there is no history to tell it from."""
+    began = now.astimezone(KYIV).replace(second=0, microsecond=0)
+    began -= dt.timedelta(minutes=began.minute % 30)
+    city, found, days = calendar.load(conn), [], dict[dt.date, list[Need]]()
+    for at in (began.astimezone(dt.UTC) + dt.timedelta(minutes=30 * n) for n in range(halves)):
+        local = at.astimezone(KYIV)
+        if (day := local.date()) not in days:
+            kind, past = past_days(conn, day, city, began.date())
+            told = forecast(day, kind, past, wrap_up_s)
+            if told.handled_s is None:
+                return []
+            days[day] = needs(told.calls, {}, What(told.handled_s, told.patience_s))
+        need = days[day][(local.hour * 60 + local.minute) // 30]
+        found.append(Ahead(at, round(need.calls), need.seats))
     return found
 
 

@@ -20,6 +20,7 @@ from crm.schema import seat_event, staff
 LONGEST_WHY = 200
 SEAT = "seat"  # in the log of edits
 DAY = dt.timedelta(days=1)
+NEWS = dt.timedelta(minutes=15)  # that he was moved, or put out, is no news any more
 
 
 class Deed(StrEnum):
@@ -73,8 +74,8 @@ def hears(conn: Connection, linkedid: str, ear: Ear, *, why: str, now: dt.dateti
 def of_seat(conn: Connection, seat: str, limit: int = 20) -> list[Act]:
     """The latest first."""
     found = edits.recent(conn, (SEAT,), limit, key=seat)
-    names = dict(conn.execute(select(staff.c.id, staff.c.name)
-                              .where(staff.c.id.in_({edit.staff_id for edit in found}))).tuples())  # fmt: skip
+    by = conn.execute(select(staff.c.id, staff.c.name).where(staff.c.id.in_({edit.staff_id for edit in found})))
+    names = {row.id: row.name for row in by}
     return [_act(edit, names) for edit in found]
 
 
@@ -86,7 +87,7 @@ def _act(edit: edits.Edit, names: Mapping[int, str]) -> Act:
 
 def done_to(conn: Connection, staff_id: int, seats: Collection[str], now: dt.datetime) -> Act | None:
     """The last that was done with the seat of this person since he sat down there; None when there is nothing he is to
-    be told: nothing was done, or it has been undone, by a supervisor or by himself."""
+    be told: nothing was done, or it is no news, or has been undone, by a supervisor or by himself."""
     e = seat_event.c
     sat = conn.execute(select(e.seat, e.at).where(e.seat.in_(seats), e.at >= now - DAY, e.kind == "login",
                                                   e.staff_id == staff_id)
@@ -99,4 +100,4 @@ def done_to(conn: Connection, staff_id: int, seats: Collection[str], now: dt.dat
     if act.deed is Deed.PAUSED:
         on = select(e.id).where(e.seat == sat.seat, e.at > act.at, e.kind.in_(("unpause", "logout")))
         return None if conn.execute(on.limit(1)).first() else act
-    return act
+    return act if now < act.at + NEWS else None

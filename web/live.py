@@ -19,13 +19,16 @@ from urllib.parse import quote
 
 from crm.errors import BadInput
 from crm.sign_in import Session
+from crm.staffing import Ahead
+from crm.supervision import Act
 from crm.today import Today
 
 log = logging.getLogger(__name__)
 
 # What a page shows that is told what happens: its parts.
 VIEWS = {"live": ("line", "counts", "waiting", "seats", "trunks"),
-         "wall": ("line", "wall-state", "wall-numbers", "wall-seats")}  # fmt: skip
+         "led": ("line", "counts", "waiting", "seats-led", "trunks"),  # the same for who leads the shift
+         "wall": ("line", "wall-state", "wall-numbers", "wall-seats", "wall-ahead")}  # fmt: skip
 BACKLOG = 64  # messages a browser may lag behind before it is cut off; it then reconnects and starts afresh
 HEARTBEAT = 15.0  # seconds; after so long a stream also asks anew whether its session lasts
 ON_CALL = frozenset({"ringing", "talking", "hold"})
@@ -56,13 +59,26 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
+class Heard:
+    """By which supervisor a seat is heard (staff_id), and how he began to (``crm.supervision.Ear``)."""
+
+    by: int
+    ear: str
+
+
+@dataclass(frozen=True, slots=True)
 class Seat:
+    """``lines`` and ``skills``: what it serves."""
+
     seat: str
     staff_id: int | None
     state: str
     since: datetime | None
     linkedid: str
     reason: str
+    lines: tuple[str, ...] = ()
+    skills: tuple[str, ...] = ()
+    heard: Heard | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +109,7 @@ class Proposal:
 class Snapshot:
     """All that the live view and the wallboard show. ``ami``: whether the line reaches Asterisk. ``switches``: by kind.
     ``promised``: who is owed a call; ``promised_next``: the first one's place in the line. ``today``: ``crm.today``,
-    None until it is counted."""
+    None until it is counted; ``ahead``: the next half-hours; ``serving``: seats that take the city's calls now."""
 
     at: datetime
     waiting: tuple[Waiting, ...] = ()
@@ -107,11 +123,13 @@ class Snapshot:
     switches: Mapping[str, Switch] = field(default_factory=dict)
     proposal: Proposal | None = None
     today: Today | None = None
+    ahead: tuple[Ahead, ...] = ()
+    serving: int = 0
 
     @property
     def talking(self) -> int:
         """Calls at a seat now."""
-        return len({seat.linkedid for seat in self.seats if seat.state in ("talking", "hold")})
+        return len({seat.linkedid for seat in self.seats if seat.state in ("talking", "hold")} - {""})
 
     @property
     def down(self) -> tuple[Trunk, ...]:
@@ -135,7 +153,10 @@ def parse(message: Mapping[str, Any]) -> Snapshot:
                           for w in message["waiting"]),
             seats=tuple(Seat(str(s["seat"]), s.get("staff_id"), str(s["state"]),
                              _instant(s["since"]) if s.get("since") else None,
-                             str(s.get("linkedid") or ""), str(s.get("reason") or "")) for s in message["seats"]),
+                             str(s.get("linkedid") or ""), str(s.get("reason") or ""),
+                             tuple(map(str, s["lines"])), tuple(map(str, s["skills"])),
+                             Heard(int(heard["by"]), str(heard["ear"])) if (heard := s["heard"]) else None)
+                        for s in message["seats"]),
             trunks=tuple(Trunk(str(t["name"]), str(t["state"]), int(t.get("calls") or 0)) for t in message["trunks"]),
             ami=bool(message["line"]["ami"]),
             callbacks_due=int(message["callbacks"]["due"]),
@@ -147,6 +168,9 @@ def parse(message: Mapping[str, Any]) -> Snapshot:
             proposal=Proposal(bool(proposal["on"]), tuple(map(str, proposal["signs"])))
             if (proposal := message["surge"]["proposal"]) else None,
             today=Today(**message["today"]) if message["today"] else None,
+            ahead=tuple(Ahead(_instant(half["at"]), int(half["calls"]), int(half["seats"]))
+                        for half in message["ahead"]),
+            serving=int(message["serving"]),
         )  # fmt: skip
     except (KeyError, TypeError, ValueError, AttributeError):
         raise BadInput("line.unreadable") from None
@@ -162,7 +186,8 @@ def card_of(linkedid: str) -> str:
 class Viewer:
     """One open stream. ``seat``: whose calls it is told; ``view``: of VIEWS, which one it shows, or "".
 
-    ``session``: the sign-in as it is now, None once it is over; called in a thread.
+    ``session``: the sign-in as it is now, None once it is over; ``told``: what a supervisor did with his seat, if he is
+    to be told of it now; both called in a thread.
     """
 
     language: str
@@ -170,6 +195,7 @@ class Viewer:
     seat: str | None
     view: str
     session: Callable[[], Session | None]
+    told: Callable[[], Act | None] = lambda: None
     suspect: bool = False  # something has happened to the session: ask before another word is said
     queue: asyncio.Queue[bytes] = field(default_factory=lambda: asyncio.Queue(BACKLOG))
 
@@ -189,10 +215,12 @@ class Hub:
     be read from any thread.
     """
 
-    def __init__(self, line: Line, render: Render, names: Callable[[], Mapping[int, str]]) -> None:
+    def __init__(self, line: Line, render: Render, names: Callable[[], Mapping[int, str]],
+                 listening_is_shown: bool = True) -> None:  # fmt: skip
         self._line = line
         self._render = render
         self._names = names  # of staff, by id; read in a thread
+        self._listening_is_shown = listening_is_shown
         self._viewers: set[Viewer] = set()
         self._parts: dict[tuple[str, str], dict[str, str]] = {}  # view, language → part → HTML
         self._callers: dict[str, str] = {}  # linkedid → number, of calls that ring or wait
@@ -239,7 +267,8 @@ class Hub:
                 self._callers[one.linkedid] = one.caller
             known = {w.linkedid for w in snapshot.waiting} | {s.linkedid for s in snapshot.seats}
             self._callers = {linkedid: caller for linkedid, caller in self._callers.items() if linkedid in known}
-            if {s.staff_id for s in snapshot.seats} - {None} - self.staff.keys():
+            here = {s.staff_id for s in snapshot.seats} | {s.heard.by for s in snapshot.seats if s.heard}
+            if here - {None} - self.staff.keys():
                 self.staff = await asyncio.to_thread(self._names)
             before = self.snapshot if self.reachable else None
             self.snapshot, self.reachable = snapshot, True
@@ -280,6 +309,11 @@ class Hub:
             return "", None, ""
         return at.linkedid, self.caller_of(at.linkedid), at.state
 
+    def hearing(self, seat: str | None) -> Heard | None:
+        """Who hears this seat, if who sits there is to know."""
+        at = self.snapshot.seat(seat) if self.snapshot is not None and self.reachable else None
+        return at.heard if at is not None and self._listening_is_shown else None
+
     def caller_of(self, linkedid: str) -> str | None:
         """The number of a call that is on now; "" when it is hidden, None when we have not heard it."""
         return self._callers.get(linkedid)
@@ -307,7 +341,7 @@ class Hub:
         """
         loop = asyncio.get_running_loop()
         end = loop.time() + (until - datetime.now(UTC)).total_seconds()
-        if viewer.view:
+        if viewer.view and (viewer.view, viewer.language) not in self._watched():  # else it has been kept so
             self._refresh(viewer.view, viewer.language)
         self._viewers.add(viewer)
         try:
@@ -315,6 +349,7 @@ class Hub:
             if viewer.view:
                 yield _event("live", self._parts[viewer.view, viewer.language])
             yield self._call_event(viewer)
+            yield await self._told_event(viewer)
             asked = loop.time()
             while viewer in self._viewers and (left := end - loop.time()) > 0:
                 try:
@@ -323,10 +358,12 @@ class Hub:
                 except TimeoutError:
                     message = _BEAT
                 if viewer.suspect or loop.time() - asked >= HEARTBEAT:
-                    viewer.suspect, asked = False, loop.time()
+                    suspect, viewer.suspect, asked = viewer.suspect, False, loop.time()
                     session = await asyncio.to_thread(viewer.session)
                     if session is None or session.seat != viewer.seat:
                         return
+                    if suspect:
+                        yield await self._told_event(viewer)
                 yield message
         finally:
             self._viewers.discard(viewer)
@@ -338,8 +375,12 @@ class Hub:
             viewer.put(_BEAT)
 
     def _tell_live(self) -> None:
-        for view, language in {(viewer.view, viewer.language) for viewer in self._viewers if viewer.view}:
+        for view, language in self._watched():
             self._refresh(view, language)
+
+    def _watched(self) -> set[tuple[str, str]]:
+        """Each view, and language, that somebody looks at."""
+        return {(viewer.view, viewer.language) for viewer in self._viewers if viewer.view}
 
     def _refresh(self, view: str, language: str) -> None:
         now, before = self.parts(view, language), self._parts.get((view, language), {})
@@ -352,7 +393,7 @@ class Hub:
     def _tell_seats(self, before: Snapshot | None, now: Snapshot) -> None:
         for seat in now.seats:
             was = before.seat(seat.seat) if before is not None else None
-            if was is None or (was.state, was.linkedid, was.reason) != (seat.state, seat.linkedid, seat.reason):
+            if was is None or _shown(was) != _shown(seat):
                 self._tell_seat(seat.seat)
 
     def _tell_seat(self, seat: str | None) -> None:
@@ -366,12 +407,24 @@ class Hub:
                             {"card": card, "caller": caller, "state": state}) if linkedid else ""  # fmt: skip
         at = self.snapshot.seat(viewer.seat) if self.snapshot is not None and self.reachable else None
         place = self._render("live/place.html", viewer.language, {"at": at})
-        return _event("call", {"html": html, "linkedid": linkedid, "card": card, "state": state, "place": place})
+        heard = self._render("live/heard.html", viewer.language,
+                             {"heard": self.hearing(viewer.seat), "staff": self.staff})  # fmt: skip
+        return _event("call", {"html": html, "linkedid": linkedid, "card": card, "state": state, "place": place,
+                               "heard": heard})  # fmt: skip
+
+    async def _told_event(self, viewer: Viewer) -> bytes:
+        act = await asyncio.to_thread(viewer.told)
+        return _event("told", {"html": self._render("live/told.html", viewer.language, {"act": act})})
 
     def _send(self, message: bytes, viewers: Iterable[Viewer]) -> None:
         for viewer in viewers:
             if not viewer.put(message):
                 self._viewers.discard(viewer)
+
+
+def _shown(seat: Seat) -> tuple[object, ...]:
+    """What who sits there is shown of it."""
+    return seat.state, seat.linkedid, seat.reason, seat.heard
 
 
 def _event(name: str, data: Mapping[str, str]) -> bytes:

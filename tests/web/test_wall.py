@@ -147,7 +147,7 @@ async def test_it_is_rendered_once_for_all_and_only_what_changed_is_sent(served:
     async with contextlib.AsyncExitStack() as streams:
         viewers = [await streams.enter_async_context(watching(desk, WALL)) for _ in range(20)]
         first = viewers[0].all[0][1]
-        assert set(first) == {"line", "wall-state", "wall-numbers", "wall-seats"}
+        assert set(first) == {"line", "wall-state", "wall-numbers", "wall-seats", "wall-ahead"}
         rendered.clear()
         await served.line.say(snapshot(today=TODAY))
         told = [await viewer.until("live", lambda told: "wall-numbers" in told) for viewer in viewers]

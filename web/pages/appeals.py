@@ -188,7 +188,8 @@ def act(visit: Visit) -> Response:
     visit.poke_line("callbacks" if action in (Action.EXECUTE, Action.ANSWER) else "appeals")
     with visit.db.read() as conn:
         mine = visit.person.department_id in (None, appeals.get(conn, appeal.id).department_id)
-    return visit.go(f"/appeals/{appeal.number}?done=acted" if mine else "/appeals?done=acted")
+    here = visit.own_address(form["back"], f"/appeals/{appeal.number}")  # back: the card that it was done from
+    return visit.go(f"{here}?done=acted" if mine else "/appeals?done=acted")
 
 
 def _do(conn: Connection, visit: Visit, appeal: Appeal, action: Action) -> None:

@@ -7,10 +7,10 @@ from http import HTTPStatus
 
 from starlette.responses import Response
 
-from crm import calls, ratings, sign_in
+from crm import calls, ratings, sign_in, supervision
 from crm.calls import Queue
 from crm.errors import BadInput, CentreError
-from crm.people import Permission
+from crm.people import Permission, Role
 from crm.periods import Period, day_of
 from crm.sign_in import Phone
 from crm.suppression import LEAST
@@ -24,7 +24,8 @@ QUEUES = {Permission.TAKE_CALLS: Queue.CITY, Permission.CALL_BACK: Queue.FEEDBAC
 
 def live(visit: Visit) -> Response:
     """The whole view as it is now; the page's script then keeps it so."""
-    return visit.page("live.html", parts=VIEWS["live"], **visit.parts.hub.values())
+    view = "led" if visit.can(Permission.MANAGE_SEATS) else "live"
+    return visit.page("live.html", view=view, parts=VIEWS[view], **visit.parts.hub.values())
 
 
 def seat(visit: Visit) -> Response:
@@ -54,6 +55,8 @@ def sit(visit: Visit) -> Response:
 def log_in(visit: Visit, seat: str, phone: Phone) -> None:
     """Asks the line to log the seat into the queues of this person's work. CentreError when it refuses."""
     queues = [queue for permission, queue in QUEUES.items() if visit.can(permission)]
+    if visit.person.role is Role.OFFICIAL:  # he is given those who have agreed to speak with him
+        queues = [Queue.OFFICIAL]
     visit.ask_line("login", seat=seat, staff_id=visit.person.id, queues=queues, skills=list(visit.person.skills),
                    phone=phone)  # fmt: skip
 
@@ -113,11 +116,12 @@ def _page(visit: Visit, problem: CentreError | None = None) -> Response:
         mine = calls.unsettled(conn, staff_id=visit.person.id)
         since = Period(day_of(visit.now) - timedelta(days=OWN_DAYS - 1), day_of(visit.now)).start
         said = ratings.of_person(conn, visit.person.id, since, visit.now)
+        act = supervision.done_to(conn, visit.person.id, visit.parts.settings.seats, visit.now)
     taken = {s.seat for s in snapshot.seats if s.staff_id not in (None, visit.person.id)} if snapshot else set()
     seats = visit.parts.settings.seats
     return visit.page(
         "seat.html", status=status_of(problem) if problem else HTTPStatus.OK, problem=problem, pauses=PAUSES,
-        unsettled=mine, said=said, own_days=OWN_DAYS, least=LEAST,
+        unsettled=mine, said=said, act=act, own_days=OWN_DAYS, least=LEAST,
         hub=visit.parts.hub, at=snapshot.seat(visit.seat) if snapshot else None, seats=seats,
         taken=taken, phones=tuple(Phone), by=visit.form["phone"] or Phone.DESK,
         first=visit.form["seat"] or visit.seat or next((seat for seat in seats if seat not in taken), ""),

@@ -59,20 +59,27 @@ function listen() {
     }
     tick();
   });
+  source.addEventListener("told", told);
   source.addEventListener("call", (event) => {
-    const { html, linkedid, card, place } = JSON.parse(event.data);
+    const { html, linkedid, card, place, heard } = JSON.parse(event.data);
     document.dispatchEvent(new CustomEvent("seat", { detail: { linkedid } }));
     const here = document.getElementById("place");
     if (here) here.innerHTML = place;
     tick();
     const shown = body.dataset.shown === linkedid;
     document.getElementById("call").innerHTML = shown ? "" : html;
+    document.getElementById("heard").innerHTML = heard;
     // The card opens by itself once, whichever tab it is in; who then goes elsewhere has a reason.
     if (!linkedid || localStorage.getItem("opened") === linkedid) return;
     if (!shown && body.dataset.typed) return;
     localStorage.setItem("opened", linkedid);
     if (!shown) location.assign(card);
   });
+}
+
+// What a supervisor has done with one's seat, and why.
+function told(event) {
+  document.getElementById("told").innerHTML = JSON.parse(event.data).html;
 }
 
 function stop() {
