@@ -60,14 +60,14 @@ class Filled:
         """KeyError for a page that nobody has said how to open: say it in ``fill``."""
         return self.addresses[path] if path in self.addresses or "{" in path else path
 
-    def token(self, role: Role) -> str:
-        """Of a new session of that role's person."""
+    def session(self, role: Role) -> tuple[str, str]:
+        """A new one of that role's person: its token, and the mark of its forms."""
         with self.db.write() as conn:
-            token = sign_in.begin(conn, self.staff[role], place=guessing.Place("127.0.0.1", ""), agent="Chromium",
-                                  lasting=sign_in.Lasting(), now=NOW).token  # fmt: skip
+            made = sign_in.begin(conn, self.staff[role], place=guessing.Place("127.0.0.1", ""), agent="Chromium",
+                                 lasting=sign_in.Lasting(), now=NOW)  # fmt: skip
             if role in SEATS:
-                sign_in.sit(conn, token, SEATS[role], sign_in.Phone.BROWSER)
-        return token
+                sign_in.sit(conn, made.token, SEATS[role], sign_in.Phone.BROWSER)
+        return made.token, made.csrf
 
 
 def fill(db: Database, settings: Settings) -> Filled:
@@ -156,7 +156,7 @@ def _follow(conn: Connection, made: Filled, settings: Settings) -> None:
     first = {table: conn.execute(select(schema.metadata.tables[table].c.id).limit(1)).scalar_one()
              for table in ("incident", "programme", "subject")}  # fmt: skip
     building = appeals.get(conn, appeal.id).building_id
-    number, id = appeal.number, appeal.id
+    number = appeal.number
     made.addresses |= {
         **{f"/live/seats/{{seat}}{do}": f"/live/seats/102{do}" for do in (
             "", "/move", "/pause", "/unpause", "/out", "/listen")},

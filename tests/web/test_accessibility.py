@@ -1,5 +1,5 @@
-"""Every page of the console in a real browser: nothing that axe finds wrong by WCAG 2.2 AA, nothing too wide, on a small
-screen, on a telephone and enlarged; what a keyboard alone needs. The table of the pages says which there are.
+"""Every page of the console in a real browser: nothing that axe finds wrong by WCAG 2.2 AA, nothing too wide, on a
+small screen, on a telephone and enlarged; what a keyboard alone needs. The table of the pages says which there are.
 
 `SCREENS=docs/screens ./1551 test tests/web/test_accessibility.py` draws each of them there.
 """
@@ -64,7 +64,8 @@ class Centre:
                                             locale="uk-UA", timezone_id="Europe/Kyiv", **more)  # fmt: skip
         context.set_default_timeout(30_000)
         if role is not None:
-            await context.add_cookies([{"name": visit.SESSION, "value": self.filled.token(role), "url": self.base}])
+            token, _ = self.filled.session(role)
+            await context.add_cookies([{"name": visit.SESSION, "value": token, "url": self.base}])
         return context
 
 

@@ -80,7 +80,8 @@ async def test_calls_are_found_by_what_they_were(site: Site) -> None:
     day = (datetime.now(UTC) - timedelta(days=51)).date()
     assert await found(f"phone=050+111+22+33&from={day}") == ["/calls/1.3"]
     for wrong, sentence in (("from=2026-02-31", "має бути датою"), ("outcome=x", "Оберіть підсумок"),
-                            ("phone=1", "номер"), ("from=2026-03-02&to=2026-03-01", "раніше"), ("after=0", "Такої сторінки")):  # fmt: skip
+                            ("phone=1", "номер"), ("from=2026-03-02&to=2026-03-01", "раніше"),
+                            ("after=0", "Такої сторінки")):  # fmt: skip
         page = await desk.open(f"/calls?{wrong}")
         assert (page.status, sentence in page.text) == (422, True), wrong
     masked = rows((await desk.http.get("/calls?outcome=silent&file=csv")).content)
