@@ -90,7 +90,7 @@ async def test_a_call_about_an_appeal_that_there_is_stands_in_both_histories_onc
     assert call is not None
     assert call.outcome == Outcome.ABOUT_APPEAL
     assert LINKEDID in (await desk.open(f"/appeals/{number}")).html
-    lost = await desk.post(f"{CARD}/spoken", number="26999999", note="Про що?", once="another")
+    lost = await desk.post(f"{CARD}/spoken", number="26999999", note="Про що?", mark="another")
     assert lost.status_code == 422
 
 

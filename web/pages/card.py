@@ -184,7 +184,7 @@ def spoken_of(visit: Visit) -> Response:
     is taken once."""
     form, linkedid = visit.form, visit.path("linkedid")
     number, note = form.number("number", required=True), form.text("note", NOTE_MOST, required=True)
-    mark = form.text("once", 40, required=True)
+    mark = form.text("mark", 40, required=True)
     problem: CentreError | None = next(iter(form.problems.values()), None)
     try:
         if problem is None and number is not None:
@@ -437,7 +437,7 @@ def _page(visit: Visit, card: Card, filled: dict[str, str], *, problem: CentreEr
     return show("call.html", card=card, filled=Form(filled), subjects=subjects, choices=choices, problem=problem,
                 offices=offices, districts=districts, kinds=tuple(Kind), privileges=tuple(Privilege), already=known,
                 answers=at_hand, said=SAID, results=tuple(Result), saved=saved, fills=fills, receipts=tuple(Receipt),
-                emergency=EMERGENCY, spoken_once=forms.once())  # fmt: skip
+                emergency=EMERGENCY, mark=forms.once())  # fmt: skip
 
 
 def _label(visit: Visit, building: BuildingLine) -> str:

@@ -78,6 +78,21 @@ for (const link of document.querySelectorAll("[data-fill]")) {
   });
 }
 
+// ── what the call was: a digit says it ──
+const outcome = document.getElementById("outcome-is");
+
+if (outcome) {
+  const among = [...outcome.options].filter((option) => option.value);
+  among.forEach((option, index) => (option.textContent = `${index + 1} ${option.textContent}`));
+  outcome.addEventListener("keydown", (event) => {
+    const option = among[Number(event.key) - 1];
+    if (!option || event.altKey || event.ctrlKey) return;
+    event.preventDefault();
+    outcome.value = option.value;
+    outcome.form.requestSubmit();
+  });
+}
+
 // ── phrases of the subject ──
 const phrases = document.getElementById("phrases");
 
