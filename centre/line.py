@@ -147,7 +147,7 @@ class Line:
         self.recorder = Recorder(writer, self.publisher.publish, self._staff)
         self.follower = Follower(self.stream, self.ami, self.tracker, self.recorder, changed=self._changed,
                                  heard=self._heard, compared=self._compared, lost=self._tell_soon)  # fmt: skip
-        turns = order.Rules()
+        turns = settings.turns
         self._room = WaitingRoom(self.tracker, self._in_step, settings.wrap_up, handled, staff=self._staff,
                                  promises=lambda: self._promiser.waiting(), rules=turns,
                                  at_once=lambda: self._surging.effects.at_once,
@@ -172,7 +172,8 @@ class Line:
             changed=self._promiser.poke, clock=_now)  # fmt: skip
         self._surging = Surging(
             db, writer, self.ami, self.tracker, self._seats, in_step=self._in_step,
-            handled_s=lambda: self._room.learnt(_now()).handled_s, changed=self._tell_soon, clock=_now)  # fmt: skip
+            handled_s=lambda: self._room.learnt(_now()).handled_s, changed=self._tell_soon, clock=_now,
+            rules=settings.surge_rules)  # fmt: skip
         self._announcer = Announcer(db, writer, settings.prompts, _now, changed=self._tell_the_waiting)
         self._officials = Officials(
             db, writer, self.ami, self.tracker, staff=self._staff, line=self._room.line,

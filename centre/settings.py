@@ -18,7 +18,10 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, BaseModel, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from call_queue import order, surge_rules
+from call_queue.surge_rules import Sign
 from crm import promise_rules
+from crm.calls import Priority
 from crm.clock import minutes
 from crm.confirmation_rules import Rules
 
@@ -36,7 +39,14 @@ def _plain_path(value: Path) -> Path:
     return value
 
 
+def _rising(value: tuple[float, float]) -> tuple[float, float]:
+    if not 0 <= value[0] <= value[1]:
+        raise ValueError(f"{value}: give two numbers, the lower one first")
+    return value
+
+
 Port = Annotated[int, Field(ge=1, le=65535)]
+Bounds = Annotated[tuple[float, float], AfterValidator(_rising)]
 Network = Annotated[str, AfterValidator(_network)]
 PlainPath = Annotated[Path, AfterValidator(_plain_path)]
 Digits = Annotated[str, Field(pattern=r"^\d{2,15}$")]
@@ -117,6 +127,16 @@ class Settings(BaseSettings):
     promise_lines: int = Field(default=10, ge=1)  # that ring at a time
     promise_hourly_cap: int = Field(default=1200, ge=1)
 
+    # ── who is next: by so many seconds his turn comes before that of one who came with him ──
+    turn_emergency: int = Field(default=600, ge=0, le=86400)
+    turn_privileged: int = Field(default=180, ge=0, le=86400)  # by the law
+    turn_promised: int = Field(default=60, ge=0, le=86400)  # whom we have called back
+
+    # ── a surge: its end is proposed when all three are below the first number, it itself above a second ──
+    surge_arrivals: Bounds = (0.9, 1.3)  # callers, against what the seats can take
+    surge_longest: Bounds = (60.0, 300.0)  # seconds that somebody waits
+    surge_abandoned: Bounds = (0.08, 0.25)  # the share of those who gave up
+
     # ── mail: notices to departments, officials and applicants; with no host nothing is sent ──
     smtp_host: Annotated[str, Field(pattern=r"^[A-Za-z0-9.:\-]*$")] = ""
     smtp_port: Port = 587
@@ -184,6 +204,20 @@ class Settings(BaseSettings):
             abandoned_s=self.promise_abandoned, call_from=minutes(self.promise_from), call_to=minutes(self.promise_to),
             tries=self.promise_tries, retry_s=self.promise_retry, valid_s=self.promise_valid, ring_s=self.promise_ring,
             lines=self.promise_lines, hourly_cap=self.promise_hourly_cap)  # fmt: skip
+
+    @property
+    def turns(self) -> order.Rules:
+        """Who is next, as the rules take it."""
+        return order.Rules(promised_s=self.turn_promised, head_start_s={
+            Priority.EMERGENCY: self.turn_emergency, Priority.PRIVILEGED: self.turn_privileged,
+            Priority.ORDINARY: 0})  # fmt: skip
+
+    @property
+    def surge_rules(self) -> surge_rules.Rules:
+        """When a surge is proposed, as the rules take it."""
+        return surge_rules.Rules(bounds={
+            Sign.ARRIVALS: self.surge_arrivals, Sign.LONGEST: self.surge_longest,
+            Sign.ABANDONED: self.surge_abandoned})  # fmt: skip
 
     @property
     def seats(self) -> list[str]:
