@@ -87,10 +87,10 @@ async def run(settings: Settings, secrets: Secrets, say: Callable[[str], None]) 
     asterisk.prepare()
     children = [Child("asterisk", asterisk.argv(), say, asterisk.env()), part("line", say), part("web", say)]
     keeping = [asyncio.create_task(child.keep(), name=child.name) for child in children]
-    ready = asyncio.create_task(_ready(settings, say))
+    telling = asyncio.create_task(ready(settings, say))
     stopped = asyncio.create_task(stop.wait())
     done, _ = await asyncio.wait([stopped, *keeping], return_when=asyncio.FIRST_COMPLETED)
-    ready.cancel()
+    telling.cancel()
     for child in reversed(children):
         await child.stop()
     for task in keeping:
@@ -102,7 +102,7 @@ async def run(settings: Settings, secrets: Secrets, say: Callable[[str], None]) 
     return 1 if failures or stopped not in done else 0
 
 
-async def _ready(settings: Settings, say: Callable[[str], None]) -> None:
+async def ready(settings: Settings, say: Callable[[str], None]) -> None:
     """Says where to go once the pages answer; and to a centre that has nobody yet, how to come in."""
     address, verify = certificates.within(settings)
     async with httpx.AsyncClient(verify=verify) as client:
