@@ -13,7 +13,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -77,7 +77,12 @@ def _connected(conn: Connection, line: Line, known: calls.Call | None) -> None:
 
 
 def _completed(conn: Connection, line: Line, known: calls.Call | None) -> None:
-    """COMPLETECALLER and COMPLETEAGENT: waited, talked."""
+    """COMPLETECALLER and COMPLETEAGENT: waited, talked. A call that was brought back to its seat goes on without the
+    queue, and its own end is told by others."""
+    returned = select(call_event.c.id).where(call_event.c.linkedid == line.uniqueid,
+                                             call_event.c.kind == calls.RETURNING)  # fmt: skip
+    if known and known.ended_at is None and conn.execute(returned).first():
+        return
     _end(conn, line, known, EndCause.COMPLETED, wait=line.number(0), talk=line.number(1))
 
 
@@ -132,13 +137,14 @@ _MEANINGS: dict[str, Callable[[Connection, Line, calls.Call | None], None]] = {
 }
 
 
-def take(conn: Connection, lines: list[bytes]) -> int:
+def take(conn: Connection, lines: list[bytes], linkedid_of: Callable[[str], str] = lambda uniqueid: uniqueid) -> int:
     """Fills in what the lines tell and the records lack; how many of them mean something to us."""
     understood = 0
     for raw in lines:
         line = parse(raw)
         meaning = _MEANINGS.get(line.event) if line else None
         if line and meaning:
+            line = replace(line, uniqueid=linkedid_of(line.uniqueid))
             try:
                 with conn.begin_nested():
                     meaning(conn, line, calls.get(conn, line.uniqueid))
@@ -151,10 +157,12 @@ def take(conn: Connection, lines: list[bytes]) -> int:
 
 # ── which lines are new ──────────────────────────────────────────────────────────────────────
 class Reader:
-    """Reads ``<folder>/queue_log`` and what it was rotated to."""
+    """Reads ``<folder>/queue_log`` and what it was rotated to. ``linkedid_of``: the call of a citizen's channel that
+    was not its first, if that is known."""
 
-    def __init__(self, folder: Path, db: Database, writer: Writer) -> None:
-        self._folder, self._db, self._writer = folder, db, writer
+    def __init__(self, folder: Path, db: Database, writer: Writer,
+                 linkedid_of: Callable[[str], str] = lambda uniqueid: uniqueid) -> None:  # fmt: skip
+        self._folder, self._db, self._writer, self._linkedid_of = folder, db, writer, linkedid_of
 
     def catch_up(self, now: dt.datetime) -> int:
         """Takes every new line older than a few seconds; how many meant something. Blocks: call it in a thread."""
@@ -175,13 +183,14 @@ class Reader:
                 start = _position(conn, identity)
             file.seek(start)
             for lines, end in _chunks(file, start, now):
-                understood += self._writer.submit(_taking(identity, lines, end, now)).result()
+                understood += self._writer.submit(_taking(identity, lines, end, now, self._linkedid_of)).result()
         return understood
 
 
-def _taking(identity: str, lines: list[bytes], end: int, now: dt.datetime) -> Callable[[Connection], int]:
+def _taking(identity: str, lines: list[bytes], end: int, now: dt.datetime,
+            linkedid_of: Callable[[str], str]) -> Callable[[Connection], int]:  # fmt: skip
     def write(conn: Connection) -> int:
-        return take(conn, lines) if calls.taken_once(conn, SOURCE, f"{identity}:{end:015d}", now) else 0
+        return take(conn, lines, linkedid_of) if calls.taken_once(conn, SOURCE, f"{identity}:{end:015d}", now) else 0
 
     return write
 

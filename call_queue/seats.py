@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping, Sequence
 
 from call_queue import order
 from call_queue.ami import Ami, Headers, NotSent, Refused, Unanswered
@@ -19,13 +19,14 @@ _log = logging.getLogger(__name__)
 
 class Seats:
     """``phones``: seat → each of its telephones as "PJSIP/…". ``staff``: who sits where, seat → staff_id; kept here and
-    read by others. ``in_step``: whether the tracker can be believed. Fed with the tracker's changes."""
+    read by others. ``in_step``: whether the tracker can be believed.
+    ``bring_back``: ``Returning.bring_back``. Fed with the tracker's changes."""
 
     def __init__(self, ami: Ami, tracker: Tracker, phones: Mapping[str, Mapping[Phone, str]],
-                 staff: MutableMapping[str, int | None], in_step: Callable[[], bool],
-                 browsers: Browsers) -> None:  # fmt: skip
+                 staff: MutableMapping[str, int | None], in_step: Callable[[], bool], browsers: Browsers,
+                 bring_back: Callable[[str, Collection[str]], Awaitable[bool]]) -> None:  # fmt: skip
         self._ami, self._tracker, self._phones, self._staff = ami, tracker, phones, staff
-        self._in_step, self._browsers = in_step, browsers
+        self._in_step, self._browsers, self._bring_back = in_step, browsers, bring_back
         self._turn = {number: asyncio.Lock() for number in phones}  # two who take one seat do so one by one
         self._left = {number: asyncio.Event() for number in phones}  # set when the seat leaves its last queue
 
@@ -37,14 +38,26 @@ class Seats:
                 if number in self._left:
                     self._left[number].set()
 
-    async def phone(self, number: str, staff_id: int) -> tuple[str, str]:
-        """(user, password) of the seat's browser, for this person's page and no other. BadInput "seat.unknown",
-        "seat.on_call" (somebody else's, and he is speaking); CentreError as ``reached``."""
+    async def phone(self, number: str, staff_id: int) -> tuple[str, str, bool]:
+        """(user, password) of the seat's browser, for this person's new page and no other, and whether a call that he
+        had is being brought back to it (``call_queue.returning``). BadInput "seat.unknown", "seat.on_call" (somebody
+        else's, and he is speaking); CentreError as ``reached``."""
         seat = self._seat(number)
         async with self._turn[number]:
+            if not self._in_step():
+                raise CentreError("line.asterisk_away")
             if (seat.talking or seat.calls) and self._staff.get(number, staff_id) != staff_id:
                 raise BadInput("seat.on_call")
-            return await self._browsers.let_in(number)
+            user, password = await self._browsers.let_in(number)
+            return user, password, await self._bring_back(number, list(seat.calls))
+
+    async def phone_lost(self, number: str) -> None:
+        """The seat's page has gone, and has not come back. Errors as ``phone``."""
+        self._seat(number)
+        async with self._turn[number]:
+            if not self._in_step():
+                raise CentreError("line.asterisk_away")
+            await self._bring_back(number, self._tracker.legs(number, self._phones[number][Phone.BROWSER]))
 
     async def log_in(self, number: str, staff_id: int, lines: Sequence[str], skills: Sequence[str] = (),
                      phone: Phone = Phone.DESK) -> None:  # fmt: skip

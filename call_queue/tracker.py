@@ -5,7 +5,8 @@ late, or for things never heard of: a state is never worse for it. After a loss 
 ``adopt_…`` methods compare all of it with what Asterisk says is so.
 
 A call is known by its linkedid, which is the uniqueid of its first channel: the citizen's from a
-trunk, or that of a callback (whose id we chose). It ends with that channel. A seat is known by its number.
+trunk, or that of a callback (whose id we chose). It ends with that channel, or, when that was the seat's, with the
+citizen's. A seat is known by its number.
 """
 
 from __future__ import annotations
@@ -266,7 +267,8 @@ class Tracker:
         self._own_number = own_number
         self._wrap_up = dt.timedelta(seconds=wrap_up_s)
         self._channels: dict[str, str] = {}  # uniqueid → endpoint, of trunks and seats
-        self._over: dict[str, None] = {}  # uniqueids of channels that have ended
+        self._called: dict[str, str] = {}  # uniqueid of a channel by which a citizen was called → its call's linkedid
+        self._over: dict[str, str] = {}  # uniqueids of channels that have ended → their calls' linkedids
 
     # ── reading ──
     def waiting(self, line: str | None = None) -> list[tuple[Call, int]]:
@@ -288,6 +290,23 @@ class Tracker:
     def calls_on(self, trunk: str) -> int:
         """Channels on the trunk ("PJSIP/trunk-mobile") now."""
         return sum(endpoint == trunk for endpoint in self._channels.values())
+
+    def linkedid_of(self, uniqueid: str) -> str:
+        """Of the call that this citizen's channel belongs, or belonged, to."""
+        return self._called.get(uniqueid) or self._over.get(uniqueid) or uniqueid
+
+    def citizen_of(self, call: Call) -> str:
+        """The uniqueid of the citizen's channel; "" when there is none."""
+        if call.linkedid in self._channels and call.linkedid not in self.seats.get(call.seat, _NOBODY).calls:
+            return call.linkedid
+        return next((uniqueid for uniqueid, linkedid in self._called.items() if linkedid == call.linkedid), "")
+
+    def legs(self, number: str, interface: str) -> list[str]:
+        """The uniqueids of the seat's channels by that telephone."""
+        return [uniqueid for uniqueid in self.seats[number].calls if self._channels.get(uniqueid) == interface]
+
+    def _of(self, uniqueid: str) -> Call | None:
+        return self.calls.get(uniqueid) or self.calls.get(self._called.get(uniqueid, ""))
 
     # ── what happens ──
     def apply(self, event: ev.Event) -> list[Change]:
@@ -318,6 +337,8 @@ class Tracker:
             self._channels[event.uniqueid] = event.endpoint
         if seat:
             seat.calls[event.uniqueid] = event.linkedid
+        elif event.uniqueid in self._channels and event.linkedid != event.uniqueid:
+            self._called[event.uniqueid] = event.linkedid
         if event.uniqueid == event.linkedid and event.uniqueid not in self.calls:
             if event.uniqueid.startswith(OURS):
                 self._arrive(event.at, event.uniqueid, "", "centre", Direction.OUT, tell)
@@ -371,26 +392,25 @@ class Tracker:
             tell(PickedUp(at, call.linkedid))
 
     def _hangup_asked(self, event: ev.HangupAsked, tell: Tell) -> None:
-        call = self.calls.get(event.uniqueid)
+        call = self._of(event.uniqueid)
         if call and call.sought:
             call.hangup_asked = True
 
     def _ended(self, event: ev.ChannelEnded, tell: Tell) -> None:
-        self._over[event.uniqueid] = None
+        call = self._of(event.uniqueid)
+        self._over[event.uniqueid] = self._called.pop(event.uniqueid, event.linkedid)
         if len(self._over) > OVER:
             del self._over[next(iter(self._over))]
         endpoint = self._channels.pop(event.uniqueid, event.endpoint)
         seat = self._seat(endpoint)
         if seat:
-            linkedid = seat.calls.pop(event.uniqueid, event.linkedid)
-            call = self.calls.get(linkedid)
-            if call and call.ringing.get(seat.number) == event.uniqueid:
-                call.rung_off.add(seat.number)
-                self._unring(call, seat, event.at, tell)
+            rang = self.calls.get(seat.calls.pop(event.uniqueid, event.linkedid))
+            if rang and rang.ringing.get(seat.number) == event.uniqueid:
+                rang.rung_off.add(seat.number)
+                self._unring(rang, seat, event.at, tell)
             if not seat.calls:
                 self._hang_up(seat, event.at, tell)
-        call = self.calls.get(event.uniqueid)
-        if call:
+        if call and call.linkedid in self._over and call.linkedid not in self._called.values():
             self._end(call, event.at, _cause(call), tell)
 
     def _end(self, call: Call, at: dt.datetime, cause: EndCause, tell: Tell) -> None:
@@ -413,7 +433,7 @@ class Tracker:
     def _joined(self, event: ev.CallerJoined, tell: Tell) -> None:
         if event.uniqueid in self._over:
             return
-        call = self.calls.get(event.uniqueid) or self._found(event.at, event.uniqueid, event.caller, tell)
+        call = self._of(event.uniqueid) or self._found(event.at, event.uniqueid, event.caller, tell)
         call.channel = event.channel
         if not any(seat.talking == call.linkedid for seat in self.seats.values()):
             self._enter(call, event.queue, event.position, event.at, tell)
@@ -427,7 +447,7 @@ class Tracker:
         tell(Entered(at, call.linkedid, call.line, position))
 
     def _left(self, event: ev.CallerLeft, tell: Tell) -> None:
-        call = self.calls.get(event.uniqueid)
+        call = self._of(event.uniqueid)
         if call and call.queue == event.queue:
             call.queue, call.left_at = "", event.at
 
@@ -438,7 +458,7 @@ class Tracker:
 
     def _abandoned(self, event: ev.CallerAbandoned, tell: Tell) -> None:
         """A slice is over, or he has hung up, and then his channel ends as well."""
-        call = self.calls.get(event.uniqueid)
+        call = self._of(event.uniqueid)
         if call is None or not call.sought or call.queue not in ("", event.queue):
             return
         call.queue, call.left_at = "", event.at
@@ -446,7 +466,7 @@ class Tracker:
             self._unring(call, self.seats[number], event.at, tell)
 
     def _rang(self, event: ev.SeatRang, tell: Tell) -> None:
-        call, seat = self.calls.get(event.uniqueid), self._seat(event.interface, event.member)
+        call, seat = self._of(event.uniqueid), self._seat(event.interface, event.member)
         if call and seat and (call.sought or not call.answered_at):
             self._ring(call, seat, event.leg, event.at, tell)
 
@@ -466,14 +486,14 @@ class Tracker:
             self._tell(seat, at, tell)
 
     def _silent(self, event: ev.SeatSilent, tell: Tell) -> None:
-        call, seat = self.calls.get(event.uniqueid), self._seat(event.interface, event.member)
+        call, seat = self._of(event.uniqueid), self._seat(event.interface, event.member)
         if call and seat and (seat.number in call.ringing or seat.number in call.rung_off):
             call.rung_off.discard(seat.number)
             tell(Silent(event.at, call.linkedid, seat.number))
             self._unring(call, seat, event.at, tell)
 
     def _answered(self, event: ev.SeatAnswered, tell: Tell) -> None:
-        call, seat = self.calls.get(event.uniqueid), self._seat(event.interface, event.member)
+        call, seat = self._of(event.uniqueid), self._seat(event.interface, event.member)
         if call and seat and (call.sought or call.seat != seat.number):
             self._talk(call, seat.number, event.at, tell)
 
@@ -494,7 +514,7 @@ class Tracker:
 
     def _done(self, event: ev.SeatDone, tell: Tell) -> None:
         seat = self._seat(event.interface, event.member)
-        if seat and seat.talking == event.uniqueid:
+        if seat and seat.talking == self.linkedid_of(event.uniqueid):
             self._hang_up(seat, event.at, tell)
 
     def _hang_up(self, seat: Seat, at: dt.datetime, tell: Tell) -> None:
@@ -536,17 +556,18 @@ class Tracker:
         return (call, seat) if mine else (None, None)
 
     def _bridged(self, event: ev.Bridged, tell: Tell) -> None:
-        """Another seat is in the conversation: it was transferred to it."""
+        """Another seat is in the conversation, which was transferred to it; or the same one again, by a new channel."""
         seat, call = self._seat(event.endpoint), self.calls.get(event.linkedid)
         if seat and event.uniqueid in seat.calls:
             seat.calls[event.uniqueid] = event.linkedid  # conversations that are joined have the older one's
             self._tell(seat, event.at, tell)
         mine = event.uniqueid == event.linkedid  # a seat's own call to the centre
-        if seat and call and call.answered_at and call.seat != seat.number and not mine:
+        has_it = call and call.seat == seat.number and seat.talking == call.linkedid if seat else False
+        if seat and call and call.answered_at and not has_it and not mine:
             self._talk(call, seat.number, event.at, tell)
 
     def _transferred(self, event: ev.Transferred, tell: Tell) -> None:
-        call = self.calls.get(event.uniqueid) or self.calls.get(event.linkedid)
+        call = self._of(event.uniqueid) or self.calls.get(event.linkedid)
         seat, target = self._seat(event.endpoint), self._seat(event.to)
         to = target.number if target else event.to
         if call is None or seat is None or call.answered_at is None or call.passed == (seat.number, to):
@@ -653,13 +674,13 @@ class Tracker:
         for number, queues in members.items():
             for queue in self.seats[number].queues - queues:
                 self._remove(self.seats[number], queue, at, tell)
-        still = {(item.uniqueid, item.queue) for item in waiting}
+        still = {(self.linkedid_of(item.uniqueid), item.queue) for item in waiting}
         for call in self.calls.values():
             if call.queue and (call.linkedid, call.queue) not in still:
                 call.queue, call.left_at = "", at  # he listens to us, or a seat has him: the channels will tell
         for item in sorted(waiting, key=lambda one: (one.queue, one.position or 0)):
             since = at - dt.timedelta(seconds=item.wait_s)
-            call = self.calls.get(item.uniqueid) or self._found(since, item.uniqueid, item.caller, tell)
+            call = self._of(item.uniqueid) or self._found(since, item.uniqueid, item.caller, tell)
             call.channel = item.channel
             if item.prio:
                 call.turn = order.turn_of(item.prio)
@@ -677,10 +698,11 @@ class Tracker:
         tell = changes.append
         channels = [item for item in listed if isinstance(item, ev.LiveChannel)]
         alive = {channel.uniqueid for channel in channels}
+        alive |= {channel.linkedid for channel in channels if channel.endpoint in self.trunks}
         for call in list(self.calls.values()):
             if call.linkedid not in alive:
                 self._end(call, at, EndCause.LOST, tell)
-        self._channels = {}
+        self._channels, self._called = {}, {}
         for seat in self.seats.values():
             seat.calls = {}
         for channel in channels:
@@ -723,6 +745,8 @@ class Tracker:
             self._channels[channel.uniqueid] = channel.endpoint
         if seat:
             seat.calls[channel.uniqueid] = channel.linkedid
+        elif channel.uniqueid in self._channels and channel.linkedid != channel.uniqueid:
+            self._called[channel.uniqueid] = channel.linkedid
         if channel.uniqueid in self.calls:
             known = self.calls[channel.uniqueid]
             if known.origin == UNKNOWN_ORIGIN and channel.endpoint in self.trunks:
@@ -738,6 +762,9 @@ class Tracker:
                 call.seat = seat.number
             elif callback and channel.up:
                 self._pick_up(call, at, tell)
+
+
+_NOBODY = Seat("")
 
 
 def trunk_name(endpoint: str) -> str:

@@ -34,6 +34,7 @@ from call_queue.outbound import Outbound
 from call_queue.promiser import Promiser
 from call_queue.queue_log import Reader
 from call_queue.recorder import Recorder
+from call_queue.returning import Returning
 from call_queue.room import WaitingRoom
 from call_queue.seats import Seats
 from call_queue.surging import Surging
@@ -154,7 +155,9 @@ class Line:
                                  offers=settings.promise_rules)  # fmt: skip
         self._browsers = Browsers({seat.number: seat.browser_user for seat in seats}, settings.asterisk_http_port,
                                   secrets.ari)  # fmt: skip
-        self._seats = Seats(self.ami, self.tracker, phones, self._staff, self._in_step, self._browsers)
+        self._returning = Returning(self.ami, self.tracker, writer, _now)
+        self._seats = Seats(self.ami, self.tracker, phones, self._staff, self._in_step, self._browsers,
+                            self._returning.bring_back)  # fmt: skip
         out = [name for name, origin in trunks.items() if settings.dial_out in ("both", origin)]
         outbound = Outbound(self._dialling, self.tracker, out, self._in_step)
         self._dialler = Dialler(
@@ -190,7 +193,7 @@ class Line:
         self.agi = FastAgi({**steps.by_name(), **promised.by_name(), **joining.by_name(), **rating.by_name(),
                             **spying.by_name(), **official.by_name()}, settings.agi_timeout)  # fmt: skip
         self._spool = Spool(settings.spool, writer, settings.callback_rules, announced, _now)
-        self._queue_log = Reader(settings.asterisk / "log", db, writer)
+        self._queue_log = Reader(settings.asterisk / "log", db, writer, self.tracker.linkedid_of)
         self._mailer = Mailer(settings, db)
         self._keeper = Keeper(db, settings.recordings, settings.recording_days, self._live_calls)
 
@@ -246,6 +249,7 @@ class Line:
         self._tell_soon()
         self._room.take(change)
         self._seats.take(change)
+        self._returning.take(change)
         self._surging.take(change)
         self._officials.take(change)
         self._promiser.take(change)
@@ -326,8 +330,11 @@ class Line:
         self._tell_soon()
 
     async def _phone(self, request: Message) -> Mapping[str, Any]:
-        user, password = await self._seats.phone(str(request["seat"]), int(request["staff_id"]))
-        return {"user": user, "password": password, "returning": False}
+        user, password, returning = await self._seats.phone(str(request["seat"]), int(request["staff_id"]))
+        return {"user": user, "password": password, "returning": returning}
+
+    async def _phone_lost(self, request: Message) -> None:
+        await self._seats.phone_lost(str(request["seat"]))
 
     async def _move(self, request: Message) -> None:
         await self._seats.move(str(request["seat"]), list(request["queues"]), list(request["skills"]))
@@ -441,6 +448,7 @@ _REQUESTS: dict[str, Callable[[Line, Message], Awaitable[Mapping[str, Any] | Non
     "login": Line._log_in,
     "logout": Line._log_out,
     "phone": Line._phone,
+    "phone_lost": Line._phone_lost,
     "move": Line._move,
     "listen": Line._listen,
     "pause": Line._pause,

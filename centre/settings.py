@@ -314,7 +314,8 @@ def load_secrets(settings: Settings) -> Secrets:
         if number not in seats:
             seats[number] = {"number": number, "sip_user": f"seat{number}-{random.token_hex(3)}",
                              "sip_secret": random.token_urlsafe(18)}  # fmt: skip
-    complete = {name: known.get(name) or random.token_urlsafe(24) for name in ("ami_line", "ami_originate", "ari", "web")}
+    complete = {name: known.get(name) or random.token_urlsafe(24)
+                for name in ("ami_line", "ami_originate", "ari", "web")}  # fmt: skip
     complete["seats"] = seats
     if complete != known:
         settings.var.mkdir(parents=True, exist_ok=True)

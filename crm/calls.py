@@ -141,6 +141,7 @@ _LAST_SPOKE = Statement(
 _EVENT = insert(call_event)
 PROMISED, JOINED = "promised", "joined"  # lines of a call's history (crm.promises, crm.incident_callers)
 STAYED = "stayed"  # another one: he has joined, and waits on
+RETURNING = "returning"  # another one: its seat's telephone was lost, and it is brought back to it
 _SERVED = {PROMISED: EndCause.PROMISED, JOINED: EndCause.IVR}  # who has been, and then leaves the queue, how
 _HOW = Statement(select(call_event.c.kind).where(
     call_event.c.linkedid == bindparam("linkedid"), call_event.c.kind.in_([*_SERVED, STAYED]))

@@ -70,6 +70,21 @@ def log(db: Database, tmp_path: Path) -> Iterator[Log]:
 
 
 # ── what is filled in ──
+def test_whom_it_has_done_with_may_have_been_brought_back_to_his_seat(log: Log) -> None:
+    """And be known by another channel than the call's first."""
+    log.write(CALL)
+    with log.db.write() as conn:
+        calls.arrived(conn, "cb-1", at=at(0), origin="centre", direction=calls.Direction.OUT)
+        calls.answered(conn, "cb-1", "101", at(40))
+        calls.add_event(conn, "cb-1", at(100), calls.RETURNING, "101")
+    Reader(log.folder, log.db, log.writer, {A: "cb-1"}.get).catch_up(LATE)  # type: ignore[arg-type]
+    assert log.call() is None
+    call = log.call("cb-1")
+    assert call is not None
+    assert call.queued_at == at(10)
+    assert call.ended_at is None
+
+
 def test_a_call_that_nobody_saw(log: Log) -> None:
     log.write(START + CALL)
     assert log.catch_up() == 3
@@ -202,7 +217,7 @@ def test_killed_between_the_lines_and_their_mark(log: Log, monkeypatch: pytest.M
     """Nothing is lost or doubled: the mark stands in the transaction of the lines."""
     log.write(START + CALL)
 
-    def dies(conn: object, lines: list[bytes]) -> int:
+    def dies(conn: object, lines: list[bytes], *others: object) -> int:
         take(conn, lines)  # type: ignore[arg-type]
         raise KeyError("killed")
 

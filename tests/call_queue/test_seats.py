@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, cast
 
 import pytest
@@ -39,7 +39,11 @@ class Switch:
         self.history: list[tuple[str, str, int | None]] = []
         self.let_in_at: list[str] = []  # seats whose browser was given a new password
         self.seats = Seats(cast(Ami, self), exchange.tracker, PHONES, self.staff, lambda: self.believed,
-                           cast(Browsers, self))  # fmt: skip
+                           cast(Browsers, self), self.bring_back)  # fmt: skip
+
+    async def bring_back(self, number: str, legs: Collection[str]) -> bool:
+        self.dead = set(legs)
+        return bool(legs)
 
     async def let_in(self, number: str) -> tuple[str, str]:
         self.let_in_at.append(number)

@@ -34,7 +34,8 @@ class Centre:
             self.boss = people.add_staff(conn, login="boss", name="Ганна Кравець", password_hash="-",
                                          role=Role.SUPERVISOR)  # fmt: skip
         ami = cast(Ami, self)
-        seats = Seats(ami, exchange.tracker, PHONES, {}, lambda: True, cast(Browsers, None))
+        seats = Seats(ami, exchange.tracker, PHONES, {}, lambda: True, cast(Browsers, None),
+                      cast(Any, None))  # fmt: skip
         self.surging = Surging(db, writer, ami, exchange.tracker, seats, in_step=lambda: True, handled_s=lambda: 180.0,
                                changed=self.changed, clock=lambda: at(exchange.now))  # fmt: skip
 
