@@ -57,14 +57,14 @@ def found(conn: Connection, wanted: Wanted, limit: int, after_id: int | None = N
                func.coalesce(call.c.caller, ""), func.coalesce(call.c.direction, ""), func.coalesce(call.c.seat, ""),
                func.coalesce(staff.c.name, ""), func.coalesce(call.c.outcome, ""))
         .select_from(recording).join(call, call.c.linkedid == recording.c.linkedid, isouter=True)
-        .join(staff, staff.c.id == call.c.staff_id, isouter=True).where(*_conditions(wanted))
+        .join(staff, staff.c.id == call.c.staff_id, isouter=True).where(*_conditions(conn, wanted))
     )  # fmt: skip
     rows: Sequence[Any] = conn.execute(part(conn, query, recording.c.started_at, limit, after_id, newest=True)).all()
     about = _about(conn, {row[1] for row in rows if row[1]})
     return [Line(row[0], row[1], row[2], State(row[3]), tuple(about[row[1]]), *row[4:]) for row in rows]
 
 
-def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
+def _conditions(conn: Connection, wanted: Wanted) -> list[ColumnElement[bool]]:
     exact: list[tuple[ColumnElement[Any], object]] = [
         (call.c.caller, wanted.e164 or None), (call.c.seat, wanted.seat or None), (call.c.staff_id, wanted.staff_id),
         (call.c.outcome, wanted.outcome.value if wanted.outcome else None)]  # fmt: skip
@@ -72,7 +72,8 @@ def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
     if wanted.period is not None:
         held += [recording.c.started_at >= wanted.period.start, recording.c.started_at < wanted.period.end]
     if wanted.number is not None:
-        its = select(appeal_call.c.linkedid).join(appeal).where(appeal.c.number == wanted.number)
+        # Read first: there are few, and by the newest recordings they would be looked for among all.
+        its = conn.scalars(select(appeal_call.c.linkedid).join(appeal).where(appeal.c.number == wanted.number)).all()
         held.append(recording.c.linkedid.in_(its))
     if wanted.shortest_s is not None:
         held.append(recording.c.duration_s >= wanted.shortest_s)

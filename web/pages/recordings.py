@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Literal
 
 from starlette.responses import FileResponse, Response
@@ -12,7 +12,7 @@ from crm import people, phones
 from crm.calls import Outcome
 from crm.clock import KYIV
 from crm.errors import BadInput, NotFound
-from crm.periods import Period
+from crm.periods import Period, day_of
 from recordings import library, search
 from recordings.search import Line, Wanted
 from web import reads
@@ -25,12 +25,14 @@ from web.visit import Visit
 
 FILTERS = ("from", "to", "phone", "seat", "person", "number", "shortest", "longest", "outcome")
 LONGEST_MINUTES = 600
+LATELY = timedelta(days=30)
 
 
 def listed(visit: Visit) -> Response:
-    """What the address asks for, newest first; who is heard in them is not told."""
+    """What the address asks for, newest first; with no days, nor what leads to few, those of LATELY. Who is heard in
+    them is not told."""
     asked, days = visit.query, visit.parts.settings.recording_days
-    wanted = _wanted(asked)
+    wanted = _wanted(asked, day_of(visit.now))
     with visit.db.read() as conn:
         shown = listing(visit, FILTERS, lambda limit, after: search.found(conn, wanted, limit, after))
         staff = [(person.id, person.name) for person in people.staff(conn)]
@@ -38,8 +40,9 @@ def listed(visit: Visit) -> Response:
     if wants_file(visit):
         return as_file(visit, "recordings", _table(visit.texts, shown.found, until))
     show = visit.again if asked.problems else visit.page
-    return show("recordings.html", form=asked, asked=asked, list=shown, outcomes=tuple(Outcome), until=until,
-                seats=visit.parts.settings.seats, staff=sorted(staff, key=lambda each: each[1]))  # fmt: skip
+    return show("recordings.html", form=asked, asked=asked, list=shown, period=wanted.period, until=until,
+                outcomes=tuple(Outcome), seats=visit.parts.settings.seats,
+                staff=sorted(staff, key=lambda each: each[1]))  # fmt: skip
 
 
 def _table(t: Texts, found: Sequence[Line], until: Mapping[int, datetime]) -> Table:
@@ -53,7 +56,7 @@ def _table(t: Texts, found: Sequence[Line], until: Mapping[int, datetime]) -> Ta
          Cell(" ".join(map(str, one.appeals))), Cell(t.short_day(until[one.id]))) for one in found))  # fmt: skip
 
 
-def _wanted(asked: Form) -> Wanted:
+def _wanted(asked: Form, today: date) -> Wanted:
     """What is wrong with it is the form's."""
     first, last = asked.day("from"), asked.day("to")
     period = None
@@ -65,9 +68,12 @@ def _wanted(asked: Form) -> Wanted:
     e164 = phones.parse_phone(asked["phone"])
     if asked["phone"] and not e164:
         asked.wrong("phone", BadInput("phone.malformed"))
+    number = asked.number("number")
+    if not (asked["from"] or asked["to"] or e164 or number):
+        period = Period(today - LATELY, today)
     shortest, longest = (_seconds(asked, name) for name in ("shortest", "longest"))
     outcome = asked.choice("outcome", frozenset(Outcome))
-    return Wanted(period, e164, asked.text("seat", 20), asked.number("person"), asked.number("number"), shortest,
+    return Wanted(period, e164, asked.text("seat", 20), asked.number("person"), number, shortest,
                   longest, Outcome(outcome) if outcome else None)  # fmt: skip
 
 
