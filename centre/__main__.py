@@ -234,7 +234,7 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("db", database, "the database's revision; upgrade it")
     sub.add_argument("what", choices=("current", "upgrade"))
     sub = command("user", user, "people who sign in")
-    sub.add_argument("what", choices=("add", "list", "password", "disable"))
+    sub.add_argument("what", choices=("add", "list", "password", "second-factor", "disable", "enable"))
     sub.add_argument("login", nargs="?")
     sub.add_argument("--name", default="")
     sub.add_argument("--role", default="operator")

@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 from sqlalchemy import select
 
 from centre.settings import Settings
+from centre.texts import sentence, terminal_language
 from crm import departments, passwords, people, schema
-from crm.errors import CentreError
+from crm.errors import BadInput, NotFound
 from crm.store import Database
 
 
@@ -46,50 +47,52 @@ def add(db: Database, login: str, role: people.Role, *, name: str = "", departme
 
 
 def main(settings: Settings, args: argparse.Namespace, say: Callable[[str], None]) -> int:
-    """`user add|list|password|disable`; the process's exit code."""
-    if args.what != "list" and not args.login:
-        say(f"Name the person: ./1551 user {args.what} LOGIN")
-        return 2
-    db = Database(settings.database_url)
+    """`user add|list|password|second-factor|disable|enable`; the process's exit code. CentreError for what is not done.
+
+    Whoever has this machine can always let people in: a new password and a second factor to be set up anew are given
+    here when no administrator can.
+    """
+    db, language = Database(settings.database_url), terminal_language()
     try:
-        return _do(db, args, say)
-    except CentreError as error:
-        say(f"Not done: {error}")
-        return 1
+        if args.what == "list":
+            with db.read() as conn:
+                for person in people.staff(conn):
+                    print(person.login, person.role, person.name, "" if person.active else "(disabled)", sep="\t")
+        elif args.what == "add":
+            made = _add(db, args)
+            print(f"{made.login}\t{made.password}")
+            say(sentence("user.once", language))
+        else:
+            _change(db, args.what, args.login or "", language, say)
     finally:
         db.close()
+    return 0
 
 
-def _do(db: Database, args: argparse.Namespace, say: Callable[[str], None]) -> int:
-    if args.what == "list":
-        with db.read() as conn:
-            for person in people.staff(conn):
-                print(person.login, person.role, person.name, "" if person.active else "(disabled)", sep="\t")
-        return 0
-    if args.what == "add":
-        if args.role not in set(people.Role):
-            say(f"There is no role {args.role!r}; there are: {', '.join(people.Role)}.")
-            return 2
-        with db.read() as conn:
-            known = {d.name: d.id for d in departments.departments(conn)}
-        if args.department and args.department not in known:
-            say(f"There is no department {args.department!r}; there are: {'; '.join(known)}.")
-            return 2
-        made = add(db, args.login, people.Role(args.role), name=args.name, department_id=known.get(args.department))
-        print(f"{made.login}\t{made.password}")
-        return 0
+def _add(db: Database, args: argparse.Namespace) -> Made:
+    if args.role not in set(people.Role):
+        raise BadInput("user.role", role=args.role, roles=", ".join(people.Role))
     with db.read() as conn:
-        person_found = people.by_login(conn, args.login)
-    if person_found is None:
-        say(f"There is no account {args.login!r}.")
-        return 1
-    if args.what == "disable":
-        with db.write() as conn:
-            people.set_active(conn, person_found.id, False)
-        return 0
-    password = passwords.one_time()
+        known = {d.name: d.id for d in departments.departments(conn)}
+    if args.department and args.department not in known:
+        raise BadInput("user.department", name=args.department, names="; ".join(known))
+    return add(db, args.login or "", people.Role(args.role), name=args.name, department_id=known.get(args.department))
+
+
+def _change(db: Database, what: str, login: str, language: str, say: Callable[[str], None]) -> None:
+    with db.read() as conn:
+        person = people.by_login(conn, login)
+    if person is None:
+        raise NotFound("user.unknown", login=login)
+    by, password = people.Edit(datetime.now(UTC), None), passwords.one_time()
     hashed = passwords.hashed(password)
     with db.write() as conn:
-        people.give_password(conn, person_found.id, hashed, people.Edit(datetime.now(UTC), None))
-    print(f"{args.login}\t{password}")
-    return 0
+        if what == "password":
+            people.give_password(conn, person.id, hashed, by)
+        elif what == "second-factor":
+            people.take_second_factor(conn, person.id, by)
+        else:
+            people.set_active(conn, person.id, what == "enable", by)
+    if what == "password":
+        print(f"{person.login}\t{password}")
+    say(sentence("user.once" if what == "password" else "user.done", language))

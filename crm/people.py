@@ -290,11 +290,13 @@ def _afresh(conn: Connection, staff_id: int) -> None:
         conn.execute(delete(table).where(table.c.staff_id == staff_id))
 
 
-def set_active(conn: Connection, staff_id: int, active: bool) -> None:
-    """Ends the person's sessions when no longer active."""
+def set_active(conn: Connection, staff_id: int, active: bool, by: Edit | None = None) -> None:
+    """Ends the person's sessions when no longer active. ``by``: None for the centre itself, which is not logged."""
     _change(conn, staff_id, active=active)
     if not active:
         conn.execute(delete(sessions).where(sessions.c.staff_id == staff_id))
+    if by is not None:
+        _log(conn, by, staff_id, None, {"active": active})
 
 
 def _change(conn: Connection, staff_id: int, **values: Any) -> None:

@@ -196,8 +196,8 @@ def _second_factor(visit: Visit, problem: CentreError | None = None) -> Response
     picture = segno.make(second_factor.address(secret, visit.person.login), error="m")
     return visit.page("second_factor.html", status=status_of(problem) if problem else 422 if bad else 200,
                       problem=problem, next=visit.form["next"] or visit.query["next"], secret=secret,
-                      picture=picture.svg_inline(scale=5, border=4, svgclass="code", lineclass=None, omitsize=False, light="#fff",
-                                                 unit=""))  # fmt: skip
+                      picture=picture.svg_inline(scale=5, border=4, light="#fff", svgclass=None,
+                                                 lineclass=None))  # fmt: skip
 
 
 def _secret(visit: Visit) -> str:
