@@ -75,7 +75,8 @@ def read(conn: Connection, edits: list[Edit], texts: Texts) -> list[Change]:
                 return texts(f"law.terms.{edit.key}")
             case "routing":
                 return texts("rules.edition", id=edit.key)
-        return titles[edit.what].get(int(edit.key), "") if edit.what in titles else ""
+        # What changed many records at once names none.
+        return titles.get(edit.what, {}).get(int(edit.key) if edit.key.isdigit() else 0, "")
 
     return [Change(edit, staff.get(edit.staff_id or 0, ""), title(edit), _fields(edit, said, texts)) for edit in edits]
 

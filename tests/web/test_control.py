@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from sqlalchemy import insert, update
 
 from centre.demo.browser import Page
@@ -50,6 +51,15 @@ async def test_each_list_shows_its_own_and_counts_it(site: Site) -> None:
     assert (found(page), counts(page)["overdue"]) == ([fresh], "0")
     for bad in ("list=x", "of=абв", "page=0", "page=999999999", "list=overdue&page=7"):
         assert (await desk.open(f"/control?{bad}")).status == 200, bad
+
+
+async def test_a_long_list_is_counted_to_an_end(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("crm.control", "web.pages.control"):
+        monkeypatch.setattr(f"{module}.MOST_COUNTED", 2)
+    for _ in range(3):
+        site.appeal()
+    page = await (await site.person(Role.CONTROL)).open("/control?list=unacknowledged")
+    assert re.search(r"<b>1\+</b>\s+отримання не підтверджено", page.html)
 
 
 async def test_it_opens_at_the_first_list_that_has_something(site: Site) -> None:
