@@ -14,7 +14,7 @@ from crm import campaigns, confirmations, ratings, schema
 from crm.campaign_rules import Mode, State, Step, Terms
 from crm.confirmation_rules import Reached, Result
 from crm.people import Role
-from tests.web.conftest import CALLER, Desk, Site, snapshot, waiting
+from tests.web.conftest import CALLER, Desk, Site, at_seat, snapshot, waiting
 from web.handed import LASTS, Handed
 
 SECOND, THIRD = "+380671112233", "+380672223344"
@@ -209,8 +209,7 @@ async def test_in_progressive_mode_the_form_opens_by_ringing(site: Site) -> None
         placed = confirmations.claim(conn, due.callback_id, now=now, rules=rules, seat="101", reserve=True,
                                      staff_id=site.staff["feedback"])  # fmt: skip
     assert placed is not None
-    await site.line.say(snapshot(seats=[{"seat": "101", "staff_id": site.staff["feedback"], "state": "ringing",
-                                         "since": now.isoformat(), "linkedid": placed.id, "reason": ""}]))  # fmt: skip
+    await site.line.say(snapshot(seats=[at_seat("ringing", staff_id=site.staff["feedback"], linkedid=placed.id)]))
     page = await desk.open("/seat")
     assert f"/confirmations/attempts/{placed.id}" in page.html
     form = await desk.open(f"/confirmations/attempts/{placed.id}")
