@@ -54,15 +54,21 @@ async function hold(how = {}) {
     });
 }
 
+let starting = false;
+
 async function start() {
+  starting = true;
   trouble("");
+  show();
   await sound.open(kept.microphone);
   sound.onlost = () => fail(new SoundError("missing"));
-  if (phone.connection !== "off") return; // it was the microphone only
-  const given = await ask("/desk/phone");
-  phone.start(given);
-  await become("ready");
-  await serve();
+  if (phone.connection === "off") {
+    phone.start(await ask("/desk/phone"));
+    await become("ready");
+    await serve();
+  } // else it was the microphone only
+  starting = false;
+  show();
 }
 
 /** Takes the seat's place in the queues, as soon as the line has heard that its telephone is there. */
@@ -79,6 +85,7 @@ async function serve() {
 }
 
 function stop() {
+  starting = false;
   phone.stop();
   sound.close();
 }
@@ -117,9 +124,17 @@ function become(connection) {
 
 // ── what is wrong, and what came of something ──
 function fail(error) {
-  const known = error instanceof SoundError ? `microphone_${error.id}` : "";
-  if (!known && !(error instanceof Refusal)) console.error(error);
-  trouble(known || "say", () => (phone.connection === "refused" ? stop() : null, start().catch(fail)), error instanceof Refusal ? error.message : texts.failed);
+  starting = false;
+  const id = error instanceof SoundError ? `microphone_${error.id}` : "failed";
+  if (error instanceof Refusal) trouble(id, again, error.message);
+  else trouble(id, again);
+  if (id === "failed" && !(error instanceof Refusal)) console.error(error);
+  show();
+}
+
+function again() {
+  if (phone.connection === "refused") phone.stop();
+  start().catch(fail);
 }
 
 /** Says what is wrong until it is mended by `again`; with no id: nothing is. */
@@ -155,7 +170,7 @@ function state() {
   if (three) return "three";
   if (second) return second.state === "talking" ? "asking" : "calling_second";
   if (call) return { ringing: "ringing", dialling: "dialling", connecting: "talking", talking: "talking", held: "held" }[call.state];
-  return connection === "ready" ? "ready" : connection;
+  return starting && ["off", "ready"].includes(connection) ? "connecting" : connection;
 }
 
 function show() {
@@ -208,13 +223,15 @@ function flash(on) {
 
 // ── the page below, and the line's word of this seat ──
 function seen(page) {
-  if (page.location.pathname === GONE || page.location.pathname === "/desk") {
+  if (page.location.pathname === GONE) {
     stop();
-    location.reload();
+    location.replace(page.location.href);
   } else if (page.body?.dataset.phone !== undefined && page.body.dataset.phone !== "browser") {
     stop();
     letGo?.();
     location.assign(page.location.href); // he has left the seat: the page goes on alone
+  } else if (page.documentElement.lang !== document.documentElement.lang && !phone.call) {
+    location.reload(); // he has chosen the other language
   }
 }
 
