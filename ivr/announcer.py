@@ -165,12 +165,13 @@ class Announcer:
         return news is not None and self._heard.get(linkedid) != news.id
 
     def tell(self, linkedid: str, news: News | None, language: str) -> Variables:
-        """CALL_INCIDENT, INCIDENT_SAY for what this call is to hear now, and will have heard; nothing if there is no
-        news for it."""
+        """CALL_INCIDENT, INCIDENT_SAY for what this call is to hear now, and will have heard, INCIDENT_OTHER for when it
+        changes the language; nothing if there is no news for it."""
         if news is None or not self.is_news(linkedid, news) or not (sound := news.sounds.get(language)):
             return {}
         self._hears(linkedid, news.id)
-        return {"CALL_INCIDENT": str(news.incident_id), "INCIDENT_SAY": sound}
+        other = next((sound for name, sound in news.sounds.items() if name != language), "")
+        return {"CALL_INCIDENT": str(news.incident_id), "INCIDENT_SAY": sound, "INCIDENT_OTHER": other}
 
     def offer(self, language: str) -> Variables:
         """CHOICE_SAY and what follows each key, for a caller of whom no address is known; nothing when there is

@@ -137,8 +137,8 @@ class Steps(Records):
     async def arrival(self, args: list[str], environment: Mapping[str, str]) -> Variables:
         """linkedid, origin, caller → CALL_LANG, CALL_STAGE, CALL_PENDING; CALL_RATE: how it was is to be asked;
         CALL_SAY: what everybody is told, and that he is promised a call; CALL_OFFER: he may ask for one now that it is
-        closed; CALL_INCIDENT and INCIDENT_SAY: his building is in an open incident; CHOICE_…: no building is known, and
-        there are incidents to choose from."""
+        closed; CALL_INCIDENT, INCIDENT_SAY and INCIDENT_OTHER (in the other language): his building is in an open
+        incident; CHOICE_…: no building is known, and there are incidents to choose from."""
         linkedid, origin, caller = exactly(args, 3)
         now, e164 = self._now(), parse_phone(caller)
         known, pending, at_home, lost, promised = await self._read(lambda conn: (
@@ -163,8 +163,7 @@ class Steps(Records):
             said["CALL_SAY"] = speech.play(news)
         if not is_open and origin in OFFERED and reason not in ASKED_FOR:
             said["CALL_OFFER"] = "1"
-        if is_open:
-            said |= self._announcer.offer(language) if lost else self._announcer.tell(linkedid, at_home, language)
+        said |= self._announcer.offer(language) if lost and is_open else self._announcer.tell(linkedid, at_home, language)
         return said
 
     def _look_up(self, conn: Connection, e164: str) -> tuple[str, Pending | None, News | None, bool]:

@@ -69,6 +69,7 @@ async def test_who_lives_there_is_told_before_the_menu(hall: Hall) -> None:
     incident_id = hall.opened()
     found = await hall.arrives(linkedid="1.2")
     assert (found["CALL_INCIDENT"], found["INCIDENT_SAY"]) == (str(incident_id), SOUNDS["uk"])
+    assert found["INCIDENT_OTHER"] == SOUNDS["en"], "for key 9"
     hall.city.write(lambda conn: citizens.update(conn, hall.city.citizen, language="en"))
     assert (await hall.arrives(linkedid="1.3"))["INCIDENT_SAY"] == SOUNDS["en"]
     assert "CALL_INCIDENT" not in await hall.arrives(STRANGER, "1.4")
@@ -80,10 +81,13 @@ async def test_what_is_not_spoken_in_his_language_he_is_not_told(hall: Hall) -> 
     assert "CALL_INCIDENT" not in await hall.arrives()
 
 
-async def test_closed_is_closed(hall: Hall) -> None:
-    hall.opened()
+async def test_closed_he_is_told_of_his_building_and_nobody_chooses(hall: Hall) -> None:
+    incident_id = hall.opened()
+    hall.announcer.choices = [Choice(1, 7, {"uk": Spoken("announcements/cc/said", 4.0)}, SOUNDS)]
     hall.now = NOON + dt.timedelta(hours=9)
-    assert "CALL_INCIDENT" not in await hall.arrives()
+    found = await hall.arrives()
+    assert (found["CALL_STAGE"], found["CALL_INCIDENT"]) == ("closed", str(incident_id))
+    assert "CHOICE_SAY" not in await hall.arrives(STRANGER, "1.2")
 
 
 async def test_who_calls_from_nowhere_known_may_choose(hall: Hall) -> None:
