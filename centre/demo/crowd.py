@@ -45,12 +45,12 @@ SETTINGS = {"promise_after": 8, "promise_left": 10, "promise_again": 60, "promis
 RULES = promise_rules.Rules(after_s=8, left_s=10, again_s=60, abandoned_s=5, retry_s=10, ring_s=10, call_from=0,
                             call_to=24 * 60)  # fmt: skip  # SETTINGS, as the rules have them
 NEAR = 0.4  # of the callers live where the incident is
-INCIDENT_S = 11.5  # after the first call it is opened
+INCIDENT_S = 15.5  # after the first call it is opened
 LOOK_S = 5.0  # between two looks at the wallboard
 LONGEST_S = 420.0
 REPLICAS = 20  # simulations of the same people, of which the foreseen is the mean
 END_S, HALF_HOURS = 1800.0, 48  # a simulation's
-ANNOUNCED_S = 1.0  # from an incident's opening until its words are sound
+ANNOUNCED_S = 2.5  # from an incident's opening until its words are sound
 SILENCE_S = 5.0  # after which who presses no key has declined the offer
 KEY_S = 0.4  # to recognise a prompt, press a key, and be understood
 SEAT = "seat"
