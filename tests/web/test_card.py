@@ -229,7 +229,7 @@ async def test_after_the_call_what_is_missing_is_a_list_of_ways_to_it(served: Si
     await choose_subject(page, "оп", "Опалення")
     await expect(lacking.get_by_role("link", name="Тема")).to_have_count(0)
     await lacking.get_by_role("link", name="Немає підсумку").click()
-    await expect(page.get_by_label("Якщо звернення не потрібне")).to_be_focused()
+    await expect(page.get_by_label("Без звернення")).to_be_focused()
     await page.keyboard.press("Alt+Z")
     await page.wait_for_url("**/seat")
 
