@@ -348,8 +348,8 @@ class Hub:
             yield b"retry: 2000\n\n"
             if viewer.view:
                 yield _event("live", self._parts[viewer.view, viewer.language])
-            yield self._call_event(viewer)
             yield await self._told_event(viewer)
+            yield self._call_event(viewer)
             asked = loop.time()
             while viewer in self._viewers and (left := end - loop.time()) > 0:
                 try:

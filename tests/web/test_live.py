@@ -88,7 +88,7 @@ async def test_the_first_thing_told_is_all_that_is_so(served: Site) -> None:
     desk = await served.person(Role.SUPERVISOR)
     await served.line.say(snapshot(waiting=[waiting()]))
     async with watching(desk) as stream:
-        (name, told), _ = stream.all
+        (name, told), *_ = stream.all
         assert (name, set(told)) == ("live", set(web.live.VIEWS["live"]))
         assert "45 67" in plain(told["waiting"])
         assert "45 67" in (await desk.open("/live")).text, "also without a script"

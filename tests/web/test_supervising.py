@@ -38,15 +38,16 @@ async def test_moved_paused_and_put_out(served: Site) -> None:
     operator = await seated(served)
     boss = await served.person(Role.SUPERVISOR)
     page = await boss.open(SEAT)
-    page = await boss.submit(page, f"{SEAT}/move", **{"line-feedback": "on", "skill-en": "on", "why-moved": "черга"})
-    assert "Місце переведено." in page.text
-    assert served.line.did("move") == [{"do": "move", "seat": "101", "queues": ["city", "feedback"], "skills": ["en"]}]
     async with watching(operator, "/events") as stream:
+        page = await boss.submit(page, f"{SEAT}/move",
+                                 **{"line-feedback": "on", "skill-en": "on", "why-moved": "черга"})  # fmt: skip
+        assert "Місце переведено." in page.text
         told = await stream.until("told", lambda told: bool(told["html"]))
         assert "Вас переведено до інших черг. Людина supervisor" in plain(told["html"])
         await boss.submit(page, f"{SEAT}/pause", reason="training", **{"why-paused": "інструктаж"})
         told = await stream.until("told", lambda told: "паузу" in told["html"])
         assert "Причина: інструктаж." in plain(told["html"])
+    assert served.line.did("move") == [{"do": "move", "seat": "101", "queues": ["city", "feedback"], "skills": ["en"]}]
     assert served.line.did("pause") == [{"do": "pause", "seat": "101", "reason": "training"}]
     await served.line.say(snapshot(seats=[at_seat("paused", staff_id=served.staff["operator"], reason="training")]))
     assert "інструктаж" in (await operator.open("/seat")).text, "without a script too"

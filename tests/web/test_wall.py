@@ -57,7 +57,7 @@ async def test_the_board_without_a_script(site: Site) -> None:
     for said in ("Чекають на лінії 2", "Чекають на наш дзвінок 4 перший із них — 3-й у черзі", "81,5 %",
                  "стали в чергу: 1 204", "Не дочекалися 60 5,0 %",
                  "виконано 30 обіцяно: 37 · із запізненням: 2", "87,3 %", "похибка 0:41",
-                 "10:30 5 місць · 12 дзвінків", "Зараз на роботі: 3", "Вільне 1", "Розмова 2", "Повітряна тривога", "Людина supervisor", "сирена",
+                 "Зараз на роботі: 3 10:30 5 місць 12 дзвінків", "Вільне 1", "Розмова 2", "Повітряна тривога", "Людина supervisor", "сирена",
                  "дзвінків більше, ніж можуть прийняти місця, хтось чекає надто довго"):  # fmt: skip
         assert said in text, said
     assert "Не на зміні" not in text
@@ -80,7 +80,7 @@ async def test_it_is_rendered_as_often_for_two_hundred_viewers_as_for_one() -> N
     async def watch() -> Any:
         viewer = Viewer("uk", 1, None, "wall", lambda: None)
         stream = hub.stream(viewer, datetime.now(UTC) + timedelta(hours=1))
-        while "event: told" not in (await anext(stream)).decode():  # all that is so now
+        while "event: call" not in (await anext(stream)).decode():  # all that is so now
             pass
         return stream
 
