@@ -86,9 +86,11 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
                                    Permission.SEE_KNOWLEDGE, Permission.EXPORT}),
 }  # fmt: skip
 
-# What shows, or changes, much at a time. Who may any of it signs in with a second factor; others may.
-MUCH = frozenset({Permission.LISTEN, Permission.WATCH, Permission.MANAGE_SEATS, Permission.MANAGE_PEOPLE,
-                  Permission.EDIT_RULES, Permission.IMPORT, Permission.PRIVACY})  # fmt: skip
+# What shows, or changes, much at a time. Who may any of it signs in with a second factor; others may. A department's
+# own list, as a file too, is not much: its executors are many, and see nothing else.
+MUCH = frozenset({Permission.LISTEN, Permission.LISTEN_LIVE, Permission.DOWNLOAD_RECORDINGS, Permission.WATCH,
+                  Permission.MANAGE_SEATS, Permission.MANAGE_PEOPLE, Permission.EDIT_RULES, Permission.IMPORT,
+                  Permission.PRIVACY})  # fmt: skip
 
 # What a person does to an appeal, and what it takes. The rest (ask, give up, resume, hear, warn, escalate)
 # nobody does by hand: it follows from what happens.
