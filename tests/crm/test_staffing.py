@@ -145,3 +145,20 @@ def test_the_seats_to_come_are_those_planned_and_else_those_of_a_week_before(db:
         found = staffing.expected(conn, monday, 2, now)
     assert found == {(monday, 540): 2, (monday, 570): 2, (monday, 600): 7, (monday, 630): 1, (monday, 660): 1,
                      (monday, 690): 1}  # fmt: skip
+
+
+def test_the_next_half_hours_are_the_forecasts_over_midnight_too(db: Database) -> None:
+    now = datetime.combine(TODAY, time(22, 50), KYIV)
+    with db.read() as conn:
+        assert staffing.ahead(conn, now, 10.0) == [], "no history, no forecast"
+    fill(db, date(2026, 1, 5), TODAY - timedelta(days=1))
+    with db.read() as conn:
+        found = staffing.ahead(conn, now, 10.0)
+        needed = []
+        for day in (TODAY, TODAY + timedelta(days=1)):
+            told = staffing.forecast(day, *staffing.past_days(conn, day, Calendar({}), TODAY), 10.0)
+            needed.append(staffing.needs(told.calls, {}, What(told.handled_s or 0, told.patience_s)))
+    clock = [half.at.astimezone(KYIV) for half in found]
+    assert [(at.day - TODAY.day, at.hour, at.minute) for at in clock] == [(0, 22, 30), (0, 23, 0), (0, 23, 30), (1, 0, 0)]
+    assert [half.seats for half in found] == [needed[0][n].seats for n in (45, 46, 47)] + [needed[1][0].seats]
+    assert sum(half.calls for half in found) > 0
