@@ -111,8 +111,8 @@ def result(visit: Visit) -> Response:
 
 
 def _also_at(conn: Connection, visit: Visit, citizen_id: int, e164: str) -> None:
-    """He may be called there as well: there first, next time. The number itself is not logged: it must be forgotten with
-    him, and the log never forgets."""
+    """He may be called there as well: there first, next time. The number is not logged: it must be forgotten with him,
+    and the log never forgets."""
     citizens.add_phone(conn, citizen_id, e164, visit.now)
     log_edit(conn, now=visit.now, staff_id=visit.person.id, what="citizen", key=citizen_id, before=None,
              after={"phone": "added"})  # fmt: skip
