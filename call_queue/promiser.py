@@ -163,7 +163,7 @@ class Promiser(Rounds):
             case t.Ended(linkedid=linkedid, cause=cause):
                 self._settle(linkedid)
                 if cause is EndCause.ABANDONED:
-                    self._submit(partial(self._abandoned, linkedid, change.at))
+                    self._submit(lambda conn: self.gave_up(conn, linkedid, change.at))
             case t.SeatChanged() if self._open:
                 self.poke()
 
@@ -172,7 +172,8 @@ class Promiser(Rounds):
             now, on_line = self._now(), frozenset(self._tracker.calls)
             self._submit(lambda conn: promises.settle(conn, now, rules=self._rules, on_line=on_line, only=linkedid))
 
-    def _abandoned(self, linkedid: str, at: dt.datetime, conn: Connection) -> None:
+    def gave_up(self, conn: Connection, linkedid: str, at: dt.datetime) -> None:
+        """He is called back, if by the rules he is."""
         promises.abandoned(conn, linkedid, at, turn=self._turn, rules=self._rules, prefixes=self._prefixes)
 
     def _turn(self, since: dt.datetime, priority: Priority) -> dt.datetime:

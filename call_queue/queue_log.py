@@ -137,8 +137,13 @@ _MEANINGS: dict[str, Callable[[Connection, Line, calls.Call | None], None]] = {
 }
 
 
-def take(conn: Connection, lines: list[bytes], linkedid_of: Callable[[str], str] = lambda uniqueid: uniqueid) -> int:
-    """Fills in what the lines tell and the records lack; how many of them mean something to us."""
+GaveUp = Callable[[Connection, str, dt.datetime], None]  # a call, and when
+
+
+def take(conn: Connection, lines: list[bytes], linkedid_of: Callable[[str], str] = lambda uniqueid: uniqueid,
+         gave_up: GaveUp = lambda conn, linkedid, at: None) -> int:  # fmt: skip
+    """Fills in what the lines tell and the records lack; how many of them mean something to us. ``gave_up``: is told of
+    whom nobody saw do so."""
     understood = 0
     for raw in lines:
         line = parse(raw)
@@ -147,7 +152,10 @@ def take(conn: Connection, lines: list[bytes], linkedid_of: Callable[[str], str]
             line = replace(line, uniqueid=linkedid_of(line.uniqueid))
             try:
                 with conn.begin_nested():
-                    meaning(conn, line, calls.get(conn, line.uniqueid))
+                    known = calls.get(conn, line.uniqueid)
+                    meaning(conn, line, known)
+                    if _gave_up(calls.get(conn, line.uniqueid)) and not _gave_up(known):
+                        gave_up(conn, line.uniqueid, line.at)
             except (CentreError, DataError) as error:  # damaged: longer than anything of ours
                 _log.warning("a line of queue_log cannot be taken: %.200r: %s", raw, error)
             else:
@@ -155,14 +163,20 @@ def take(conn: Connection, lines: list[bytes], linkedid_of: Callable[[str], str]
     return understood
 
 
+def _gave_up(call: calls.Call | None) -> bool:
+    return call is not None and call.end_cause == EndCause.ABANDONED
+
+
 # ── which lines are new ──────────────────────────────────────────────────────────────────────
 class Reader:
     """Reads ``<folder>/queue_log`` and what it was rotated to. ``linkedid_of``: the call of a citizen's channel that
-    was not its first, if that is known."""
+    was not its first, if that is known. ``gave_up``: as ``take``'s."""
 
     def __init__(self, folder: Path, db: Database, writer: Writer,
-                 linkedid_of: Callable[[str], str] = lambda uniqueid: uniqueid) -> None:  # fmt: skip
-        self._folder, self._db, self._writer, self._linkedid_of = folder, db, writer, linkedid_of
+                 linkedid_of: Callable[[str], str] = lambda uniqueid: uniqueid,
+                 gave_up: GaveUp = lambda conn, linkedid, at: None) -> None:  # fmt: skip
+        self._folder, self._db, self._writer = folder, db, writer
+        self._linkedid_of, self._gave_up = linkedid_of, gave_up
 
     def catch_up(self, now: dt.datetime) -> int:
         """Takes every new line older than a few seconds; how many meant something. Blocks: call it in a thread."""
@@ -183,16 +197,16 @@ class Reader:
                 start = _position(conn, identity)
             file.seek(start)
             for lines, end in _chunks(file, start, now):
-                understood += self._writer.submit(_taking(identity, lines, end, now, self._linkedid_of)).result()
+                understood += self._writer.submit(self._taking(identity, lines, end, now)).result()
         return understood
 
+    def _taking(self, identity: str, lines: list[bytes], end: int, now: dt.datetime) -> Callable[[Connection], int]:
+        def write(conn: Connection) -> int:
+            if not calls.taken_once(conn, SOURCE, f"{identity}:{end:015d}", now):
+                return 0
+            return take(conn, lines, self._linkedid_of, self._gave_up)
 
-def _taking(identity: str, lines: list[bytes], end: int, now: dt.datetime,
-            linkedid_of: Callable[[str], str]) -> Callable[[Connection], int]:  # fmt: skip
-    def write(conn: Connection) -> int:
-        return take(conn, lines, linkedid_of) if calls.taken_once(conn, SOURCE, f"{identity}:{end:015d}", now) else 0
-
-    return write
+        return write
 
 
 def _identity(file: BinaryIO) -> str | None:

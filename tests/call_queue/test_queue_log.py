@@ -96,6 +96,18 @@ def test_a_call_that_nobody_saw(log: Log) -> None:
     assert (call.wait_s, call.talk_s) == (30, 60)
 
 
+def test_who_gave_up_unseen_is_told_of_once(log: Log) -> None:
+    told: list[tuple[str, dt.datetime]] = []
+    with log.db.write() as conn:
+        calls.queued(conn, "17.2", at(10), "city", 1)
+        calls.ended(conn, "17.2", at(30), EndCause.ABANDONED)  # that was seen
+    log.write(START + JOINED + line(30, "17.2", "ABANDON", 1, 1, 20) + line(50, A, "ABANDON", 1, 2, 40))
+    for _ in range(2):
+        Reader(log.folder, log.db, log.writer, gave_up=lambda conn, linkedid, when: told.append((linkedid, when))
+               ).catch_up(LATE)  # fmt: skip
+    assert told == [(A, at(50))]
+
+
 def test_a_caller_who_gave_up(log: Log) -> None:
     log.write(START + JOINED + line(50, A, "ABANDON", 1, 2, 40))
     log.catch_up()
