@@ -191,7 +191,7 @@ class Workplace:
         self._web.kill()
         await self._web.wait()
 
-    async def page(self, hertz: int, login: str, *, microphone: bool = True) -> Page:
+    async def page(self, hertz: int, login: str) -> Page:
         """A browser whose microphone hears this tone, signed in."""
         if hertz not in self._browsers:
             self._browsers[hertz] = await self._playwright.chromium.launch(
@@ -199,8 +199,7 @@ class Workplace:
                 args=[*(one for one in QUIET if "features" not in one), *AUDIO,
                       f"--use-file-for-fake-audio-capture={voice_file(self._folder, hertz)}"])  # fmt: skip
         context: BrowserContext = await self._browsers[hertz].new_context(
-            base_url=self.base, viewport={"width": 1280, "height": 720},
-            permissions=["microphone"] if microphone else [])  # fmt: skip
+            base_url=self.base, viewport={"width": 1280, "height": 720}, permissions=["microphone"])  # fmt: skip
         context.set_default_timeout(LIMIT * 1000)
         await context.add_init_script(REMEMBER)
         page = await context.new_page()
@@ -216,14 +215,19 @@ class Workplace:
     async def sit(self, hertz: int, login: str, number: str) -> Seat:
         """A person with that voice at that seat, whose telephone is ready and in the queue."""
         page = await self.page(hertz, login)
-        await page.get_by_label("Місце", exact=True).select_option(number)
-        await page.get_by_label("Цей браузер").check()
-        await page.get_by_role("button", name="Почати роботу").click()
-        await page.wait_for_url("**/desk**")
+        await self.choose(page, number)
         self.seats[number] = seat = Seat(page, number)
         await seat.is_("ready")
         await self.centre.seat_is("free", number)
         return seat
+
+    async def choose(self, page: Page, number: str, by: str = "Цей браузер", seat: str = "Місце",
+                     start: str = "Почати роботу") -> None:  # fmt: skip
+        """Sits down with this browser, in the words of the page's language."""
+        await page.get_by_label(seat, exact=True).select_option(number)
+        await page.get_by_label(by).check()
+        await page.get_by_role("button", name=start).click()
+        await page.wait_for_url("**/desk**")
 
     async def close(self) -> None:
         for browser in self._browsers.values():
@@ -242,7 +246,7 @@ async def workplace(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[W
         await asyncio.to_thread(exchange.start)
         centre = await stack.enter_async_context(running_centre(exchange))
         hashed = passwords.hashed(PASSWORD)
-        for login in ("olena", "taras"):
+        for login in ("olena", "taras", "third"):
             centre.write(lambda conn, login=login: people.add_staff(  # type: ignore[misc]
                 conn, login=login, name=login.capitalize(), password_hash=hashed, role=Role.OPERATOR,
                 password_given=False))  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.async_api import expect
 
-from tests.workplace.conftest import CITIZEN, LIMIT, Workplace, ended_well, loudness, tone
+from tests.workplace.conftest import CITIZEN, LIMIT, Seat, Workplace, ended_well, loudness, tone
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -123,4 +123,40 @@ async def test_a_page_that_is_reloaded_keeps_the_citizen(workplace: Workplace) -
         assert olena.page.url == card
         await caller.hang_up()
         await olena.is_("ready")
+    assert ended_well(workplace.complaints) == []
+
+
+async def test_without_a_microphone_and_out_again(workplace: Workplace) -> None:
+    """What keeps the telephone from working is said, and mended by one key; whoever leaves takes it with him."""
+    page = await workplace.page(TARAS, "third")
+    await page.add_init_script("""const plain = navigator.mediaDevices.getUserMedia;
+        navigator.mediaDevices.getUserMedia = (how) => localStorage.allowed ? plain(how)
+          : Promise.reject(new DOMException("", "NotAllowedError"));""")
+    await workplace.choose(page, "203")
+    await expect(page.get_by_role("alert")).to_contain_text("Браузер не дозволив мікрофон")
+    await workplace.centre.seat_is("out", "203")
+    await page.evaluate("localStorage.allowed = true")
+    await page.get_by_role("button", name="Спробувати ще раз").click()
+    third = Seat(page, "203")
+    await third.is_("ready")
+    await workplace.centre.seat_is("free", "203")
+    await expect(page.get_by_role("alert")).to_be_hidden()
+
+    await third.frame.get_by_role("button", name="English").click()
+    await expect(page.locator("#place")).to_contain_text("Free")  # the bar speaks it, too
+    await third.is_("ready")
+    other = await page.context.new_page()
+    await other.goto("/desk")
+    await expect(other.get_by_role("alert")).to_contain_text("open in another tab")
+    await page.close()
+    third = Seat(other, "203")
+    await third.is_("ready")
+    await third.frame.get_by_role("button", name="End work").click()
+    await other.wait_for_url("**/seat?done=left")
+    await workplace.centre.seat_is("out", "203")
+    await workplace.choose(other, "203", "This browser", "Seat", "Start work")
+    await third.is_("ready")
+    await third.frame.get_by_role("button", name="Sign out").click()
+    await other.wait_for_url("**/sign-in**")
+    await workplace.centre.seat_is("out", "203")
     assert ended_well(workplace.complaints) == []
