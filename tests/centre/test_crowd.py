@@ -23,7 +23,7 @@ def test_what_is_farther_apart_than_it_may_be_is_named() -> None:
     ("uk", "Чекали й лишилися ні з чим", "Інакше, ніж передбачено: Чекали й лишилися ні з чим."),
     ("en", "Waited and were left with nothing", "Not as foreseen: Waited and were left with nothing.")])  # fmt: skip
 def test_the_table_is_read_by_a_supervisor(language: str, label: str, verdict: str) -> None:
-    columns = {name: FORESEEN for name in ("happened", "foreseen", "queue", "plain")}
+    columns = dict.fromkeys(("happened", "foreseen", "queue", "plain"), FORESEEN)
     lines = table(columns, ["forgotten"], language).splitlines()
     assert [line.split()[-4:] for line in lines if line.startswith(label)] == [["0"] * 4]
     assert len(lines) == 1 + 1 + len(fields(Outcome)) + 1 + 1
