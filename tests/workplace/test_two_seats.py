@@ -121,8 +121,15 @@ async def test_a_page_that_is_reloaded_keeps_the_citizen(workplace: Workplace) -
         await hears(caller, OLENA)
         await olena.hears(CITIZEN)
         assert olena.page.url == card
-        await caller.hang_up()
+
+        await olena.press("Shift+F2")  # given away unasked
+        await olena.page.keyboard.type("202")
+        await olena.page.get_by_role("button", name="Передати без розмови").click()
         await olena.is_("ready")
+        await hears(caller, TARAS)
+        await workplace.seats["202"].press("F4")
+        await caller.ended()
+        await workplace.seats["202"].is_("ready")
     assert ended_well(workplace.complaints) == []
 
 

@@ -49,8 +49,7 @@ async function hold(how = {}) {
     })
     .catch((error) => {
       if (error.name !== "AbortError") throw error;
-      stop();
-      trouble("taken", () => hold({ steal: true }));
+      location.reload(); // another page has taken it, and with it a call that is on, as if this one had been reloaded
     });
 }
 
@@ -142,7 +141,7 @@ function trouble(id, again = null, sentence = texts[id]) {
   at("trouble").hidden = !id;
   at("trouble-words").textContent = id ? sentence : "";
   at("trouble-again").hidden = !again;
-  at("trouble-again").textContent = texts[id === "elsewhere" || id === "taken" ? "take" : "again"] ?? "";
+  at("trouble-again").textContent = id === "elsewhere" ? texts.take : texts.again;
   at("trouble-again").onclick = again;
 }
 

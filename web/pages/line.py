@@ -62,6 +62,10 @@ def log_in(visit: Visit, seat: str, phone: Phone) -> None:
 
 
 def leave(visit: Visit) -> Response:
+    """A call by a desk telephone goes on; one by the browser would end with the page."""
+    state = visit.parts.hub.call_of(visit.seat)[2]
+    if state and visit.session is not None and visit.session.phone is Phone.BROWSER:
+        return _page(visit, BadInput("seat.on_call"))
     return _asked(visit, "left", "logout")
 
 
