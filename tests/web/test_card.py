@@ -194,6 +194,8 @@ async def test_an_appeal_is_written_by_keys_alone_from_ring_to_number(served: Si
     await expect(text).to_have_value("Води немає з учора. Немає в усьому будинку.")
     await expect(text).to_be_focused()
     await expect(page.locator("#known")).to_contain_text("Схожих звернень немає")
+    await served.line.say(snapshot(seats=[at_seat("ringing", linkedid="4.4")]))
+    await expect(page.locator("#call")).to_contain_text("Дзвонить")
     assert await places(page) == before, "nothing moves under his hands"
     await keys.press("F1")
     await expect(page.get_by_role("dialog", name="Клавіші картки")).to_be_visible()
