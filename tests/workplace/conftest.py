@@ -237,8 +237,8 @@ class Workplace:
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def workplace(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Workplace]:
     folder = tmp_path_factory.mktemp("workplace")
-    settings = settings_for(folder, ring_timeout=30, seat_first=201, web_port=free_port(kind=socket.SOCK_STREAM), require_totp=False,
-                            rate_calls=False)  # fmt: skip
+    settings = settings_for(folder, ring_timeout=30, seat_first=201, web_port=free_port(kind=socket.SOCK_STREAM),
+                            require_totp=False, rate_calls=False)  # fmt: skip
     expect.set_options(timeout=LIMIT * 1000)
     exchange = Exchange(settings, load_secrets(settings))
     async with AsyncExitStack() as stack:
