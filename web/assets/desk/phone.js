@@ -10,6 +10,9 @@ const GATHER = 300; // ms in which an address of this machine is found; there is
 const TURN_MS = 50;
 const RETURNS = 30000; // ms in which a call that was brought back to us must ring
 
+const { BUSY: LINE_BUSY, REJECTED, NOT_FOUND, ADDRESS_INCOMPLETE } = JsSIP.C.causes;
+const UNREACHED = { [LINE_BUSY]: "busy", [REJECTED]: "barred", [NOT_FOUND]: "barred", [ADDRESS_INCOMPLETE]: "barred" };
+
 class Call {
   constructor(session, incoming, name) {
     this.session = session;
@@ -179,7 +182,7 @@ export class Phone extends EventTarget {
     if (!this.calls.length) this.mute(false);
     // Whom we asked has gone: the citizen shall not stay on hold because nobody noticed.
     if (asked && this.call?.state === "held") this.resume();
-    if (!call.incoming && !answered) this.#news(cause === JsSIP.C.causes.BUSY ? "busy" : cause ? "unreached" : "");
+    if (!call.incoming && !answered && cause) this.#news(UNREACHED[cause] ?? "unreached");
     this.#changed();
   }
 
