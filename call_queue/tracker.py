@@ -301,6 +301,11 @@ class Tracker:
             return call.linkedid
         return next((uniqueid for uniqueid, linkedid in self._called.items() if linkedid == call.linkedid), "")
 
+    def seat_of(self, channel: str) -> str:
+        """The number of the seat whose channel it is, by the channel's name; "" for anybody else's."""
+        seat = self._seat(ev.endpoint_of(channel))
+        return seat.number if seat else ""
+
     def legs(self, number: str, interface: str) -> list[str]:
         """The uniqueids of the seat's channels by that telephone."""
         return [uniqueid for uniqueid in self.seats[number].calls if self._channels.get(uniqueid) == interface]
@@ -339,6 +344,9 @@ class Tracker:
             seat.calls[event.uniqueid] = event.linkedid
         elif event.uniqueid in self._channels and event.linkedid != event.uniqueid:
             self._called[event.uniqueid] = event.linkedid
+            caller = self._seat(self._channels.get(event.linkedid, ""))
+            if caller and event.linkedid not in self.calls:  # a seat calls somebody outside
+                self._arrive(event.at, event.linkedid, "", "centre", Direction.OUT, tell).seat = caller.number
         if event.uniqueid == event.linkedid and event.uniqueid not in self.calls:
             if event.uniqueid.startswith(OURS):
                 self._arrive(event.at, event.uniqueid, "", "centre", Direction.OUT, tell)
@@ -383,8 +391,11 @@ class Tracker:
         call = self.calls.get(event.linkedid)
         if call and event.status == "ANSWER" and event.endpoint in self.trunks and not call.answered_at:
             self._pick_up(call, event.at, tell)
-            if call.seat:
+            if call.seat and self.seats[call.seat].talking in ("", call.linkedid):
                 self._talk(call, call.seat, event.at, tell)
+            elif call.seat:  # it asks there, while the citizen whom it has is on hold
+                call.answered_at = event.at
+                tell(Answered(event.at, call.linkedid, call.seat, None))
 
     def _pick_up(self, call: Call, at: dt.datetime, tell: Tell) -> None:
         if not call.picked_up:

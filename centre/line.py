@@ -60,6 +60,7 @@ from crm.sign_in import Phone
 from crm.store import Database, Writer
 from crm.supervision import Ear
 from ivr.announcer import Announcer
+from ivr.dial_steps import DialSteps
 from ivr.incident_steps import IncidentSteps
 from ivr.official_steps import OfficialSteps
 from ivr.promise_steps import PromiseSteps
@@ -190,8 +191,11 @@ class Line:
         self._listening = Listening(self._dialling, writer, self.tracker,
                                     {seat.number: seat.interface for seat in seats}, self._tell_soon, _now)  # fmt: skip
         spying = SpySteps(self._listening.allowed)
+        dialling = DialSteps(
+            db, writer, settings.dial_rules, seat_of=lambda who: who if who in phones else self.tracker.seat_of(who),
+            staff=self._staff, trunk=lambda: outbound.trunk, clock=_now)  # fmt: skip
         self.agi = FastAgi({**steps.by_name(), **promised.by_name(), **joining.by_name(), **rating.by_name(),
-                            **spying.by_name(), **official.by_name()}, settings.agi_timeout)  # fmt: skip
+                            **dialling.by_name(), **spying.by_name(), **official.by_name()}, settings.agi_timeout)  # fmt: skip
         self._spool = Spool(settings.spool, writer, settings.callback_rules, announced, _now)
         self._queue_log = Reader(settings.asterisk / "log", db, writer, self.tracker.linkedid_of, self._promiser.gave_up)
         self._mailer = Mailer(settings, db)

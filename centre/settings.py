@@ -20,7 +20,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from call_queue import order, surge_rules
 from call_queue.surge_rules import Sign
-from crm import promise_rules
+from crm import outgoing, promise_rules
 from crm.calls import Priority
 from crm.clock import minutes
 from crm.confirmation_rules import Rules
@@ -137,6 +137,10 @@ class Settings(BaseSettings):
     surge_longest: Bounds = (60.0, 300.0)  # seconds that somebody waits
     surge_abandoned: Bounds = (0.08, 0.25)  # the share of those who gave up
 
+    # ── whom a seat may call besides ──
+    emergency_numbers: list[Annotated[str, Field(pattern=r"^\d{2,5}$")]] = ["101", "102", "103", "104", "112"]
+    dial_hourly_cap: int = Field(default=400, ge=1)  # the directory's and callers who were cut off
+
     # ── mail: notices to departments, officials and applicants; with no host nothing is sent ──
     smtp_host: Annotated[str, Field(pattern=r"^[A-Za-z0-9.:\-]*$")] = ""
     smtp_port: Port = 587
@@ -218,6 +222,11 @@ class Settings(BaseSettings):
         return surge_rules.Rules(bounds={
             Sign.ARRIVALS: self.surge_arrivals, Sign.LONGEST: self.surge_longest,
             Sign.ABANDONED: self.surge_abandoned})  # fmt: skip
+
+    @property
+    def dial_rules(self) -> outgoing.Rules:
+        """Whom a seat may call, as the rule takes it."""
+        return outgoing.Rules(tuple(self.emergency_numbers), tuple(self.callback_prefixes), self.dial_hourly_cap)
 
     @property
     def seats(self) -> list[str]:

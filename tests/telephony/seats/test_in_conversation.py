@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from centre.phones import Callee
+
 
 @asynccontextmanager
 async def conversation(exchange: Any, seat: Any) -> AsyncIterator[Any]:
@@ -85,7 +87,7 @@ async def test_blind_transfer_back_to_the_queue(exchange: Any) -> None:
 
 async def test_a_citizen_is_not_transferred_to_a_code_or_outside(exchange: Any) -> None:
     """A code would log the citizen's trunk in as a seat."""
-    for to in ("*10", "+380441234567"):
+    for to in ("*10", "102001", "to102"):
         async with exchange.seat("101") as seat, conversation(exchange, seat) as caller:
             seat.transfer(to)
             await exchange.until(lambda seat=seat: "\nSIP/2.0 404 Not Found\n" in seat.messages())
@@ -93,6 +95,26 @@ async def test_a_citizen_is_not_transferred_to_a_code_or_outside(exchange: Any) 
             caller.media.forget()
             await caller.media.hear(exchange.says("first"))
             await caller.hang_up()
+
+
+async def test_blind_transfer_to_an_emergency_service_and_to_nobody_else(exchange: Any) -> None:
+    """Also when we are away. Whoever may not be called is not, and the citizen goes back to the queue."""
+    host, port = exchange.settings.landline_host.split(":")
+    async with (exchange.seat("101") as seat, Callee(int(port), host=host) as outside,
+                conversation(exchange, seat) as caller):  # fmt: skip
+        outside.media.speak(exchange.voice("service"))
+        seat.transfer("+380441234567")
+        await caller.media.hear(exchange.prompt("apology"))
+        caller.media.forget()
+        await caller.media.hear(exchange.says("first"))
+        assert outside.called() == []
+        seat.transfer("0102")
+        await caller.media.hear(exchange.says("service"))
+        await outside.media.hear(exchange.says("citizen"))
+        assert outside.called() == ["102"]
+        outside.hang_up()
+        await caller.media.hear(exchange.prompt("goodbye"))
+        await caller.ended()
 
 
 async def test_attended_transfer(exchange: Any) -> None:

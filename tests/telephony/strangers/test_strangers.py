@@ -98,7 +98,8 @@ async def test_a_seat_of_a_closed_network_works(closed: Any) -> None:
     closed.log_out("101")
 
 
-INSIDE = ("+380441234567", "00380441234567", "to+380441234567", "callback-live", "callback-auto", "*10", "101", "s",
+INSIDE = ("0102", "102", "to102", "call-outside", "+380441234567", "00380441234567", "to+380441234567",
+          "callback-live", "callback-auto", "*10", "101", "s",
           "h", "i", "T", "dial", "from-seat", "155", "15510", "1551%0d%0a", "1551,1", "")  # fmt: skip
 
 
@@ -117,11 +118,24 @@ async def test_a_trunk_reaches_our_numbers_and_nothing_else(exchange: Any) -> No
 
 
 async def test_a_seat_does_not_reach_the_world(exchange: Any) -> None:
-    async with exchange.seat("101") as seat:
-        for dialled in ("+380441234567", "0441234567", "to+380441234567", "callback-live", "trunk-landline", "s"):
+    """With us away it reaches the emergency services, and nobody else."""
+    host, port = exchange.settings.landline_host.split(":")
+    async with exchange.seat("101") as seat, Callee(int(port), host=host) as outside:
+        for dialled in ("to+380441234567", "to102", "callback-live", "trunk-landline", "s", "0105", "01021",
+                        "044123456", "+38044123", "+"):  # fmt: skip
             with pytest.raises(PhoneError, match="404"):
                 async with seat.dials(dialled) as call:
                     await call.ended()
+        for dialled in ("+380441234567", "0441234567", "380441234567", "+48123456789", "+380441234567%26x"):
+            async with seat.dials(dialled) as call:
+                await call.media.hear(exchange.prompt("dial-refused"))
+                await call.ended()
+        assert outside.called() == []
+        outside.media.speak(exchange.voice("service"))
+        async with seat.dials("0102") as call:
+            await call.media.hear(exchange.says("service"))
+            await call.hang_up()
+        assert outside.called() == ["102"]
 
 
 async def test_a_resident_cannot_transfer(exchange: Any) -> None:
