@@ -90,8 +90,11 @@ async def test_a_call_about_an_appeal_that_there_is_stands_in_both_histories_onc
     assert call is not None
     assert call.outcome == Outcome.ABOUT_APPEAL
     assert LINKEDID in (await desk.open(f"/appeals/{number}")).html
-    lost = await desk.post(f"{CARD}/spoken", number="26999999", note="Про що?", mark="another")
-    assert lost.status_code == 422
+    other = site.appeal(phone="+380671112233", name="Сусід")
+    lost = await desk.submit(page, f"{CARD}/spoken", number="26999999", note="Про сусідове")
+    assert (lost.status, lost.form(f"{CARD}/spoken", {"number": "26999999"}).fields["note"].strip()) == (422, "Про сусідове")
+    told = await desk.submit(lost, f"{CARD}/spoken", number=str(other), note="Про сусідове")
+    assert f'data-appeal="{other}"' in told.html
 
 
 async def test_what_a_call_lacks_is_told_until_it_is_there(site: Site) -> None:
@@ -197,6 +200,8 @@ async def test_an_appeal_is_written_by_keys_alone_from_ring_to_number(served: Si
     await served.line.say(snapshot(seats=[at_seat("ringing", linkedid="4.4")]))
     await expect(page.locator("#call")).to_contain_text("Дзвонить")
     assert await places(page) == before, "nothing moves under his hands"
+    await served.line.say(snapshot(seats=[at_seat("talking")]))
+    await expect(page.locator("#call")).to_be_empty()
     await keys.press("F1")
     await expect(page.get_by_role("dialog", name="Клавіші картки")).to_be_visible()
     await keys.press("Escape")
