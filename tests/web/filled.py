@@ -134,6 +134,8 @@ def _follow(conn: Connection, made: Filled, settings: Settings) -> None:
     calls.answered(conn, RINGS, "101", NOW - dt.timedelta(seconds=30), operator)
     calls.ended(conn, RINGS, NOW, EndCause.COMPLETED, talk_s=30)
     ratings.keep(conn, RINGS, 5, NOW)
+    conn.execute(update(schema.call).where(schema.call.c.linkedid.in_(select(schema.call.c.linkedid).where(
+        schema.call.c.outcome == "consulted").order_by(schema.call.c.id.desc()).limit(4))).values(outcome=""))
     calls.about(conn, RINGS, appeal.id, calls.Outcome.ABOUT_APPEAL, operator, NOW)
     name = "ab/" + "0123456789abcdef" * 2 + ".wav"
     path = settings.recordings / name
