@@ -7,6 +7,8 @@ import { Sound, SoundError } from "./desk/sound.js";
 const GONE = "/sign-in";
 const OFFLINE_TRIES = 30; // until the line has heard that we are registered
 const NEWS_MS = 8000;
+const RETRY_MS = 5000;
+const ASK_MS = 3000;
 const LOCK_MS = 1500; // a page that is reloaded gives the telephone back sooner
 
 const ahead = Date.now() - Date.parse(document.body.dataset.now); // of this machine's clock before the server's
@@ -29,6 +31,8 @@ function begin() {
   document.addEventListener("keydown", pressed, true);
   listen();
   phone.addEventListener("change", show);
+  phone.addEventListener("change", watch);
+  sound.context.addEventListener("statechange", wakened);
   phone.addEventListener("news", ({ detail }) => tell(texts[detail]));
   setInterval(tick, 1000);
   show();
@@ -67,7 +71,16 @@ async function start() {
     await serve();
   } // else it was the microphone only
   starting = false;
+  before = phone.connection;
   show();
+  wakened();
+}
+
+/** A browser makes no sound before a key or a click; then it may. */
+function wakened() {
+  const asleep = sound.context.state !== "running";
+  if (asleep && at("trouble").hidden) trouble("asleep", () => sound.wake());
+  else if (!asleep && at("trouble-words").textContent === texts.asleep) trouble("");
 }
 
 /** Takes the seat's place in the queues, as soon as the line has heard that its telephone is there. */
@@ -122,18 +135,51 @@ function become(connection) {
 }
 
 // ── what is wrong, and what came of something ──
+let later = null;
+
+/** Says it, with a key to try again; what the server or the exchange refuses is tried again by itself as well. */
 function fail(error) {
   starting = false;
   const id = error instanceof SoundError ? `microphone_${error.id}` : "failed";
-  if (error instanceof Refusal) trouble(id, again, error.message);
-  else trouble(id, again);
-  if (id === "failed" && !(error instanceof Refusal)) console.error(error);
+  if (error instanceof Refusal) {
+    if (error.id === "form.no_seat") return location.reload();
+    trouble(id, again, error.message);
+    clearTimeout(later);
+    later = setTimeout(again, RETRY_MS);
+  } else {
+    trouble(id, again);
+    if (id === "failed") console.error(error);
+  }
   show();
 }
 
 function again() {
+  clearTimeout(later);
+  if (phone.call) return;
   if (phone.connection === "refused") phone.stop();
   start().catch(fail);
+}
+
+// ── what becomes of the connection ──
+let before = "off";
+let asking = null;
+
+function watch() {
+  const now = phone.connection;
+  const same = now === before;
+  before = now;
+  if (starting || phone.call) return;
+  if (now === "refused" && at("trouble").hidden) fail(new Refusal("refused", texts.refused_phone));
+  else if (now === "ready" && !same) serve().catch(fail); // the exchange may have forgotten the seat meanwhile
+  else if (now === "lost") asking ??= setTimeout(lasts, ASK_MS);
+}
+
+/** Whether we are let in at all any more: the socket's refusal does not tell a browser why. */
+async function lasts() {
+  asking = null;
+  if (phone.connection !== "lost" || phone.call) return;
+  const answer = await fetch(location.pathname, { redirect: "manual", cache: "no-store" }).catch(() => null);
+  if (answer?.type === "opaqueredirect") location.reload();
 }
 
 /** Says what is wrong until it is mended by `again`; with no id: nothing is. */
