@@ -51,6 +51,14 @@ async def test_whom_a_seat_may_call(centre: Any) -> None:
         assert (service.seat, service.staff_id, service.outcome) == ("101", 1, "transferred")
         assert "dialled" in centre.kinds(service.linkedid)
 
+        async with exchange.caller(CITIZEN, host="127.0.0.2") as caller:
+            await exchange.to_queue(caller)
+            await caller.media.hear(exchange.says("operator"))
+            seat.transfer(OFFICE)
+            await caller.media.hear(exchange.says("service"))
+            await caller.hang_up()
+        await centre.call_of(CITIZEN, lambda call: call.ended_at)
+
         for dialled in (STRANGER, "0501234567"):
             async with seat.dials(dialled) as refused:
                 await refused.media.hear(exchange.prompt("dial-refused"))
@@ -61,7 +69,7 @@ async def test_whom_a_seat_may_call(centre: Any) -> None:
                 await allowed.media.hear(exchange.says("service"))
                 await allowed.hang_up()
             await centre.on_record(outgoing, lambda rows: all(row.ended_at for row in rows))
-        assert outside.called() == ["102", OFFICE, CITIZEN, CITIZEN]
+        assert outside.called() == ["102", OFFICE, OFFICE, CITIZEN, CITIZEN]
         call, recording = schema.call.c, schema.recording.c
         recorded = select(call.caller).where(call.linkedid == recording.linkedid, call.direction == "out")
         assert centre.read(lambda conn: conn.scalars(recorded).all()) == [CITIZEN, CITIZEN]
