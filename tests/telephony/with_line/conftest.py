@@ -114,13 +114,13 @@ class Centre:
         await self.snapshot(lambda s: {one["seat"]: one["state"] for one in s["seats"]}[seat] == state)
 
     async def log_in(self, seat: str = "101", staff_id: int = 1, queues: tuple[str, ...] = ("city",),
-                     skills: tuple[str, ...] = ()) -> None:  # fmt: skip
+                     skills: tuple[str, ...] = (), phone: str = "desk") -> None:  # fmt: skip
         """As soon as the line has heard that the telephone is registered."""
         async with asyncio.timeout(PATIENCE):
             while True:
                 try:
                     await self.bus.request("login", seat=seat, staff_id=staff_id, queues=list(queues),
-                                           skills=list(skills))  # fmt: skip
+                                           skills=list(skills), phone=phone)  # fmt: skip
                     break
                 except CentreError as error:
                     if error.id != "seat.offline":
