@@ -87,3 +87,18 @@ async def test_calls_are_found_by_what_they_were(site: Site) -> None:
     masked = rows((await desk.http.get("/calls?outcome=silent&file=csv")).content)
     assert masked[0][1] == "'+380 44 ••• 45 67", "no formula either"
     assert LINKEDID not in str(masked)
+
+
+async def test_people_are_found_by_name_and_role(site: Site) -> None:
+    for role in (Role.OPERATOR, Role.EXECUTOR):
+        site.hire(role)
+    desk = await site.person(Role.ADMINISTRATOR)
+
+    async def found(query: str) -> list[str]:
+        page = await desk.open(f"/people?{query}")
+        return [label.removeprefix("Людина ") for _, label in page.links if label.startswith("Людина ")][1:]
+
+    assert await found("") == ["administrator", "executor", "operator"]
+    assert await found("role=executor") == ["executor"]
+    assert await found("text=людина OPER") == ["operator"]
+    assert await found("text=людина&role=analyst") == []

@@ -18,7 +18,7 @@ from web.tables import Cell, Table
 from web.texts import Texts
 from web.visit import Visit
 
-LATELY = timedelta(days=30)
+LATELY = timedelta(days=6)
 FILTERS = ("from", "to", "phone", "seat", "outcome", "end_cause")
 
 

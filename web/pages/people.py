@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -112,13 +112,21 @@ def _said(visit: Visit) -> dict[str, Any]:
 
 
 def _list(visit: Visit, problem: CentreError | None = None) -> Response:
+    """Those whom the address asks for, by words of the name, the login or the address, and by role."""
+    words, role = visit.query.text("text", NAME_MOST).casefold().split(), visit.query["role"]
     with visit.db.read() as conn:
         known, staff = departments.departments(conn), people.staff(conn)
     bad = visit.form.problems or problem
     return visit.page("people/people.html", status=status_of(problem) if problem else 422 if bad else 200,
-                      staff=sorted(staff, key=lambda person: (not person.active, person.name.casefold())),
+                      staff=sorted((person for person in staff if role in ("", person.role) and _has(person, words)),
+                                   key=lambda person: (not person.active, person.name.casefold())),
                       departments=known, names={each.id: each.name for each in known}, problem=problem,
                       typed=bool(bad), roles=tuple(Role), languages=LANGUAGES, skills=tuple(Skill))  # fmt: skip
+
+
+def _has(person: Staff, words: Sequence[str]) -> bool:
+    said = f"{person.name} {person.login} {person.email}".casefold()
+    return all(word in said for word in words)
 
 
 def _one(visit: Visit, problem: CentreError | None = None) -> Response:
