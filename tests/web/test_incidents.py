@@ -228,7 +228,7 @@ async def test_what_is_known_is_shown_with_the_reason_as_it_is_typed(site: Site)
     far = site.appeal(text="Іржава вода з крана", name="Інший", phone="+380443000001", subject="Холодна вода")
     site.calling()
     page = await desk.open(CARD)
-    assert "Що вже відомо" not in page.text, "nothing to look for yet"
+    assert "Щойно буде адреса, тема або суть" in page.text, "nothing to look for yet"
     shown = await already(desk, page, **TYPED | {"text": "Ледь теплі батареї"})
     assert shown.index(str(theirs)) < shown.index(str(mine)) or "чекає" in shown
     assert "цього абонента" in shown
