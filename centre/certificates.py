@@ -91,11 +91,6 @@ def fingerprint(file: Path) -> str:
     return _first(file).fingerprint(hashes.SHA256()).hex(":").upper()
 
 
-def ends(file: Path) -> datetime:
-    """When the first certificate in the file ends."""
-    return _first(file).not_valid_after_utc
-
-
 def covered(file: Path) -> set[str]:
     """The names and addresses that the first certificate in the file is for; "*.city.ua" as it stands."""
     try:

@@ -108,7 +108,7 @@ def prove_password(db: Database, login: str, password: str, *, place: Place, now
 def prove_code(db: Database, staff_id: int, code: str, *, place: Place, now: dt.datetime) -> Staff:
     """The person whose second factor gave this code; it is not taken again.
 
-    NotAllowed ``sign_in.wrong_code`` for a wrong one and for one that was taken, ``sign_in.wait`` (details: seconds) for
+    NotAllowed ``sign_in.wrong_code`` for a wrong one and one that was taken, ``sign_in.wait`` (details: seconds) for
     a try that came too soon.
     """
     with db.write() as conn:
@@ -245,11 +245,6 @@ def speaking_by_browser(conn: Connection, now: dt.datetime) -> list[str]:
     """The seats whose people speak by their pages."""
     return list(conn.scalars(select(sessions.c.seat).where(
         sessions.c.seat.is_not(None), sessions.c.phone == Phone.BROWSER, sessions.c.expires_at > now)))  # fmt: skip
-
-
-def sign_out(conn: Connection, token: str) -> None:
-    """Ends the session; an unknown one is over already."""
-    conn.execute(delete(sessions).where(sessions.c.token_sha256 == _digest(token)))
 
 
 def open_sessions(conn: Connection, staff_id: int, now: dt.datetime) -> list[OpenSession]:

@@ -74,7 +74,7 @@ def test_it_is_made_again_in_time_and_for_a_new_name_by_the_same_authority(tmp_p
     its = certificates.ready(settings, NOW)
     assert its is not None
     known, first = certificates.fingerprint(its.trusted), certificates.fingerprint(its.certificate)
-    certificates.ready(settings, certificates.ends(its.certificate) - timedelta(days=29))
+    certificates.ready(settings, NOW + certificates.LASTS - timedelta(days=29))
     assert certificates.fingerprint(its.certificate) != first
     named = settings_of(tmp_path, web_names=["new.city.test"])
     certificates.ready(named, NOW)

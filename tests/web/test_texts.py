@@ -115,7 +115,7 @@ OPTIONAL = {"hint.": tuple(Action), "note.": tuple(Action), "seat_hint.": tuple(
             "look.": None, "feedback.fate.": tuple(State)}  # fmt: skip
 
 # What goes wrong where no page is: AMI's and AGI's protocols, a backup, the spool, the settings' file.
-ELSEWHERE = ("agi.", "ami.", "backup.", "restore.", "ivr.", "spool.", "clock.", "dump.", "file.")
+ELSEWHERE = ("agi.", "ami.", "backup.", "restore.", "ivr.", "spool.", "clock.", "dump.", "file.", "user.")
 PACKAGES = ("crm", "web", "call_queue", "centre", "recordings", "ivr")
 ERRORS = {"BadInput", "NotFound", "Stale", "IllegalAction", "NotAllowed", "CentreError"}
 # Ids of which a part is filled in, and what with.
