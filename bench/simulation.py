@@ -174,7 +174,7 @@ class Simulation:
         self.people = [Person(caller) for caller in scenario.callers]
         self.promises: list[Promise] = []
         self.waits: list[float] = []  # of each call, until a seat took it or it was given up
-        self.delayed = self.hung_up = self.calls = self.starved = self.calls_out = 0
+        self.delayed = self.hung_up = self.calls = self.starved = self.passed = self.calls_out = 0
         self.busy_s = self.staffed_s = self.held_s = self.surge_s = 0.0
         self._line: list[order.Waiting] = []
         self._promised: list[dt.datetime] = []  # the turns of all whom we owe a call, called now or not
@@ -293,9 +293,12 @@ class Simulation:
         self._at(self.now + caller.handled_s, self._served, seat, caller.handled_s)
 
     def _look_who_starves(self, call: Call) -> None:
-        """Whoever waits on the line, and came longer before than any head start reaches."""
+        """Whoever waits on the line, and came longer before than any head start reaches; and whether anybody does who
+        is promised a call that is due."""
         if self.how.ours or self.how is QUEUE:
             longest = max(RULES.head_start_s.values())
+            owed = next((one.turn for one in self._line if not (one.live or one.calling)), None)
+            self.passed += owed is not None and (call.turn - owed).total_seconds() > longest
             for queue in self._queues.values():
                 for _, _, other in queue:
                     if not other.starved and other.since < call.since - longest:

@@ -42,6 +42,7 @@ class Rules:
 
     after_s: int = 60  # he has waited so long
     left_s: int = 90  # and will wait that long still
+    heard_s: int = 30  # to hear the offer and say yes: who is served sooner is asked in no surge either
     again_s: int = 240  # who did not take it is asked again
     abandoned_s: int = 10  # who gave up after so long is called back; 0: nobody is
     call_from: int = 8 * 60
@@ -61,10 +62,10 @@ def offer_in(waited_s: float, left_s: float | None, *, at_once: bool, declined_s
     """In how many seconds a caller is to be offered a callback: 0 now; None: not before more is known.
 
     ``left_s``: how long he will wait still, None when nobody can tell: then time alone decides. ``at_once``: the
-    supervisor wants it offered to everybody as he comes, but for whom a seat is free. ``declined_s``: so long ago he
-    did not take it.
+    supervisor wants it offered to everybody as he comes, but for whom a seat will be free before he has heard it.
+    ``declined_s``: so long ago he did not take it.
     """
-    if left_s is not None and (left_s == 0 or (left_s < rules.left_s and not at_once)):
+    if left_s is not None and left_s < (rules.heard_s if at_once else rules.left_s):
         return None
     threshold = 0.0 if at_once else float(rules.after_s)
     wait = max(0.0, threshold - waited_s)

@@ -111,11 +111,12 @@ def _promise(row: Any) -> Promise:
 def make(conn: Connection, *, e164: str, reason: Reason, now: dt.datetime, rules: Rules, linkedid: str = "",
          language: str = "uk", since: dt.datetime | None = None, turn: dt.datetime | None = None,
          told_at: dt.datetime | None = None, priority: Priority = Priority.ORDINARY, skill: str = "",
-         incident_id: int | None = None) -> Promise | None:  # fmt: skip
+         incident_id: int | None = None, opens: dt.datetime | None = None) -> Promise | None:  # fmt: skip
     """Promises this number a call. One that is promised a call already keeps the earlier turn.
 
-    ``since``, ``turn``: now, when nothing is given. None for a number that asked not to be called, unless somebody now
-    asks for it (``ASKED_FOR``): then its last word counts. BadInput "phone.malformed" without a number.
+    ``since``, ``turn``: now, when nothing is given. ``opens``: when it can be kept first, if not now. None for a number
+    that asked not to be called, unless somebody now asks for it (``ASKED_FOR``): then its last word counts. BadInput
+    "phone.malformed" without a number.
     """
     if not e164:
         raise BadInput("phone.malformed")
@@ -128,8 +129,8 @@ def make(conn: Connection, *, e164: str, reason: Reason, now: dt.datetime, rules
     fresh: dict[str, Any] = {
         "e164": e164, "reason": reason.value, "state": State.WAITING.value, "linkedid": linkedid, "language": language,
         "priority": priority.value, "skill": skill, "incident_id": incident_id, "since": since, "turn": turn,
-        "made_at": now, "told_at": told_at, "due_at": first_due(now, rules),
-        "expires_at": first_due(now, rules) + dt.timedelta(seconds=rules.valid_s)}  # fmt: skip
+        "made_at": now, "told_at": told_at, "due_at": first_due(opens or now, rules),
+        "expires_at": first_due(opens or now, rules) + dt.timedelta(seconds=rules.valid_s)}  # fmt: skip
     while not (rows := _HELD_OPEN(conn, {"e164": e164})):
         insert_or_ignore(conn, promise, fresh)  # or another one has, just now
     kept = _promise(rows[0])

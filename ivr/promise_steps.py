@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from sqlalchemy import Connection
 
 from centre.settings import Settings
-from crm import calls, incident_callers, promise_rules, promises
+from crm import calls, clock, incident_callers, promise_rules, promises
 from crm.calls import Direction, Priority
 from crm.confirmation_rules import Reached, Result
 from crm.phones import may_call, parse_phone
@@ -77,17 +77,20 @@ class PromiseSteps(Records):
         return self._wrong[linkedid]
 
     async def _make(self, linkedid: str, own: str, e164: str, language: str, stage: str) -> Variables:
-        now = self._now()
+        now, settings = self._now(), self._settings
         reason = Reason.CLOSED if stage == "closed" else Reason.WAITING
         his, priority, since, turn, before = await self._read(lambda conn: self._place(conn, linkedid, e164, now))
-        told_at = promise_rules.told_by(now, before + self._before(turn), self._handled_s() or USUAL_S, self._seats,
+        opens = now
+        if reason is Reason.CLOSED:
+            opens = clock.next_open(now, settings.opens, settings.closes, settings.closed_days)
+        told_at = promise_rules.told_by(opens, before + self._before(turn), self._handled_s() or USUAL_S, self._seats,
                                         self._rules)  # fmt: skip
 
         def write(conn: Connection) -> Promise | None:
             if e164 != own and promises.is_silenced(conn, e164):  # somebody else's, who asked for silence
                 return None
             return promises.make(conn, e164=e164, reason=reason, now=now, rules=self._rules, linkedid=linkedid,
-                                 language=language, since=since, turn=turn, told_at=told_at,
+                                 language=language, since=since, turn=turn, told_at=told_at, opens=opens,
                                  priority=priority, skill=his.skill if his else "")  # fmt: skip
 
         if await self._write(write) is None:

@@ -29,8 +29,8 @@ def test_it_is_offered_after_a_while_to_who_has_a_while_to_wait_still() -> None:
     assert offered(60, 300) == 0
     assert offered(60, 30) is None, "he is about to be served"
     assert offered(60, None) == 0, "nobody can tell: time alone decides"
-    assert offered(0, 30, at_once=True) == 0
-    assert offered(0, 0, at_once=True) is None, "a seat is free for him"
+    assert offered(0, 60, at_once=True) == 0
+    assert offered(0, 20, at_once=True) is None, "a seat is free for him before he has heard it"
     assert offered(100, 300, declined=40) == 200, "who did not take it is asked again, not at once"
 
 

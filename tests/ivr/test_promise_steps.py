@@ -28,10 +28,10 @@ OWN = "0509998877"  # as STRANGER's is dialled
 class Hall:
     """The steps of a centre that is open from eight to eight, at a time that passes when we say so."""
 
-    def __init__(self, city: City) -> None:
+    def __init__(self, city: City, **settings: Any) -> None:
         self.city, self.now = city, NOON
         self.on_line, self.seats, self.changes = 5, 10.0, 0
-        self.settings = Settings(opens="08:00", closes="20:00")
+        self.settings = Settings(opens="08:00", closes="20:00", **settings)
         self.promising = PromiseSteps(
             city.db, city.writer, self.settings, turn=lambda since, priority: since, before=lambda turn: self.on_line,
             handled_s=lambda: 240.0, seats=lambda at: self.seats, changed=self._changed,
@@ -190,6 +190,16 @@ async def test_when_closed_he_is_called_when_it_opens(hall: Hall) -> None:
     assert set_["SAY"] == "promise-tomorrow&hour-9"  # it opens at eight
     (made,) = hall.open()
     assert made.reason is Reason.CLOSED
+    assert made.due_at == dt.datetime(2026, 11, 25, 8, tzinfo=clock.KYIV)
+
+
+async def test_closed_for_days_it_is_kept_when_it_opens_and_valid_from_then(city: City) -> None:
+    hall = Hall(city, closed_days=["2026-11-24", "2026-11-25", "2026-11-26"])
+    set_ = await hall.promise(OWN, "1", stage="closed")
+    assert set_["SAY"] == "promise-later&day-27&month-11&promise-until&hour-9"
+    (made,) = hall.open()
+    assert made.due_at == dt.datetime(2026, 11, 27, 8, tzinfo=clock.KYIV)
+    assert made.expires_at > made.told_at > made.due_at  # type: ignore[operator]
 
 
 @pytest.mark.parametrize(("told_at", "said"), [
