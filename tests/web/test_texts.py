@@ -13,6 +13,7 @@ from babel import Locale
 from call_queue.surge_rules import Sign
 from call_queue.surging import ALERT
 from call_queue.tracker import SeatState, TrunkState
+from centre.settings import Settings
 from crm import (
     appeals,
     calls,
@@ -46,7 +47,7 @@ from crm.routing import Lost, Reason, Unable
 from crm.supervision import Deed, Ear
 from crm.wrap_up import Lack
 from recordings.files import State as RecordingState
-from web.pages import desk, line, reports, rules
+from web.pages import line, reports, rules
 from web.pages.staffing import ASKED, COLUMNS, REAL
 from web.reporting import CALL_COLUMNS, CALL_COUNTS, PERCENTILES, SEAT_COLUMNS, SHARES
 from web.texts import LANGUAGES, Texts, texts
@@ -106,7 +107,8 @@ BUILT: dict[str, tuple[str, ...]] = {
     "ratings.by_": ("day", OPERATOR, "subject", "fate"), "ratings.fate.": FATES,
     **{f"surge.{each}": tuple(surges.Kind) for each in ("", "hint_", "turn_on_", "turn_off_")}, "sign.": tuple(Sign),
     "call.receipt.": tuple(notices.Receipt), "ground.": tuple(Ground), "lack.": tuple(Lack),
-    "desk.by.": ("desk", "browser", "desk_hint", "browser_hint"), "desk.service.": desk.EMERGENCY,
+    "desk.by.": ("desk", "browser", "desk_hint", "browser_hint"),
+    "desk.service.": tuple(Settings.model_fields["emergency_numbers"].default),
     "desk.say.": tuple(re.findall(r"texts\.(\w+)", (ROOT / "web/assets/desk.js").read_text())),
     "told.": ("same", "more", "fewer"), "counted.": ("appeals", "of_appeals", "within_hours", "calls"),
 }  # fmt: skip

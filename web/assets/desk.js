@@ -15,6 +15,7 @@ const ahead = Date.now() - Date.parse(document.body.dataset.now); // of this mac
 const texts = JSON.parse(document.body.dataset.texts);
 const at = (id) => document.getElementById(id);
 const frame = at("page");
+const services = new Map([...document.querySelectorAll(".dial-keys [data-dial]")].map((key) => [key.dataset.dial, key.dataset.name]));
 const kept = { microphone: "", speaker: "", itself: false, notify: false, ...JSON.parse(localStorage.getItem("desk") ?? "{}") };
 const keep = (change) => localStorage.setItem("desk", JSON.stringify(Object.assign(kept, change)));
 
@@ -27,7 +28,7 @@ if (self !== top) top.location.replace("/desk"); // sat down anew, in a page of 
 else begin();
 
 function begin() {
-  follow(frame, { seen, pressed, dialled: (number, name) => phone.dial(number, name) });
+  follow(frame, { seen, pressed, dialled: call });
   document.addEventListener("keydown", pressed, true);
   listen();
   phone.addEventListener("change", show);
@@ -337,16 +338,25 @@ panel.closed = () => [...document.querySelectorAll(".panel")].every((one) => one
 const number = at("number");
 const typed = () => number.value.replace(/[^\d+*#]/g, "");
 
+/** As the exchange wants it: a service's number may be a seat's, too, and is told apart by a nought before it. */
+function asDialled(wanted) {
+  return services.has(wanted) ? `0${wanted}` : wanted;
+}
+
+function call(wanted, name = services.get(wanted)) {
+  return phone.dial(asDialled(wanted), name);
+}
+
 at("dial-form").addEventListener("submit", (event) => {
   event.preventDefault();
   if (!typed()) return void number.focus();
-  phone.dial(typed());
+  call(typed());
   panel("");
   number.value = "";
 });
 at("give-away").addEventListener("click", () => {
   if (!typed()) return void number.focus();
-  phone.transfer(typed());
+  phone.transfer(asDialled(typed()));
   panel("");
   number.value = "";
 });
@@ -358,7 +368,7 @@ for (const key of document.querySelectorAll("[data-press]")) {
 }
 for (const key of document.querySelectorAll(".dial-keys [data-dial]")) {
   key.addEventListener("click", () => {
-    phone.dial(key.dataset.dial, key.dataset.name);
+    call(key.dataset.dial, key.dataset.name);
     panel("");
   });
 }

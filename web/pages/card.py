@@ -43,7 +43,7 @@ from crm.wrap_up import Missing
 from web import forms, reads
 from web.forms import Form
 from web.pages import answers
-from web.pages.desk import EMERGENCY
+from web.pages.desk import services
 from web.places import ADDRESS_MOST, SUGGESTIONS, building_of
 from web.render import line_of
 from web.visit import Visit
@@ -437,7 +437,7 @@ def _page(visit: Visit, card: Card, filled: dict[str, str], *, problem: CentreEr
     return show("call.html", card=card, filled=Form(filled), subjects=subjects, choices=choices, problem=problem,
                 offices=offices, districts=districts, kinds=tuple(Kind), privileges=tuple(Privilege), already=known,
                 answers=at_hand, said=SAID, results=tuple(Result), saved=saved, fills=fills, receipts=tuple(Receipt),
-                emergency=EMERGENCY, mark=forms.once())  # fmt: skip
+                services=services(visit), mark=forms.once())  # fmt: skip
 
 
 def _label(visit: Visit, building: BuildingLine) -> str:

@@ -13,7 +13,6 @@ from web.pages.line import log_in
 from web.visit import Visit, status_of
 
 DOMAIN = "1551.invalid"  # a seat's address is a name at our own exchange, whatever that is reached by
-EMERGENCY = ("101", "102", "103", "104", "112")
 PAD = "123456789*0#"
 _SAY = "desk.say."
 
@@ -23,7 +22,13 @@ def show(visit: Visit) -> Response:
     if visit.seat is None or visit.session is None or visit.session.phone is not Phone.BROWSER:
         return visit.go("/seat")
     words = {key.removeprefix(_SAY): said for key, said in visit.texts.sentences.items() if key.startswith(_SAY)}
-    return visit.page("desk.html", words=words, emergency=EMERGENCY, pad=PAD)
+    return visit.page("desk.html", words=words, services=services(visit), pad=PAD)
+
+
+def services(visit: Visit) -> dict[str, str]:
+    """The numbers of the emergency services, each with its name; "" where the catalogue has none."""
+    numbers = visit.parts.settings.emergency_numbers
+    return {number: visit.texts(key) if (key := f"desk.service.{number}") in visit.texts else "" for number in numbers}
 
 
 def phone(visit: Visit) -> Response:
