@@ -662,7 +662,7 @@ class Simulation:
     def _after(self, promise: Promise, reached: Reached) -> None:
         """A call that brought him to no seat."""
         if promise.met:  # his own: he has his place again
-            promise.met, promise.due = False, self.now
+            promise.met, promise.due = False, _second(promise_rules.first_due(_instant(self.now), self._offers))
             self._wait_to_be_called(promise)
             return
         step = promise_rules.after_call(reached, promise.tries, _instant(self.now), self._offers)
