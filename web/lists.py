@@ -7,7 +7,7 @@ colleague, the browser's way back works, and no page costs more than the first.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, Protocol, TypeVar
 
 from starlette.responses import Response
@@ -15,7 +15,7 @@ from starlette.responses import Response
 from crm.errors import NotAllowed
 from crm.people import Permission
 from web.forms import Form
-from web.tables import FILES, Table, file_of
+from web.tables import FILES, Cell, Table, file_of
 from web.visit import Visit
 
 SIZE = 50
@@ -66,6 +66,10 @@ def wants_file(visit: Visit) -> bool:
 
 
 def as_file(visit: Visit, name: str, table: Table, *whose: tuple[str, object]) -> Response:
-    """The list as the file that the address asks for. ``whose``: the records in it, for the log of who looked."""
+    """The list as the file that the address asks for, which says where it was cut. ``whose``: the records in it, for the
+    log of who looked."""
+    if len(table.rows) == MOST:
+        last = (Cell(visit.texts("list.cut", n=MOST)), *(Cell("") for _ in table.columns[1:]))
+        table = replace(table, rows=(*table.rows, last))
     visit.looked_at(("file", name), *whose, why="export")
     return file_of([table], visit.query["file"], f"1551-{name}-{visit.now:%Y-%m-%d}")

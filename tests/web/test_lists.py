@@ -14,6 +14,7 @@ from crm.calls import Outcome
 from crm.people import Role
 from tests.web.conftest import LINKEDID, Site
 from web import lists
+from web.app import PAGES
 
 
 def rows(data: bytes) -> list[list[str]]:
@@ -43,10 +44,13 @@ async def test_the_nearest_deadline_first_page_by_page_and_the_same_as_a_file(
     assert "Олена Шевчук" not in told.content.decode()
     book = load_workbook(io.BytesIO((await desk.http.get("/control?list=unacknowledged&file=xlsx")).content))
     assert [str(row[0].value) for row in list(book.worksheets[0].rows)[1:]] == soonest
+    monkeypatch.setattr(lists, "MOST", 2)
+    cut = rows((await desk.http.get("/appeals?order=due&file=csv")).content)
+    assert [row[0] for row in cut] == [*soonest[:2], "У файлі лише початок списку, рядків: 2. Звузьте відбір, щоб отримати решту."]
     with site.db.read() as conn:
         looks = privacy.looks(conn, staff_id=site.staff["control"])
     assert {(look.what, look.why) for look in looks if look.why} == {("file", "export"), ("appeal", "export")}
-    assert len([look for look in looks if look.what == "appeal" and look.why == "export"]) == 10
+    assert len([look for look in looks if look.what == "appeal" and look.why == "export"]) == 12
 
 
 async def test_a_file_is_given_by_right_and_to_a_department_its_own(site: Site) -> None:
@@ -59,6 +63,20 @@ async def test_a_file_is_given_by_right_and_to_a_department_its_own(site: Site) 
     for address in ("/appeals?file=csv", f"/appeals?number={water}&file=csv", "/appeals?state=assigned&file=csv"):
         numbers = [row[0] for row in rows((await executor.http.get(address)).content)]
         assert numbers in ([str(heat)], []), address
+
+
+async def test_every_list_that_offers_a_file_gives_it(site: Site) -> None:
+    desks = [await site.person(Role.SUPERVISOR), await site.person(Role.ADMINISTRATOR)]
+    site.appeal()
+    offered = 0
+    for desk in desks:
+        for page in PAGES:
+            if page.method == "GET" and "{" not in page.path and (answer := await desk.open(page.path)).status == 200:
+                for address in {address for address, label in answer.links if label == "CSV" and "file=csv" in address}:
+                    given = await desk.http.get(f"{page.path}{address}" if address.startswith("?") else address)
+                    assert given.headers["content-type"].startswith("text/csv"), address
+                    offered += 1
+    assert offered > 10
 
 
 async def test_calls_are_found_by_what_they_were(site: Site) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any
@@ -17,8 +17,10 @@ from crm.errors import BadInput, CentreError, NotFound
 from crm.incidents import LIVE, State
 from crm.people import Permission
 from web.forms import Form
-from web.lists import listing
+from web.lists import as_file, listing, wants_file
 from web.places import building_of
+from web.tables import Cell, Table
+from web.texts import Texts
 from web.visit import Visit, status_of
 
 NOTE_MOST, PLACE_MOST = 4000, 200
@@ -142,6 +144,8 @@ def _list(visit: Visit, problem: CentreError | None = None) -> Response:
     with visit.db.read() as conn:
         shown = listing(visit, ("past",), lambda limit, after: incidents.listed(
             conn, PAST if past else NOW, limit=limit, after_id=after))
+        if wants_file(visit):
+            return as_file(visit, "incidents", _table(visit.texts, shown.found))
         not_over = incident_callers.not_over(conn, [each.id for each in shown.found])
         may = visit.can(Permission.MANAGE_INCIDENTS)
         subjects = departments.subjects(conn) if may else []
@@ -149,6 +153,15 @@ def _list(visit: Visit, problem: CentreError | None = None) -> Response:
     show = visit.again if problem or visit.form.problems else visit.page
     return show("incidents.html", list=shown, not_over=not_over, past=past, subjects=subjects,
                 choices=choices, kinds=networks.KINDS, typed=visit.form, problem=problem)  # fmt: skip
+
+
+def _table(t: Texts, found: Sequence[incidents.Incident]) -> Table:
+    names = ("state", "subject", "cause", "place", "since", "until", "appeals", "reports")
+    return Table(t("incidents.title"), tuple(t(f"incidents.{name}") for name in names), tuple(
+        (Cell(t(f"incident_state.{each.state}")), Cell(t.either(each.subject_uk, each.subject_en)), Cell(each.cause),
+         Cell(each.network or (f"{each.street}, {each.building}" if each.building_id else each.place)),
+         Cell(t.moment(each.proposed_at)), Cell(t.moment(each.expected_at)), Cell(each.appeals, "count"),
+         Cell(each.reports, "count")) for each in found))  # fmt: skip
 
 
 def _page(visit: Visit, incident_id: int, problem: CentreError | None = None,
