@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from playwright.async_api import expect
 
+from centre.phones import Callee
 from tests.workplace.conftest import CITIZEN, LIMIT, Seat, Workplace, ended_well, loudness, tone
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -36,7 +37,7 @@ async def hears_nobody(caller: Any) -> None:
 
 
 async def test_from_ring_to_transfer(workplace: Workplace) -> None:
-    """Answer, mute, hold, ask the other seat, all three, connect them; and the call's record is whole."""
+    """Answer, mute, hold, ask the police, ask the other seat, all three, connect them; and the call's record is whole."""
     olena, taras = await workplace.sit(OLENA, "olena", "201"), await workplace.sit(TARAS, "taras", "202")
     await taras.page.get_by_role("button", name="Налаштування телефону").click()
     await taras.page.get_by_label("Відповідати самому").check()
@@ -66,6 +67,16 @@ async def test_from_ring_to_transfer(workplace: Workplace) -> None:
         await olena.press("F9")
         await olena.is_("talking")
         await hears(caller, OLENA)
+
+        async with workplace.centre.behind_trunk(Callee(workplace.centre.landline_port)) as police:
+            await olena.frame.locator('[data-dial="102"]').click()  # a key of the page's
+            await olena.is_("asking")
+            await expect(olena.page.locator("#whom")).to_have_text("102 Поліція")
+            assert police.called() == ["102"]
+            await hears(police, OLENA)
+            await olena.press("F4")
+            await olena.is_("talking")
+            await hears(caller, OLENA)
 
         await olena.press("Shift+F2")
         await olena.page.keyboard.type("202")
