@@ -54,7 +54,7 @@ class Rules:
     lines: int = 10  # promised callbacks that ring at a time
     hourly_cap: int = 1200
     margin: float = 1.25  # so many times as long as his place and the seats come to, he is told, ...
-    least_s: int = 900  # ... and that much later
+    least_s: int = 300  # ... and that much later
 
 
 def offer_in(waited_s: float, left_s: float | None, *, at_once: bool, declined_s: float | None,

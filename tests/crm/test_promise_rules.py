@@ -134,7 +134,7 @@ def told(now: tuple[int, int], before: int, seats: int = 10, **rules: int) -> st
 def test_the_place_and_the_seats_tell_the_hour_and_only_hours_for_calling_count() -> None:
     assert told((12, 0), 5) == "12 13:00"
     assert told((12, 0), 149) == "12 14:00"  # ten seats take a hundred and fifty in an hour, and he is told more
-    assert told((12, 50), 5) == "12 14:00", "not in ten minutes, however near his turn"
+    assert told((12, 56), 5) == "12 14:00", "not in four minutes, however near his turn"
     assert told((20, 30), 149) == "13 09:00", "and the rest in the morning"
     assert told((2, 0), 5) == "12 09:00", "at night nobody is called"
     assert told((2, 0), 149) == "12 10:00"
