@@ -66,7 +66,7 @@ def wants_file(visit: Visit) -> bool:
 
 
 def as_file(visit: Visit, name: str, table: Table, *whose: tuple[str, object]) -> Response:
-    """The list as the file that the address asks for, which says where it was cut. ``whose``: the records in it, for the
+    """The list as the file that the address asks for, which says if it was cut. ``whose``: the records in it, for the
     log of who looked."""
     if len(table.rows) == MOST:
         last = (Cell(visit.texts("list.cut", n=MOST)), *(Cell("") for _ in table.columns[1:]))

@@ -46,7 +46,8 @@ async def test_the_nearest_deadline_first_page_by_page_and_the_same_as_a_file(
     assert [str(row[0].value) for row in list(book.worksheets[0].rows)[1:]] == soonest
     monkeypatch.setattr(lists, "MOST", 2)
     cut = rows((await desk.http.get("/appeals?order=due&file=csv")).content)
-    assert [row[0] for row in cut] == [*soonest[:2], "У файлі лише початок списку, рядків: 2. Звузьте відбір, щоб отримати решту."]
+    assert [row[0] for row in cut[:2]] == soonest[:2]
+    assert "лише початок списку, рядків: 2" in cut[2][0]
     with site.db.read() as conn:
         looks = privacy.looks(conn, staff_id=site.staff["control"])
     assert {(look.what, look.why) for look in looks if look.why} == {("file", "export"), ("appeal", "export")}

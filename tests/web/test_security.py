@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from centre.demo.browser import Page
 from crm.people import Role
 from tests.web.conftest import BASE, LINKEDID, Desk, Site
-from tests.web.test_permissions import address
 from web import forms
 from web.app import PAGES
 from web.forms import MAX_BODY
@@ -28,7 +27,7 @@ async def test_every_answer_carries_the_headers_and_no_page_has_a_script_a_style
     desks = [await site.person(role) for role in (Role.SUPERVISOR, Role.CONTROL, Role.ADMINISTRATOR)]
     site.calling()
     others = ("/nothing", "/healthz", "/metrics", "/static/app.css", "/events%00", f"/calls/{LINKEDID}")
-    for path in (*others, *(address(page) for page in PAGES if page.method == "GET")):
+    for path in (*others, *(re.sub(r"\{\w+\}", "999999", page.path) for page in PAGES if page.method == "GET")):
         for desk in desks:
             answer = await desk.http.get(path)
             assert {name: answer.headers[name] for name in HEADERS} == HEADERS, path
