@@ -49,7 +49,7 @@ async def test_each_list_shows_its_own_and_counts_it(site: Site) -> None:
     water = site.city.departments["Київводоканал"]
     page = await desk.open(f"/control?list=unacknowledged&of={water}")
     assert (found(page), counts(page)["overdue"]) == ([fresh], "0")
-    for bad in ("list=x", "of=абв", "page=0", "page=999999999", "list=overdue&page=7"):
+    for bad in ("list=x", "of=абв", "after=0", "after=999999999", "list=overdue&after=абв"):
         assert (await desk.open(f"/control?{bad}")).status == 200, bad
 
 
