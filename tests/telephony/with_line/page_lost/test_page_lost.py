@@ -32,30 +32,29 @@ async def recorded(centre: Any, linkedid: str) -> list[Any]:
 async def test_he_is_brought_back_to_the_same_seat(centre: Any) -> None:
     """From hold, too. Then the seat does not come back at all, and another one serves him."""
     exchange = centre.exchange
-    async with exchange.caller(CITIZEN, host="127.0.0.2") as caller:
-        async with exchange.seat() as seat:
-            seat.media.speak(exchange.voice("first"))
-            await centre.log_in()
-            await exchange.to_queue(caller)
-            await caller.media.hear(exchange.says("first"))
-            seat.hold()
-            await centre.seat_is("hold")
+    async with exchange.caller(CITIZEN, host="127.0.0.2") as caller, exchange.seat() as seat:
+        seat.media.speak(exchange.voice("first"))
+        await centre.log_in()
+        await exchange.to_queue(caller)
+        await caller.media.hear(exchange.says("first"))
+        seat.hold()
+        await centre.seat_is("hold")
+        async with exchange.seat() as again, exchange.seat("102") as other:
+            await seat.vanish()
             caller.media.forget()
-        assert await lost(centre)
-        async with exchange.seat() as again:
+            assert await lost(centre)
             again.media.speak(exchange.voice("again"))
             await caller.media.hear(exchange.prompt("seat-lost"))
-            assert not caller.media.has_heard(exchange.prompt("thanks-waiting"))
             await caller.media.hear(exchange.says("again"))
             await again.media.hear(exchange.says("citizen"))
             await centre.seat_is("talking")
             first = await centre.call_of(CITIZEN)
             assert (first.seat, first.ended_at) == ("101", None)
             assert len(again.called()) == 1
-        await centre.bus.request("logout", seat="101")
-        async with exchange.seat("102") as other:
+            await centre.bus.request("logout", seat="101")
             other.media.speak(exchange.voice("other"))
             await centre.log_in("102", staff_id=2)
+            await again.vanish()
             caller.media.forget()
             assert await lost(centre)
             await caller.media.hear(exchange.prompt("seat-lost"))
@@ -74,17 +73,17 @@ async def test_he_is_brought_back_to_the_same_seat(centre: Any) -> None:
 async def test_whom_we_called_comes_back_as_well(centre: Any) -> None:
     exchange, home = centre.exchange, "+380442223344"
     centre.appeal(home, auto=False)
-    async with centre.behind_trunk(Callee(centre.landline_port)) as phone:
+    async with centre.behind_trunk(Callee(centre.landline_port)) as phone, exchange.seat() as seat:
         phone.media.speak(exchange.voice("resident"))
-        async with exchange.seat() as seat:
-            seat.media.speak(exchange.voice("feedback"))
-            await centre.log_in(staff_id=1, queues=("feedback",))
-            callback = centre.read(lambda conn: conn.execute(select(schema.callback)).one())
-            placed = await centre.bus.request("call", callback_id=callback.id, seat="101", staff_id=1)
-            await phone.media.hear(exchange.says("feedback"))
-            await centre.seat_is("talking")
-        assert await lost(centre)
+        seat.media.speak(exchange.voice("feedback"))
+        await centre.log_in(staff_id=1, queues=("feedback",))
+        callback = centre.read(lambda conn: conn.execute(select(schema.callback)).one())
+        placed = await centre.bus.request("call", callback_id=callback.id, seat="101", staff_id=1)
+        await phone.media.hear(exchange.says("feedback"))
+        await centre.seat_is("talking")
         async with exchange.seat() as again:
+            await seat.vanish()
+            assert await lost(centre)
             again.media.speak(exchange.voice("again"))
             await phone.media.hear(exchange.prompt("seat-lost"))
             await phone.media.hear(exchange.says("again"))
