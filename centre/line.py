@@ -197,7 +197,8 @@ class Line:
         self.agi = FastAgi({**steps.by_name(), **promised.by_name(), **joining.by_name(), **rating.by_name(),
                             **dialling.by_name(), **spying.by_name(), **official.by_name()}, settings.agi_timeout)  # fmt: skip
         self._spool = Spool(settings.spool, writer, settings.callback_rules, announced, _now)
-        self._queue_log = Reader(settings.asterisk / "log", db, writer, self.tracker.linkedid_of, self._promiser.gave_up)
+        self._queue_log = Reader(settings.asterisk / "log", db, writer, self.tracker.linkedid_of,
+                                 self._promiser.gave_up)  # fmt: skip
         self._mailer = Mailer(settings, db)
         self._keeper = Keeper(db, settings.recordings, settings.recording_days, self._live_calls)
 
