@@ -194,8 +194,9 @@ class Line:
         dialling = DialSteps(
             db, writer, settings.dial_rules, seat_of=lambda who: who if who in phones else self.tracker.seat_of(who),
             staff=self._staff, trunk=lambda: outbound.trunk, clock=_now)  # fmt: skip
-        self.agi = FastAgi({**steps.by_name(), **promised.by_name(), **joining.by_name(), **rating.by_name(),
-                            **dialling.by_name(), **spying.by_name(), **official.by_name()}, settings.agi_timeout)  # fmt: skip
+        answered = (steps, promised, joining, rating, dialling, spying, official)
+        self.agi = FastAgi({name: step for part in answered for name, step in part.by_name().items()},
+                           settings.agi_timeout)  # fmt: skip
         self._spool = Spool(settings.spool, writer, settings.callback_rules, announced, _now)
         self._queue_log = Reader(settings.asterisk / "log", db, writer, self.tracker.linkedid_of,
                                  self._promiser.gave_up)  # fmt: skip

@@ -69,7 +69,8 @@ def counts(conn: Connection, now: dt.datetime, *, official_id: int | None = None
 
 
 def listed(conn: Connection, which: Watched, now: dt.datetime, *, official_id: int | None = None,
-           department_id: int | None = None, limit: int = 50, after_id: int | None = None) -> list[AppealLine]:  # fmt: skip
+           department_id: int | None = None, limit: int = 50,
+           after_id: int | None = None) -> list[AppealLine]:  # fmt: skip
     """A part of a list, the nearest deadline first; ``after_id``: after which appeal it begins."""
     ids = select(_c.id).where(*_conditions(which, now, official_id, department_id))
     return appeals.lines(conn, conn.execute(part(conn, ids, _c.due_at, limit, after_id)).scalars().all())

@@ -83,8 +83,8 @@ def decide(conn: Connection, wanted: str, *, staff_id: int | None, rules: Rules,
 
 def keep(conn: Connection, linkedid: str, whom: Whom, number: str, *, seat: str, staff_id: int | None,
          now: dt.datetime) -> None:  # fmt: skip
-    """Who called whom, and when: in the history of the call, a new one unless a citizen is being transferred. A call to a
-    service needs no word on what it was about."""
+    """Who called whom, and when: in the history of the call, a new one unless a citizen is being transferred. A call to
+    a service needs no word on what it was about."""
     if calls.get(conn, linkedid) is None:
         calls.arrived(conn, linkedid, at=now, origin="centre", caller=parse_phone(number),
                       direction=calls.Direction.OUT)  # fmt: skip

@@ -165,8 +165,8 @@ class Announcer:
         return news is not None and self._heard.get(linkedid) != news.id
 
     def tell(self, linkedid: str, news: News | None, language: str) -> Variables:
-        """CALL_INCIDENT, INCIDENT_SAY for what this call is to hear now, and will have heard, INCIDENT_OTHER for when it
-        changes the language; nothing if there is no news for it."""
+        """CALL_INCIDENT, INCIDENT_SAY for what this call is to hear now, and will have heard, INCIDENT_OTHER for when
+        it changes the language; nothing if there is no news for it."""
         if news is None or not self.is_news(linkedid, news) or not (sound := news.sounds.get(language)):
             return {}
         self._hears(linkedid, news.id)

@@ -163,7 +163,8 @@ class Steps(Records):
             said["CALL_SAY"] = speech.play(news)
         if not is_open and origin in OFFERED and reason not in ASKED_FOR:
             said["CALL_OFFER"] = "1"
-        said |= self._announcer.offer(language) if lost and is_open else self._announcer.tell(linkedid, at_home, language)
+        choose = lost and is_open
+        said |= self._announcer.offer(language) if choose else self._announcer.tell(linkedid, at_home, language)
         return said
 
     def _look_up(self, conn: Connection, e164: str) -> tuple[str, Pending | None, News | None, bool]:

@@ -1,4 +1,4 @@
-"""the workplace: second factor, passwords to be changed, sign-ins told apart, phrases of a subject; the last answer found at once
+"""the workplace: second factor, passwords to be changed, sign-ins told apart, phrases, the last answer found at once
 
 Revision ID: 0004
 Revises: 0003

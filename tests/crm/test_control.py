@@ -107,7 +107,7 @@ def test_a_list_goes_on_and_its_count_ends(city: City, monkeypatch: pytest.Monke
     while part := control.listed(city.conn, Watched.UNACKNOWLEDGED, city.now, limit=2, after_id=after):
         found += [line.number for line in part]
         after = part[-1].id
-        appeals.act(city.conn, after, Action.ACKNOWLEDGE, now=city.now)  # it leaves the list, which goes on where it was
+        appeals.act(city.conn, after, Action.ACKNOWLEDGE, now=city.now)  # it leaves the list, which goes on
     assert found == made
     assert control.listed(city.conn, Watched.UNACKNOWLEDGED, city.now, after_id=999_999) == []
     for _ in range(4):

@@ -59,9 +59,9 @@ def test_the_forecast_is_the_weighted_mean_of_such_days(db: Database, day: date)
     local = [at.astimezone(KYIV) for at, _, _ in drawn]
     counted = Counter((at.date(), at.hour * 60 + at.minute // 30 * 30) for at in local)
     weights = [2 ** (-(day - each).days / 28) for each in such[:12]]
-    for minute, calls in zip(HALVES, found.calls, strict=True):
+    for minute, expected in zip(HALVES, found.calls, strict=True):
         mean = sum(w * counted[each, minute] for w, each in zip(weights, such[:12], strict=True)) / sum(weights)
-        assert calls == pytest.approx(mean), minute
+        assert expected == pytest.approx(mean), minute
     mine = [(wait, talk) for at, wait, talk in drawn if at.astimezone(KYIV).date() in such[:12]]
     talks = [talk + 5.0 for _, talk in mine if talk is not None]
     assert found.handled_s == pytest.approx(sum(talks) / len(talks) + 10)
@@ -159,6 +159,7 @@ def test_the_next_half_hours_are_the_forecasts_over_midnight_too(db: Database) -
             told = staffing.forecast(day, *staffing.past_days(conn, day, Calendar({}), TODAY), 10.0)
             needed.append(staffing.needs(told.calls, {}, What(told.handled_s or 0, told.patience_s)))
     clock = [half.at.astimezone(KYIV) for half in found]
-    assert [(at.day - TODAY.day, at.hour, at.minute) for at in clock] == [(0, 22, 30), (0, 23, 0), (0, 23, 30), (1, 0, 0)]
+    halves = [(at.day - TODAY.day, at.hour, at.minute) for at in clock]
+    assert halves == [(0, 22, 30), (0, 23, 0), (0, 23, 30), (1, 0, 0)]
     assert [half.seats for half in found] == [needed[0][n].seats for n in (45, 46, 47)] + [needed[1][0].seats]
     assert sum(half.calls for half in found) > 0

@@ -273,7 +273,7 @@ def settings_for(var: Path, **more: Any) -> Settings:
         "var": var, "sip_port": free_port(), "ami_port": free_port(kind=tcp), "agi_port": free_port(kind=tcp),
         "asterisk_http_port": free_port(kind=tcp), "seat_count": 3, "landline_host": f"127.0.0.1:{free_port()}",
         "mobile_host": f"127.0.0.2:{free_port('127.0.0.2')}", "wrap_up": 0,
-        # Asked by the tests alone: a question from before the telephones were there, unanswered, would put it down later.
+        # Asked by the tests alone: a question that was sent before the telephones were there would put it down later.
         "trunk_qualify": 3600, **more,
     })  # fmt: skip
     for language in LANGUAGES:

@@ -67,7 +67,8 @@ async def test_moved_paused_and_put_out(served: Site) -> None:
     assert "Оберіть своє місце" in page.text, "he sits nowhere"
 
     made = [(edit.staff_id, (edit.after or {})["did"], (edit.after or {})["whose"]) for edit in on_record(served)]
-    assert made == [(served.staff["supervisor"], did, served.staff["operator"]) for did in ("put_out", "paused", "moved")]
+    by, whose = served.staff["supervisor"], served.staff["operator"]
+    assert made == [(by, did, whose) for did in ("put_out", "paused", "moved")]
     page = await boss.open(SEAT)
     for said in ("виведено з роботи", "поставлено на паузу", "навчання", "кінець зміни", "Людина supervisor"):
         assert said in page.text

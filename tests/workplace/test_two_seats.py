@@ -37,7 +37,7 @@ async def hears_nobody(caller: Any) -> None:
 
 
 async def test_from_ring_to_transfer(workplace: Workplace) -> None:
-    """Answer, mute, hold, ask the police, ask the other seat, all three, connect them; and the call's record is whole."""
+    """Answer, mute, hold, ask the police, ask the other seat, all three, connect them; the call's record is whole."""
     olena, taras = await workplace.sit(OLENA, "olena", "201"), await workplace.sit(TARAS, "taras", "202")
     await taras.page.get_by_role("button", name="Налаштування телефону").click()
     await taras.page.get_by_label("Відповідати самому").check()
