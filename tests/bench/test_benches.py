@@ -58,6 +58,13 @@ def test_pop() -> None:
     assert 0 < figures["told_p50_ms"] <= figures["p50_ms"] <= figures["p99_ms"] <= figures["max_ms"]
 
 
+def test_pages() -> None:
+    figures = bench("pages", "--size", "2000", "--rounds", "1", "--only", "sqlite")["sqlite"]
+    assert 0 < figures["pages_p99_ms"]
+    assert 0 < figures["reports_p99_ms"]
+    assert len(figures["p50_p99_ms"]) > 50
+
+
 def test_crm() -> None:
     figures = bench("crm", "--size", "6000", "--rounds", "1", "--keys", "50")
     for kind in ("sqlite", "postgresql"):
