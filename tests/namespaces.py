@@ -34,6 +34,11 @@ def wire() -> Iterator[tuple[list[str], list[str]]]:
         yield city, enter
 
 
+def beside(machine: list[str]) -> list[str]:
+    """The same for who is on the other machine: he is its user already."""
+    return [word for word in machine if word != "--user"]
+
+
 def _machine(machines: contextlib.ExitStack, make: list[str]) -> tuple[list[str], int]:
     """A namespace that lasts as long as the stack: how to run there, and the process that keeps it."""
     try:

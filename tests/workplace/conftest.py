@@ -15,8 +15,8 @@ import re
 import socket
 import sys
 import wave
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, Playwright, async_playwright, expect
 
+from centre import certificates
 from centre.phones import free_port
 from centre.provision import ensure
 from centre.settings import ROOT, load_secrets
@@ -39,10 +40,10 @@ RATE = 8000
 LIMIT = 30
 VOICES = (440, 600, 1050)  # Hz; none is another's harmonic
 CITIZEN = 1050
-# Echo cancelling and the like would take a tone for noise: what Chromium would do to a voice is not what is tried here.
-AUDIO = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream", "--allow-loopback-in-peer-connection",
-         "--disable-features=WebRtcHideLocalIpsWithMdns,OptimizationHints,MediaRouter")  # fmt: skip
-# Each connection of a page, for tests to listen at.
+VOICED = (*QUIET, "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+HERE = ("--allow-loopback-in-peer-connection",)  # the centre and its seats are one machine
+# Each connection of a page, for tests to listen at. Echo cancelling and the like would take a tone for noise: what
+# Chromium would do to a voice is not what is tried here.
 REMEMBER = """
 window.connections = [];
 window.RTCPeerConnection = class extends RTCPeerConnection {
@@ -69,6 +70,22 @@ HEARD = """async (tones) => {
   sources.forEach((source) => source.disconnect());
   const at = (hz) => Math.round(hz * analyser.fftSize / context.sampleRate);
   return tones.map((hz) => Math.max(...loud.slice(at(hz) - 1, at(hz) + 2)));
+}"""
+
+# What has gone over the page's connections: packets each way, and from where to where.
+COUNTED = """async () => {
+  const counted = { received: 0, sent: 0, ways: [] };
+  for (const one of window.connections.filter((one) => one.connectionState === "connected")) {
+    const told = await one.getStats();
+    for (const { type, packetsReceived, packetsSent, selectedCandidatePairId } of told.values()) {
+      if (type === "inbound-rtp") counted.received += packetsReceived;
+      if (type === "outbound-rtp") counted.sent += packetsSent;
+      if (type !== "transport") continue;
+      const { localCandidateId, remoteCandidateId } = told.get(selectedCandidatePairId);
+      counted.ways.push([localCandidateId, remoteCandidateId].map((id) => told.get(id).address));
+    }
+  }
+  return counted;
 }"""
 
 
@@ -151,14 +168,21 @@ class Seat:
         except TimeoutError:
             raise AssertionError(f"{voices} is not what {self.number} hears: {loud}") from None
 
+    async def counted(self) -> dict[str, Any]:
+        """RTP of the calls that are on: packets ``received`` and ``sent``, and ``ways``: of each call our address and
+        the centre's."""
+        counted: dict[str, Any] = await self.page.evaluate(COUNTED)
+        return counted
+
 
 class Workplace:
-    """What a test needs of all of it."""
+    """What a test needs of all of it. ``folder``: the browsers' home. ``browser``: the program, with what besides VOICED."""
 
-    def __init__(self, exchange: Exchange, centre: Centre, playwright: Playwright, folder: Path) -> None:
+    def __init__(self, exchange: Exchange, centre: Centre, playwright: Playwright, folder: Path,
+                 browser: tuple[Path, Sequence[str]]) -> None:  # fmt: skip
         self.exchange, self.centre, self.settings = exchange, centre, centre.settings
-        self.base = f"http://127.0.0.1:{self.settings.web_port}"
-        self._playwright, self._folder = playwright, folder
+        self.base = certificates.where(self.settings)
+        self._playwright, self._folder, self._browser = playwright, folder, browser
         self._browsers: dict[int, Browser] = {}
         self.seats: dict[str, Seat] = {}
         self._web: asyncio.subprocess.Process | None = None
@@ -173,10 +197,11 @@ class Workplace:
             self._web = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "centre", "web", cwd=ROOT, env=os.environ | env, stderr=log,
                 stdin=asyncio.subprocess.DEVNULL)  # fmt: skip
-        async with httpx.AsyncClient() as client, asyncio.timeout(LIMIT):
+        base, tls = certificates.within(self.settings)
+        async with httpx.AsyncClient(verify=tls) as client, asyncio.timeout(LIMIT):
             while True:
                 try:
-                    if (await client.get(f"{self.base}/healthz")).status_code == httpx.codes.OK:
+                    if (await client.get(f"{base}/healthz")).status_code == httpx.codes.OK:
                         return
                 except httpx.HTTPError:
                     await asyncio.sleep(0.05)
@@ -194,10 +219,10 @@ class Workplace:
     async def page(self, hertz: int, login: str) -> Page:
         """A browser whose microphone hears this tone, signed in."""
         if hertz not in self._browsers:
+            executable, besides = self._browser
             self._browsers[hertz] = await self._playwright.chromium.launch(
-                executable_path=ensure("chromium").executable,
-                args=[*(one for one in QUIET if "features" not in one), *AUDIO,
-                      f"--use-file-for-fake-audio-capture={voice_file(self._folder, hertz)}"])  # fmt: skip
+                executable_path=executable, env={**os.environ, "HOME": str(self._folder)},
+                args=[*VOICED, *besides, f"--use-file-for-fake-audio-capture={voice_file(self._folder, hertz)}"])
         context: BrowserContext = await self._browsers[hertz].new_context(
             base_url=self.base, viewport={"width": 1280, "height": 720}, permissions=["microphone"])  # fmt: skip
         context.set_default_timeout(LIMIT * 1000)
@@ -234,13 +259,14 @@ class Workplace:
             await browser.close()
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def workplace(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Workplace]:
-    folder = tmp_path_factory.mktemp("workplace")
-    settings = settings_for(folder, ring_timeout=30, seat_first=201, web_port=free_port(kind=socket.SOCK_STREAM),
-                            require_totp=False, rate_calls=False)  # fmt: skip
+@asynccontextmanager
+async def running_workplace(folder: Path, browser: tuple[Path, Sequence[str]],
+                            **settings: object) -> AsyncIterator[Workplace]:  # fmt: skip
+    """All of it, with these settings; operators olena, taras and third."""
+    own = settings_for(folder, **{"ring_timeout": 30, "seat_first": 201, "require_totp": False, "rate_calls": False,
+                                  "web_port": free_port(kind=socket.SOCK_STREAM), **settings})  # fmt: skip
     expect.set_options(timeout=LIMIT * 1000)
-    exchange = Exchange(settings, load_secrets(settings))
+    exchange = Exchange(own, load_secrets(own))
     async with AsyncExitStack() as stack:
         stack.callback(exchange.stop)
         await asyncio.to_thread(exchange.start)
@@ -251,10 +277,17 @@ async def workplace(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[W
                 conn, login=login, name=login.capitalize(), password_hash=hashed, role=Role.OPERATOR,
                 password_given=False))  # fmt: skip
         playwright = await stack.enter_async_context(async_playwright())
-        workplace = Workplace(exchange, centre, playwright, folder)
+        workplace = Workplace(exchange, centre, playwright, folder, browser)
         await workplace.start_web()
         stack.push_async_callback(workplace.stop_web)
         stack.push_async_callback(workplace.close)
+        yield workplace
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def workplace(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Workplace]:
+    folder = tmp_path_factory.mktemp("workplace")
+    async with running_workplace(folder, (ensure("chromium").executable, HERE)) as workplace:
         yield workplace
 
 
