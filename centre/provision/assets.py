@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import os
 import shutil
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from .work import ProvisionError, Work, say, work
 
 SOURCES = Path(__file__).resolve().parents[2] / "web" / "assets"
 PACKAGES = ("package.json", "package-lock.json", ".npmrc")  # what decides what npm installs
+# Node from a wheel trusts its own list of authorities and reads no settings but its own: the machine's owner may have
+# another authority, and a mirror.
+OF_THE_MACHINE = {"NODE_USE_SYSTEM_CA": "1", "npm_config_globalconfig": "/etc/npmrc"}
 BROWSERS = "chrome111,firefox115,safari16.4"
 
 
@@ -55,7 +59,7 @@ def _install(sources: Path, modules: Path, steps: Work) -> None:
     for name in PACKAGES:
         shutil.copy(sources / name, fresh / name)
     steps.run([*_node("npm/bin/npm-cli.js"), "ci", "--prefix", fresh, "--loglevel", "error"],
-              "fetch the packages of the pages' scripts")  # fmt: skip
+              "fetch the packages of the pages' scripts", environment=OF_THE_MACHINE | os.environ)  # fmt: skip
     _put(fresh, modules, "npm-*")
 
 
