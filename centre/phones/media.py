@@ -30,10 +30,12 @@ def _pieces(prompt: Path, made_at: int) -> list[bytes]:
 
 
 class Media(asyncio.DatagramProtocol):
-    """A UDP socket that hears, speaks and presses keys. Open it with ``await Media.open(host)``."""
+    """A UDP socket that hears, speaks, and presses keys and is told them. Open it with ``await Media.open(host)``."""
 
     def __init__(self) -> None:
         self.heard = bytearray()
+        self.keys = ""  # that the other side has pressed
+        self._latest_key = b""  # its timestamp: each key is told in several packets
         self.packets = 0
         self._remote: tuple[str, int] | None = None
         self.look_up: Callable[[], tuple[str, int] | None] = lambda: None  # where the other side says that it hears
@@ -80,9 +82,13 @@ class Media(asyncio.DatagramProtocol):
         if len(data) < 12 or data[0] >> 6 != 2:
             return
         self._remote = address
-        if data[1] & 0x7F == ALAW:
+        kind, body = data[1] & 0x7F, data[12 + 4 * (data[0] & 0x0F):]
+        if kind == ALAW:
             self.packets += 1
-            self.heard += data[12 + 4 * (data[0] & 0x0F):]
+            self.heard += body
+        elif kind == EVENT and body and body[0] < len(KEYS) and data[4:8] != self._latest_key:
+            self._latest_key = data[4:8]
+            self.keys += list(KEYS)[body[0]]
         self._progress.set()
 
     def forget(self, but: int = 0) -> None:

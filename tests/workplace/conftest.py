@@ -176,7 +176,8 @@ class Seat:
 
 
 class Workplace:
-    """What a test needs of all of it. ``folder``: the browsers' home. ``browser``: the program, with what besides VOICED."""
+    """What a test needs of all of it. ``folder``: the browsers' home; ``browser``: their program, and what it is told
+    besides VOICED."""
 
     def __init__(self, exchange: Exchange, centre: Centre, playwright: Playwright, folder: Path,
                  browser: tuple[Path, Sequence[str]]) -> None:  # fmt: skip

@@ -19,8 +19,8 @@ def test_a_seat_on_another_machine_talks(tmp_path: Path) -> None:
     with wire() as (city, seat):
         browser.write_text(f'#!/bin/sh\nexec {shlex.join([*beside(seat), str(ensure("chromium").executable)])} "$@"\n')
         browser.chmod(0o700)
-        done = subprocess.run([*city, sys.executable, "-m", "tests.workplace.from_elsewhere", tmp_path, browser], cwd=ROOT,
-                              check=True, stdout=subprocess.PIPE, timeout=120)  # fmt: skip
+        centre = [*city, sys.executable, "-m", "tests.workplace.from_elsewhere", tmp_path, browser]
+        done = subprocess.run(centre, cwd=ROOT, check=True, stdout=subprocess.PIPE, timeout=120)
     met = json.loads(done.stdout)
     assert met["page"].startswith(f"https://{CITY}:")
     assert met["ways"] == [[SEAT, CITY]]

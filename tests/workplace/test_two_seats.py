@@ -54,6 +54,7 @@ async def test_from_ring_to_transfer(workplace: Workplace) -> None:
         await olena.is_("talking")
         await hears(caller, OLENA)
         await olena.hears(CITIZEN)
+        begun = await olena.counted()
 
         await olena.press("F8")
         await hears_nobody(caller)
@@ -67,6 +68,8 @@ async def test_from_ring_to_transfer(workplace: Workplace) -> None:
         await olena.press("F9")
         await olena.is_("talking")
         await hears(caller, OLENA)
+        counted = await olena.counted()
+        assert all(counted[way] > begun[way] + 25 for way in ("received", "sent")), (begun, counted)
 
         async with workplace.centre.behind_trunk(Callee(workplace.centre.landline_port)) as police:
             await olena.frame.locator('[data-dial="102"]').click()  # a key of the page's
@@ -74,6 +77,14 @@ async def test_from_ring_to_transfer(workplace: Workplace) -> None:
             await expect(olena.page.locator("#whom")).to_have_text("102 Поліція")
             assert police.called() == ["102"]
             await hears(police, OLENA)
+            await olena.press("Shift+F2")
+            for key in "15*":  # as a menu of theirs may ask
+                await olena.page.get_by_label("Клавіші").get_by_role("button", name=key, exact=True).click()
+            async with asyncio.timeout(LIMIT):
+                while police.media.keys != "15*":
+                    await police.media.more()
+            assert caller.media.keys == ""
+            await olena.press("Escape")
             await olena.press("F4")
             await olena.is_("talking")
             await hears(caller, OLENA)
