@@ -104,7 +104,8 @@ def doctor(settings: Settings, secrets: Secrets, language: str = "en") -> list[F
     return [_finding(remark, language) for remark in (
         *python(sys.version_info[:3]), *disk(settings.var), *clock(datetime.now(UTC)), *hours(settings),
         *ports(settings, {*running, *_web(settings)}), *asterisk(), *database(settings), *permissions(settings),
-        *certificate(settings), *prompts(settings), *trunks(settings, "line" in running), *restoring(settings),
+        *certificate(settings), *audio(settings), *prompts(settings), *trunks(settings, "line" in running),
+        *restoring(settings),
     )]  # fmt: skip
 
 
@@ -286,6 +287,14 @@ def handshake(file: Path, key: Path) -> datetime:
             continue
     peer = client.getpeercert() or {}
     return datetime.fromtimestamp(ssl.cert_time_to_seconds(str(peer["notAfter"])), UTC)
+
+
+def audio(settings: Settings) -> Iterator[Remark]:
+    """Whether telephones in the pages of other machines are told an address that they reach; nothing where they are."""
+    if settings.sip_bind.is_loopback and (settings.web_names or not settings.web_bind.is_loopback):
+        yield warning("audio.here", address=settings.sip_bind)
+    if settings.sip_bind.is_unspecified and settings.external_address:
+        yield warning("audio.nat", address=settings.external_address)
 
 
 def prompts(settings: Settings) -> Iterator[Remark]:

@@ -277,6 +277,15 @@ def test_a_centre_that_nobody_outside_can_call(tmp_path: Path) -> None:
     assert found(module.trunks(reached, running=False)) == {"line.off": Level.OK}
 
 
+def test_a_centre_whose_pages_are_opened_elsewhere_and_whose_audio_is_not_reached(tmp_path: Path) -> None:
+    city = IPv4Address("192.0.2.1")
+    for one in ({"web_bind": city}, {"web_names": ["1551.example.gov.ua"]}):
+        assert found(module.audio(Settings(var=tmp_path, **one))) == {"audio.here": Level.WARNING}
+        assert found(module.audio(Settings(var=tmp_path, sip_bind=city, external_address="203.0.113.10", **one))) == {}
+    nat = Settings(var=tmp_path, sip_bind=IPv4Address(0), external_address="203.0.113.10")
+    assert found(module.audio(nat)) == {"audio.nat": Level.WARNING}
+
+
 def test_a_restore_that_was_cut_off(settings: Settings) -> None:
     (settings.var / UNFINISHED).touch()
     assert troubles(settings) == {"restore.unfinished": Level.WRONG}

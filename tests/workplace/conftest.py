@@ -180,7 +180,7 @@ class Workplace:
     besides VOICED."""
 
     def __init__(self, exchange: Exchange, centre: Centre, playwright: Playwright, folder: Path,
-                 browser: tuple[Path, Sequence[str]]) -> None:  # fmt: skip
+                 browser: tuple[str, Sequence[str]]) -> None:  # fmt: skip
         self.exchange, self.centre, self.settings = exchange, centre, centre.settings
         self.base = certificates.where(self.settings)
         self._playwright, self._folder, self._browser = playwright, folder, browser
@@ -261,7 +261,7 @@ class Workplace:
 
 
 @asynccontextmanager
-async def running_workplace(folder: Path, browser: tuple[Path, Sequence[str]],
+async def running_workplace(folder: Path, browser: tuple[str, Sequence[str]],
                             **settings: object) -> AsyncIterator[Workplace]:  # fmt: skip
     """All of it, with these settings; operators olena, taras and third."""
     own = settings_for(folder, **{"ring_timeout": 30, "seat_first": 201, "require_totp": False, "rate_calls": False,

@@ -21,7 +21,7 @@ BEFORE_NAT = "203.0.113.10"
 OFFERED = "connections[0].remoteDescription.sdp.match(/(?<=a=candidate:(\\S+ ){4})\\S+/g)"
 
 
-async def main(folder: Path, browser: Path) -> None:
+async def main(folder: Path, browser: str) -> None:
     async with running_workplace(folder, (browser, ()), sip_bind=CITY, web_bind=CITY, seat_count=1,
                                  external_address=BEFORE_NAT) as workplace:  # fmt: skip
         its = certificates.served(workplace.settings)
@@ -43,4 +43,4 @@ async def main(folder: Path, browser: Path) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*map(Path, sys.argv[1:])))
+    asyncio.run(main(Path(sys.argv[1]), sys.argv[2]))

@@ -19,7 +19,7 @@ def test_a_seat_on_another_machine_talks(tmp_path: Path) -> None:
     with wire() as (city, seat):
         browser.write_text(f'#!/bin/sh\nexec {shlex.join([*beside(seat), str(ensure("chromium").executable)])} "$@"\n')
         browser.chmod(0o700)
-        centre = [*city, sys.executable, "-m", "tests.workplace.from_elsewhere", tmp_path, browser]
+        centre = [*city, sys.executable, "-m", "tests.workplace.from_elsewhere", str(tmp_path), str(browser)]
         done = subprocess.run(centre, cwd=ROOT, check=True, stdout=subprocess.PIPE, timeout=120)
     met = json.loads(done.stdout)
     assert met["page"].startswith(f"https://{CITY}:")
