@@ -60,8 +60,8 @@ def test_pop() -> None:
 
 def test_pages() -> None:
     figures = bench("pages", "--size", "2000", "--rounds", "1", "--only", "sqlite")["sqlite"]
-    assert 0 < figures["pages_p99_ms"]
-    assert 0 < figures["reports_p99_ms"]
+    assert figures["pages_p99_ms"] > 0
+    assert figures["reports_p99_ms"] > 0
     assert len(figures["p50_p99_ms"]) > 50
 
 
@@ -82,7 +82,7 @@ def test_queue() -> None:
     """The simulation is right where a formula says what is right; what it finds of the rules is not asked here."""
     figures = bench("queue", "--days", "1", "--batches", "1", "--calls", "30000", "--x5-days", "0.1")
     assert figures["erlang_error"] < 0.1
-    assert 1 <= figures["normal_over_bound"] < 1.5, "below the bound is nobody"
+    assert 0.95 < figures["normal_over_bound"] < 1.5, "below the bound is nobody, but for the chance of one day"
     assert 0.9 < figures["x5_seats_busy"] <= 1
     assert figures["x5_forgotten"] == 0
     assert 0 <= figures["promises_kept"] <= 1

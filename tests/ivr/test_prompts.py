@@ -131,7 +131,8 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return render(settings, load_secrets(settings), Places(modules=var, spool_script=var / "spool_call.py"))
 
 
-SAID = ("${SAY}", "${CALL_SAY}", "${INCIDENT_SAY}", "${CHOICE_SAY}", "${GREETING}")  # by the steps, or the surge
+# By the steps, or the surge.
+SAID = ("${SAY}", "${CALL_SAY}", "${INCIDENT_SAY}", "${CHOICE_SAY}", "${OFFICIAL_SAY}", "${GREETING}")
 
 
 def dialplan_plays(extensions: str) -> Iterator[str]:

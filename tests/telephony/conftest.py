@@ -23,7 +23,7 @@ import pytest
 
 from call_queue import order
 from centre.asterisk import Asterisk
-from centre.phones import Caller, SeatPhone, free_port
+from centre.phones import Callee, Caller, SeatPhone, free_port
 from centre.settings import Secrets, Settings, load, load_secrets
 from crm.calls import Skill
 from ivr.prompts import LANGUAGES, texts, tones
@@ -228,6 +228,15 @@ class Exchange:
             yield ami
         finally:
             writer.close()
+
+    @asynccontextmanager
+    async def outside(self) -> AsyncIterator[Callee]:
+        """A telephone behind the landline trunk, which is known to be up: nothing is dialled on one that is down."""
+        host, port = self.settings.landline_host.split(":")
+        async with Callee(int(port), host=host) as telephone:
+            await asyncio.to_thread(self.asterisk.rx, "pjsip qualify trunk-landline")
+            await self.until(lambda: " Avail " in self.asterisk.rx("pjsip show aor trunk-landline"))
+            yield telephone
 
     @asynccontextmanager
     async def wire(self, host: str = "127.0.0.1") -> AsyncIterator[Wire]:

@@ -7,8 +7,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from centre.phones import Callee
-
 
 @asynccontextmanager
 async def conversation(exchange: Any, seat: Any) -> AsyncIterator[Any]:
@@ -99,8 +97,7 @@ async def test_a_citizen_is_not_transferred_to_a_code_or_outside(exchange: Any) 
 
 async def test_blind_transfer_to_an_emergency_service_and_to_nobody_else(exchange: Any) -> None:
     """Also when we are away. Whoever may not be called is not, and the citizen goes back to the queue."""
-    host, port = exchange.settings.landline_host.split(":")
-    async with (exchange.seat("101") as seat, Callee(int(port), host=host) as outside,
+    async with (exchange.seat("101") as seat, exchange.outside() as outside,
                 conversation(exchange, seat) as caller):  # fmt: skip
         outside.media.speak(exchange.voice("service"))
         seat.transfer("+380441234567")

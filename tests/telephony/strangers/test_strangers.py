@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from centre.phones import Callee, PhoneError, SeatPhone
+from centre.phones import PhoneError, SeatPhone
 
 STRANGER = "127.0.0.3"
 SEATS = "127.0.0.4"
@@ -105,8 +105,7 @@ INSIDE = ("0102", "102", "to102", "call-outside", "+380441234567", "003804412345
 
 async def test_a_trunk_reaches_our_numbers_and_nothing_else(exchange: Any) -> None:
     """Above all not the way out: nothing is dialled on the trunks."""
-    host, port = exchange.settings.landline_host.split(":")
-    async with Callee(int(port), host=host) as outside, exchange.ami() as ami:
+    async with exchange.outside() as outside, exchange.ami() as ami:
         for source in ("127.0.0.1", "127.0.0.2"):
             async with exchange.wire(source) as wire:
                 for dialled in (*INSIDE, exchange.secrets.seats["101"].sip_user):
@@ -119,8 +118,7 @@ async def test_a_trunk_reaches_our_numbers_and_nothing_else(exchange: Any) -> No
 
 async def test_a_seat_does_not_reach_the_world(exchange: Any) -> None:
     """With us away it reaches the emergency services, and nobody else."""
-    host, port = exchange.settings.landline_host.split(":")
-    async with exchange.seat("101") as seat, Callee(int(port), host=host) as outside:
+    async with exchange.seat("101") as seat, exchange.outside() as outside:
         for dialled in ("to+380441234567", "to102", "callback-live", "trunk-landline", "s", "0105", "01021",
                         "044123456", "+38044123", "+"):  # fmt: skip
             with pytest.raises(PhoneError, match="404"):
