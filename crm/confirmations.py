@@ -125,7 +125,8 @@ _ATTEMPT: Select[Any] = (
            attempt.c.ended_at)
     .join(citizen, attempt.c.citizen_id == citizen.c.id)
 )  # fmt: skip
-_PENDING: Select[Any] = (
+# Coalesced, the state is no way in: SQLite would read all that awaits anybody's word.
+_PENDING = Statement(
     select(citizen.c.id.label("citizen_id"), citizen.c.name, callback.c.id.label("callback_id"), appeal.c.state,
            *_QUESTION, func.coalesce(callback_appeal.c.tries, 0))
     .select_from(citizen_phone).join(citizen).join(appeal, appeal.c.citizen_id == citizen.c.id).join(subject)
@@ -133,7 +134,7 @@ _PENDING: Select[Any] = (
     .join(callback_appeal, (callback_appeal.c.callback_id == callback.c.id)
           & (callback_appeal.c.appeal_id == appeal.c.id), isouter=True)
     .where(citizen_phone.c.e164 == bindparam("e164"), citizen_phone.c.wrong.is_(False),
-           appeal.c.state.in_([State.AWAITING.value, State.UNCONFIRMED.value]))
+           func.coalesce(appeal.c.state, "").in_([State.AWAITING.value, State.UNCONFIRMED.value]))
     .order_by(appeal.c.state, citizen_phone.c.last_used_at.desc(), citizen.c.id, appeal.c.id)
 )  # fmt: skip  # "awaiting" sorts before "unconfirmed"
 
@@ -435,7 +436,7 @@ def pending_for(conn: Connection, e164: str) -> Pending | None:
 
     Of a shared number, whoever has something awaiting his word comes first; then who used it last.
     """
-    rows: Sequence[Any] = conn.execute(_PENDING, {"e164": e164}).all() if e164 else []
+    rows = _PENDING(conn, {"e164": e164}) if e164 else []
     if not rows:
         return None
     first = rows[0]

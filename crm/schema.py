@@ -715,6 +715,8 @@ attempt = Table(
     # Nor two of a promise's. (A number may be two citizens': who claims a call looks whether it is being rung.)
     Index("uq_attempt_open_promise", "promise_id", unique=True,
           sqlite_where=text("ended_at IS NULL"), postgresql_where=text("ended_at IS NULL")),
+    Index("ix_attempt_open", "placed_at", sqlite_where=text("ended_at IS NULL"),
+          postgresql_where=text("ended_at IS NULL")),
     Index("ix_attempt_ringing", "e164", sqlite_where=text("ended_at IS NULL"),
           postgresql_where=text("ended_at IS NULL")),
     Index(None, "callback_id"),

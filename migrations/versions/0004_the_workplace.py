@@ -28,21 +28,25 @@ COLUMNS = {
     "subject": (sa.Column("phrases", sa.Text(), server_default="", nullable=False),),
 }
 
-NOTED = "ix_appeal_event_noted"
+# name: table, columns, of which rows
+INDEXES = {
+    "ix_appeal_event_noted": ("appeal_event", ["appeal_id", "id", "action"], sa.text("note <> ''")),
+    "ix_attempt_open": ("attempt", ["placed_at"], sa.text("ended_at IS NULL")),
+    "ix_recording_started_at": ("recording", ["started_at"], None),
+}
 
 
 def upgrade() -> None:
     for table, columns in COLUMNS.items():
         for column in columns:
             op.add_column(table, column)
-    op.create_index(NOTED, "appeal_event", ["appeal_id", "id", "action"],
-                    sqlite_where=sa.text("note <> ''"), postgresql_where=sa.text("note <> ''"))
-    op.create_index("ix_recording_started_at", "recording", ["started_at"])
+    for name, (table, names, which) in INDEXES.items():
+        op.create_index(name, table, names, sqlite_where=which, postgresql_where=which)
 
 
 def downgrade() -> None:
-    op.drop_index("ix_recording_started_at", "recording")
-    op.drop_index(NOTED, "appeal_event", sqlite_where=sa.text("note <> ''"), postgresql_where=sa.text("note <> ''"))
+    for name, (table, _, which) in reversed(INDEXES.items()):
+        op.drop_index(name, table, sqlite_where=which, postgresql_where=which)
     for table, columns in COLUMNS.items():
         for column in columns:
             op.drop_column(table, column.name)
