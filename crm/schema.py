@@ -597,6 +597,8 @@ notice = Table(
     Column("error", String(200), nullable=False, server_default=""),
     Column("mail", String(40), nullable=False, server_default=""),  # the letter that carries it, with others
     Index("ix_notice_due", "due_at", sqlite_where=text("state = 'due'"), postgresql_where=text("state = 'due'")),
+    Index("ix_notice_citizen_id", "citizen_id", sqlite_where=text("citizen_id IS NOT NULL"),
+          postgresql_where=text("citizen_id IS NOT NULL")),
     Index(None, "appeal_id"),
 )
 
@@ -720,6 +722,7 @@ attempt = Table(
     Index("ix_attempt_ringing", "e164", sqlite_where=text("ended_at IS NULL"),
           postgresql_where=text("ended_at IS NULL")),
     Index(None, "callback_id"),
+    Index(None, "citizen_id"),
     Index("ix_attempt_promise_id", "promise_id", sqlite_where=text("promise_id IS NOT NULL"),
           postgresql_where=text("promise_id IS NOT NULL")),
     Index(None, "placed_at"),
@@ -776,6 +779,7 @@ listening = Table(
     _ref("staff_id", "staff.id"),
     Column("at", Instant, nullable=False),
     Column("reason", String(200), nullable=False),
+    Index(None, "recording_id"),
 )
 
 # ── once-only ledgers and logs ───────────────────────────────────────────────────────────────

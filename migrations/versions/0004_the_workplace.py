@@ -31,6 +31,9 @@ COLUMNS = {
 # name: table, columns, of which rows
 INDEXES = {
     "ix_appeal_event_noted": ("appeal_event", ["appeal_id", "id", "action"], sa.text("note <> ''")),
+    "ix_attempt_citizen_id": ("attempt", ["citizen_id"], None),
+    "ix_listening_recording_id": ("listening", ["recording_id"], None),
+    "ix_notice_citizen_id": ("notice", ["citizen_id"], sa.text("citizen_id IS NOT NULL")),
     "ix_attempt_open": ("attempt", ["placed_at"], sa.text("ended_at IS NULL")),
     "ix_recording_started_at": ("recording", ["started_at"], None),
 }
