@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+import sqlite3
 import threading
 import time
 import uuid
@@ -452,8 +453,9 @@ def _prepare_sqlite(engine: Engine, *, read_only: bool) -> None:
     @event.listens_for(engine, "connect")
     def _connect(connection: Any, record: object) -> None:
         connection.isolation_level = None
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON",
-                       f"busy_timeout={BUSY_S * 1000}", f"query_only={'ON' if read_only else 'OFF'}"):  # fmt: skip
+        connection.execute(f"PRAGMA busy_timeout={BUSY_S * 1000}")
+        _to_wal(connection)
+        for pragma in ("synchronous=FULL", "foreign_keys=ON", f"query_only={'ON' if read_only else 'OFF'}"):
             connection.execute(f"PRAGMA {pragma}")
 
     if not read_only:
@@ -461,6 +463,19 @@ def _prepare_sqlite(engine: Engine, *, read_only: bool) -> None:
         @event.listens_for(engine, "begin")
         def _begin(conn: Connection) -> None:
             conn.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _to_wal(connection: Any) -> None:
+    """For good, in the file. Of several who open a new file at once SQLite refuses all but one, and does not wait."""
+    end = time.monotonic() + BUSY_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > end:
+                raise
+            time.sleep(0.02)
 
 
 def _worth_another_try(error: Exception) -> bool:
