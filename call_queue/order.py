@@ -32,7 +32,7 @@ class Rules:
     """Seconds."""
 
     head_start_s: Mapping[Priority, int] = field(
-        default_factory=lambda: {Priority.EMERGENCY: 600, Priority.PRIVILEGED: 180, Priority.ORDINARY: 0})
+        default_factory=lambda: {Priority.EMERGENCY: 3600, Priority.PRIVILEGED: 180, Priority.ORDINARY: 0})
     promised_s: int = 60  # of one whom we have called back, and who would else wait twice
     skill_s: Mapping[Skill, int] = field(default_factory=lambda: {Skill.ENGLISH: 300, Skill.SOCIAL: 60})
     own_seat_s: int = 8  # for the seat that spoke with him last

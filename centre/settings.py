@@ -128,7 +128,7 @@ class Settings(BaseSettings):
     promise_hourly_cap: int = Field(default=1200, ge=1)
 
     # ── who is next: by so many seconds his turn comes before that of one who came with him ──
-    turn_emergency: int = Field(default=600, ge=0, le=86400)
+    turn_emergency: int = Field(default=3600, ge=0, le=86400)
     turn_privileged: int = Field(default=180, ge=0, le=86400)  # by the law
     turn_promised: int = Field(default=60, ge=0, le=86400)  # whom we have called back
 

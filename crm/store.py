@@ -45,6 +45,7 @@ from crm.errors import CentreError
 
 T = TypeVar("T")
 
+CACHE_KIB = 65536  # of SQLite's pages, each connection: of a large database it holds what every look-up passes through
 BUSY_S = 5  # how long the database itself waits for another process's transaction
 PATIENCE_S = 30.0  # how long a batch is tried again while the database is locked or gone
 BATCH = 256  # functions a transaction
@@ -455,7 +456,8 @@ def _prepare_sqlite(engine: Engine, *, read_only: bool) -> None:
         connection.isolation_level = None
         connection.execute(f"PRAGMA busy_timeout={BUSY_S * 1000}")
         _to_wal(connection)
-        for pragma in ("synchronous=FULL", "foreign_keys=ON", f"query_only={'ON' if read_only else 'OFF'}"):
+        for pragma in ("synchronous=FULL", "foreign_keys=ON", f"cache_size={-CACHE_KIB}",
+                       f"query_only={'ON' if read_only else 'OFF'}"):  # fmt: skip
             connection.execute(f"PRAGMA {pragma}")
 
     if not read_only:

@@ -137,12 +137,14 @@ class _Story:
             operators = [Operator(stage, stage.hire(f"operator{n}", Role.OPERATOR, f"Оператор {n}")) for n in numbers]
             watcher = Watcher(stage, stage.hire("supervisor", Role.SUPERVISOR, "Старша зміни"))
             feedback = Feedback(stage, stage.hire("feedback", Role.FEEDBACK, "Відділ зворотного зв'язку"))
-            for worker in (*operators, watcher, feedback):
+            guest = Worker(stage, stage.hire("guest", Role.OPERATOR, "Гість"))  # whoever runs the demo and wants to look
+            for worker in (*operators, watcher, feedback, guest):
                 phones.push_async_callback(worker.browser.close)
                 await worker.sign_in()
             for operator, number in zip(operators, numbers, strict=True):
                 await operator.sit(number)
             self.say(f"{len(numbers)} seats have signed in their telephones and their people.")
+            self.say(f"Look on at {stage.web}/live: sign in as {guest.account.login}, {guest.account.password}")
             administrator = Administrator(stage, stage.hire("administrator", Role.ADMINISTRATOR, "Адміністратор"))
             desk = Desk(stage, stage.hire("control", Role.CONTROL, "Відділ контролю"))
             for worker in (administrator, desk):

@@ -129,7 +129,7 @@ def test_the_feedback_line_is_another() -> None:
     assert order.queues_of("101", ("feedback",), tuple(Skill)) == ["feedback"]
 
 
-def test_an_emergency_of_now_is_before_an_ordinary_call_of_nine_minutes_ago() -> None:
+def test_an_emergency_of_now_is_before_an_ordinary_call_of_almost_an_hour_ago() -> None:
     now = order.turn(NOON, Priority.EMERGENCY, RULES)
-    assert now < order.turn(at(-540), Priority.ORDINARY, RULES)
-    assert now > order.turn(at(-660), Priority.ORDINARY, RULES)
+    assert now < order.turn(at(-3540), Priority.ORDINARY, RULES)
+    assert now > order.turn(at(-3660), Priority.ORDINARY, RULES)
