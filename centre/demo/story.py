@@ -137,7 +137,7 @@ class _Story:
             operators = [Operator(stage, stage.hire(f"operator{n}", Role.OPERATOR, f"Оператор {n}")) for n in numbers]
             watcher = Watcher(stage, stage.hire("supervisor", Role.SUPERVISOR, "Старша зміни"))
             feedback = Feedback(stage, stage.hire("feedback", Role.FEEDBACK, "Відділ зворотного зв'язку"))
-            guest = Worker(stage, stage.hire("guest", Role.OPERATOR, "Гість"))  # whoever runs the demo and wants to look
+            guest = Worker(stage, stage.hire("guest", Role.OPERATOR, "Гість"))  # who runs the demo may look on
             for worker in (*operators, watcher, feedback, guest):
                 phones.push_async_callback(worker.browser.close)
                 await worker.sign_in()
