@@ -119,8 +119,9 @@ def _like(conn: Connection, visit: Visit, number: int, of: str) -> dict[str, Any
 
 def table_of(t: Texts, found: Sequence[AppealLine]) -> Table:
     """Of appeals, for a file: where and what, and not whose."""
-    names = ("number", "state", "subject", "where", "text", "department", "registered", "due", "executed")
-    return Table(t("appeals.title"), tuple(t(f"appeal.{name}") for name in names), tuple(
+    columns = ("appeal.number", "appeal.state", "appeal.subject", "appeal.where", "appeal.text", "appeal.department",
+               "appeal.registered", "appeal.due", "appeal.executed")  # fmt: skip
+    return Table(t("appeals.title"), tuple(map(t, columns)), tuple(
         (Cell(each.number, "text"), Cell(t(f"state.{each.state}")), Cell(t.either(each.subject_uk, each.subject_en)),
          Cell(_where(t, each)), Cell(each.text), Cell(each.department), Cell(t.short_day(each.registered_at)),
          Cell(t.short_day(each.due_at)), Cell(t.short_day(each.executed_at))) for each in found))  # fmt: skip
