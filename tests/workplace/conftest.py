@@ -36,6 +36,8 @@ from tests.telephony.with_line.conftest import Centre, running_centre
 from tests.web.test_browser import QUIET
 
 PASSWORD = "дев'ять з половиною"
+PEOPLE = {"olena": Role.OPERATOR, "taras": Role.OPERATOR, "third": Role.OPERATOR, "iryna": Role.SUPERVISOR,
+          "fedir": Role.FEEDBACK}  # fmt: skip
 RATE = 8000
 LIMIT = 30
 VOICES = (440, 600, 1050)  # Hz; none is another's harmonic
@@ -263,7 +265,7 @@ class Workplace:
 @asynccontextmanager
 async def running_workplace(folder: Path, browser: tuple[str, Sequence[str]],
                             **settings: object) -> AsyncIterator[Workplace]:  # fmt: skip
-    """All of it, with these settings; operators olena, taras and third."""
+    """All of it, with these settings, and PEOPLE, who may sign in."""
     own = settings_for(folder, **{"ring_timeout": 30, "seat_first": 201, "require_totp": False, "rate_calls": False,
                                   "web_port": free_port(kind=socket.SOCK_STREAM), **settings})  # fmt: skip
     expect.set_options(timeout=LIMIT * 1000)
@@ -273,9 +275,9 @@ async def running_workplace(folder: Path, browser: tuple[str, Sequence[str]],
         await asyncio.to_thread(exchange.start)
         centre = await stack.enter_async_context(running_centre(exchange))
         hashed = passwords.hashed(PASSWORD)
-        for login in ("olena", "taras", "third"):
-            centre.write(lambda conn, login=login: people.add_staff(  # type: ignore[misc]
-                conn, login=login, name=login.capitalize(), password_hash=hashed, role=Role.OPERATOR,
+        for login, role in PEOPLE.items():
+            centre.write(lambda conn, login=login, role=role: people.add_staff(  # type: ignore[misc]
+                conn, login=login, name=login.capitalize(), password_hash=hashed, role=role,
                 password_given=False))  # fmt: skip
         playwright = await stack.enter_async_context(async_playwright())
         workplace = Workplace(exchange, centre, playwright, folder, browser)
