@@ -354,6 +354,7 @@ class Prompts:
             sound = conn.scalars(select(schema.announcement.c.sound_uk)).first()
         self.incident_s = self.seconds(str(sound))
         self.greeting_s = self.seconds("greeting")
+        self.told_s, self.menu_s = self.incident_s + self.until("incident-keys"), self.until("menu")
         self.hearing = Hearing(
             connecting=self.seconds("connecting", "queue-thereare", "digits/2", "queue-callswaiting"),
             where=self.seconds("queue-thereare", "digits/2", "queue-callswaiting"), wait=self.seconds("wait-1-to-2"),
@@ -378,7 +379,7 @@ class Prompts:
     def waiting(self, person: Person) -> Person:
         """He, as he comes to the queue: once he has heard who we are, and of his building, or the menu."""
         told = person.near and person.at + self.greeting_s >= INCIDENT_S + ANNOUNCED_S
-        heard_s = self.incident_s + self.until("incident-keys") if told else self.until("menu")
+        heard_s = self.told_s if told else self.menu_s
         return replace(person, near=told, at=person.at + self.greeting_s + heard_s)
 
 

@@ -1,6 +1,6 @@
 // The desk: the telephone on top, the pages in a frame below it, and what a person presses in either.
 
-import { follow, inside } from "./desk/frame.js";
+import { follow, inside, pass } from "./desk/frame.js";
 import { Phone } from "./desk/phone.js";
 import { Sound, SoundError } from "./desk/sound.js";
 
@@ -307,12 +307,12 @@ for (const key of document.querySelectorAll("[data-do]")) key.addEventListener("
 /** The keys of the telephone stand on its buttons: what is visible may be pressed, wherever the keyboard is. */
 function pressed(event) {
   sound.wake();
-  if (event.altKey || event.ctrlKey || event.metaKey) return;
+  if (event.altKey || event.ctrlKey || event.metaKey) return void pass(frame, event);
   if (event.key === "Escape" && !panel.closed()) return void panel("");
   const name = (event.shiftKey ? "Shift+" : "") + event.key;
   const typing = event.target.closest?.("a, button, input, select, textarea, summary, audio, [contenteditable]");
   const key = [...document.querySelectorAll("[data-key]")].find((one) => !one.hidden && one.dataset.key.split(" ").includes(name));
-  if (!key || (name === "Enter" && typing)) return;
+  if (!key || (name === "Enter" && typing)) return void pass(frame, event);
   event.preventDefault();
   key.click();
 }

@@ -47,6 +47,18 @@ export function inside(frame) {
   }
 }
 
+/** A key that is pressed in the bar and is not the telephone's is the page's: whoever has just answered or hung up by the
+ * mouse need not click into the page first. What works the bar's own buttons and fields stays there. */
+export function pass(frame, event) {
+  const page = inside(frame);
+  const letter = event.key.length === 1 && event.key !== " ";
+  const shortcut = event.altKey || event.ctrlKey || letter || /^F\d+$/.test(event.key);
+  const ours = event.isTrusted && event.target.ownerDocument === document; // the copy comes by here as well
+  if (!page || !ours || !shortcut || event.target.closest?.("input, select, textarea")) return;
+  const copy = new page.defaultView.KeyboardEvent("keydown", event);
+  if (!(page.activeElement ?? page.body).dispatchEvent(copy)) event.preventDefault();
+}
+
 /** Which page is to be shown: what stands after #, if it is one of ours. */
 function asked() {
   const address = location.hash.slice(1);
