@@ -57,16 +57,15 @@ class SipProxy:
         """Misses whoever had a socket before we were restarted, until he is back; then waits to be cancelled, and
         misses nobody any more."""
         def speaking() -> list[str]:
-            with self._parts.db.read() as conn:
-                return sign_in.speaking_by_browser(conn, self._parts.clock())
-
-        try:
             try:
-                seats = await to_thread.run_sync(speaking)
+                with self._parts.db.read() as conn:
+                    return sign_in.speaking_by_browser(conn, self._parts.clock())
             except DBAPIError as error:  # nobody can tell now; Asterisk ends a leg that nothing comes from, later
                 log.warning("whose page spoke before we were started is not known: %s", error.orig)
-                seats = []
-            for seat in seats:
+                return []
+
+        try:
+            for seat in await to_thread.run_sync(speaking):
                 self._miss(seat, START_S)
             await asyncio.Event().wait()
         finally:

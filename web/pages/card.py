@@ -198,8 +198,7 @@ def spoken_of(visit: Visit) -> Response:
     except CentreError as error:
         problem = error
     if problem is not None:
-        card = _card(visit)
-        return _page(visit, card, _filled(visit, card), problem=problem, again=True)
+        return _refused(visit, problem)
     visit.poke_line("appeals")
     return visit.go(f"/calls/{linkedid}?done=spoken#here")
 
@@ -238,8 +237,7 @@ def settle(visit: Visit) -> Response:
         with visit.db.write() as conn:
             calls.settle(conn, linkedid, Outcome(said), visit.person.id, visit.now)
     except BadInput as error:  # nobody has answered it yet
-        card = _card(visit)
-        return _page(visit, card, _filled(visit, card), problem=error, again=True)
+        return _refused(visit, error)
     return visit.go(f"/calls/{linkedid}?done=settled")
 
 
@@ -264,8 +262,7 @@ def answer(visit: Visit) -> Response:
     except CentreError as error:
         problem = error
     if problem is not None:
-        card = _card(visit)
-        return _page(visit, card, _filled(visit, card), problem=problem, again=True)
+        return _refused(visit, problem)
     visit.poke_line("callbacks")
     return visit.go(f"/calls/{linkedid}?done=heard")
 
@@ -438,6 +435,12 @@ def _page(visit: Visit, card: Card, filled: dict[str, str], *, problem: CentreEr
                 offices=offices, districts=districts, kinds=tuple(Kind), privileges=tuple(Privilege), already=known,
                 answers=at_hand, said=SAID, results=tuple(Result), saved=saved, fills=fills, receipts=tuple(Receipt),
                 services=services(visit), mark=forms.once())  # fmt: skip
+
+
+def _refused(visit: Visit, problem: CentreError) -> Response:
+    """The card as it is, with why what was sent is not taken."""
+    card = _card(visit)
+    return _page(visit, card, _filled(visit, card), problem=problem, again=True)
 
 
 def _label(visit: Visit, building: BuildingLine) -> str:
