@@ -167,6 +167,17 @@ citizen_phone = Table(
     UniqueConstraint("citizen_id", "e164"),
 )
 
+# By what he is recognised besides telephones, verified or not: where he is written to stands in his own row.
+citizen_address = Table(
+    "citizen_address", metadata, _id(),
+    _ref("citizen_id", "citizen.id"),
+    Column("channel", String(10), nullable=False),  # email, facebook
+    Column("address", String(200), nullable=False),  # in lower case; Facebook's: its id of him and our page
+    Column("last_used_at", Instant, nullable=False),
+    UniqueConstraint("citizen_id", "channel", "address"),
+    Index(None, "channel", "address"),
+)
+
 # ── those who act ────────────────────────────────────────────────────────────────────────────
 department = Table(
     "department", metadata, _id(),
@@ -360,6 +371,9 @@ appeal = Table(
     Column("code_failures", Integer, nullable=False, server_default="0"),
     Column("version", Integer, nullable=False, server_default="1"),
     Column("old_number", String(40), nullable=True),  # in the system it was brought over from
+    Column("tell_by", String(10), nullable=False, server_default=""),  # crm.notices.Way: how its applicant is told of it
+    Column("tell_to", String(200), nullable=False, server_default=""),  # at which address or number of his
+    Column("received_at", Instant, nullable=True),  # when it came, where that was before it was registered
     CheckConstraint("returns >= 0", name="returns"),
     Index(None, "citizen_id", "registered_at"),
     Index(None, "building_id", "registered_at"),
@@ -419,6 +433,122 @@ attachment = Table(
     Column("bytes", Integer, nullable=False),
     Column("sha256", String(64), nullable=False, index=True),
     Column("at", Instant, nullable=False),
+    Index(None, "appeal_id"),
+)
+
+# ── what comes in writing ────────────────────────────────────────────────────────────────────
+# A letter, an SMS, a conversation's message, a form that a person must look at first: taken once, on record before it
+# is acknowledged, and on a specialist's screen until it is an appeal, belongs to one, or is nothing.
+message = Table(
+    "message", metadata, _id(),
+    Column("channel", String(10), nullable=False),  # as an appeal's
+    Column("external_id", String(200), nullable=False),  # the channel's own: Message-ID, Twilio's SID, Facebook's mid
+    Column("address", String(200), nullable=False),  # from whom: in lower case, a number in E.164
+    Column("name", String(200), nullable=False, server_default=""),  # as the sender calls himself
+    Column("title", String(300), nullable=False, server_default=""),  # a letter's subject
+    Column("text", Text, nullable=False, server_default=""),
+    Column("language", String(2), nullable=False, server_default="uk"),
+    Column("data", JSON, nullable=False, default=dict),  # crm.messages.Said: what the form or the conversation asked
+    Column("state", String(10), nullable=False),  # crm.messages.State
+    Column("reason", String(20), nullable=False, server_default=""),  # crm.messages.Held: why a person looks first
+    _ref("citizen_id", "citizen.id", nullable=True),  # once somebody said so
+    _ref("appeal_id", "appeal.id", nullable=True),  # that it became, or belongs to
+    _ref("staff_id", "staff.id", nullable=True),  # whose work it is
+    Column("claimed_at", Instant, nullable=True),
+    Column("received_at", Instant, nullable=False),
+    Column("done_at", Instant, nullable=True),
+    Column("version", Integer, nullable=False, server_default="1"),
+    UniqueConstraint("channel", "external_id"),
+    Index(None, "channel", "address", "received_at"),
+    Index("ix_message_open", "received_at", sqlite_where=text("done_at IS NULL"),
+          postgresql_where=text("done_at IS NULL")),
+    Index("ix_message_appeal_id", "appeal_id", sqlite_where=text("appeal_id IS NOT NULL"),
+          postgresql_where=text("appeal_id IS NOT NULL")),
+    Index("ix_message_citizen_id", "citizen_id", sqlite_where=text("citizen_id IS NOT NULL"),
+          postgresql_where=text("citizen_id IS NOT NULL")),
+)
+
+# Its photos and documents, or its voice: the file itself lies under its SHA-256.
+message_file = Table(
+    "message_file", metadata, _id(),
+    _ref("message_id", "message.id"),
+    Column("name", String(200), nullable=False),
+    Column("media_type", String(100), nullable=False),
+    Column("bytes", Integer, nullable=False),
+    Column("sha256", String(64), nullable=False, index=True),
+    Column("latitude", Float, nullable=True),  # where the photo was taken, as it said itself before that was taken off
+    Column("longitude", Float, nullable=True),
+    Index(None, "message_id"),
+)
+
+# What a specialist answers often.
+answer_template = Table(
+    "answer_template", metadata, _id(),
+    Column("name", String(120), nullable=False, unique=True),
+    Column("text_uk", Text, nullable=False),
+    Column("text_en", Text, nullable=False, server_default=""),
+    Column("active", Boolean, nullable=False, server_default=true()),
+    Column("version", Integer, nullable=False, server_default="1"),
+)
+
+# How often somebody (a digest of his address, a number) did something in a span of time.
+rate_count = Table(
+    "rate_count", metadata,
+    Column("key", String(64), primary_key=True),
+    Column("since", Instant, primary_key=True),
+    Column("count", Integer, nullable=False),
+    Index(None, "since"),
+)
+
+# How often each page of the portal was opened on a day of Kyiv's: nobody's visits, only their number.
+visit_count = Table(
+    "visit_count", metadata,
+    Column("day", Date, primary_key=True),
+    Column("page", String(40), primary_key=True),
+    Column("language", String(2), primary_key=True),
+    Column("count", Integer, nullable=False),
+)
+
+# ── other programs ───────────────────────────────────────────────────────────────────────────
+# Who may file appeals by Open311 and the API. The table holds the key's SHA-256 only.
+api_key = Table(
+    "api_key", metadata, _id(),
+    Column("name", String(120), nullable=False, unique=True),  # whose program it is
+    Column("sha256", String(64), nullable=False, unique=True),
+    Column("begins", String(8), nullable=False),  # its first letters, to tell it by
+    Column("channel", String(10), nullable=False, server_default="open311"),  # of what it files
+    Column("hourly_cap", Integer, nullable=False, server_default="600"),
+    Column("active", Boolean, nullable=False, server_default=true()),
+    Column("created_at", Instant, nullable=False),
+    Column("version", Integer, nullable=False, server_default="1"),
+)
+
+# A department's own system, which is told what happens to the appeals that lie with it.
+webhook = Table(
+    "webhook", metadata, _id(),
+    Column("name", String(120), nullable=False, unique=True),
+    Column("url", String(500), nullable=False),
+    Column("secret", String(64), nullable=False),  # signs what is sent: so it is kept as it is
+    _ref("department_id", "department.id", nullable=True),  # of its appeals and those below it; none: of all
+    Column("active", Boolean, nullable=False, server_default=true()),
+    Column("version", Integer, nullable=False, server_default="1"),
+)
+
+# What it is told, in the order of an appeal's history; written with the line of history that it tells of.
+delivery = Table(
+    "delivery", metadata, _id(),
+    _ref("webhook_id", "webhook.id"),
+    _ref("appeal_id", "appeal.id"),
+    Column("body", JSON, nullable=False),
+    Column("state", String(8), nullable=False, server_default="due"),  # due, sent, void
+    Column("created_at", Instant, nullable=False),
+    Column("due_at", Instant, nullable=False),  # the next try
+    Column("sent_at", Instant, nullable=True),
+    Column("tries", Integer, nullable=False, server_default="0"),
+    Column("error", String(200), nullable=False, server_default=""),
+    Index("ix_delivery_due", "due_at", sqlite_where=text("state = 'due'"), postgresql_where=text("state = 'due'")),
+    Index("ix_delivery_order", "webhook_id", "appeal_id", "id", sqlite_where=text("state = 'due'"),
+          postgresql_where=text("state = 'due'")),
     Index(None, "appeal_id"),
 )
 
@@ -583,23 +713,42 @@ notice = Table(
     "notice", metadata, _id(),
     Column("key", String(80), nullable=False, unique=True),  # what it tells, so that it is told once
     Column("kind", String(16), nullable=False),  # crm.notices.Kind
-    Column("audience", String(10), nullable=False),  # department, staff, citizen
+    Column("audience", String(10), nullable=False),  # department, staff, citizen, sender (of a message)
     _ref("appeal_id", "appeal.id", nullable=True),
     _ref("department_id", "department.id", nullable=True),
     _ref("staff_id", "staff.id", nullable=True),
     _ref("citizen_id", "citizen.id", nullable=True),
     Column("data", JSON, nullable=False, default=dict),
-    Column("state", String(8), nullable=False, server_default="due"),  # due, sent, told (by a person), void
+    Column("state", String(8), nullable=False, server_default="due"),  # due, sending, sent, told (by a person), void
     Column("created_at", Instant, nullable=False),
     Column("due_at", Instant, nullable=False),  # the next try
     Column("sent_at", Instant, nullable=True),
     Column("tries", Integer, nullable=False, server_default="0"),
     Column("error", String(200), nullable=False, server_default=""),
     Column("mail", String(40), nullable=False, server_default=""),  # the letter that carries it, with others
+    _ref("message_id", "message.id", nullable=True),  # that it answers
+    Column("way", String(10), nullable=False, server_default=""),  # crm.notices.Way, once that is settled
+    Column("address", String(200), nullable=False, server_default=""),  # and where to
+    Column("sent_ref", String(120), nullable=False, server_default=""),  # the channel's own name of what was sent
+    Column("delivered", String(12), nullable=False, server_default=""),  # what the channel reported of it since
     Index("ix_notice_due", "due_at", sqlite_where=text("state = 'due'"), postgresql_where=text("state = 'due'")),
     Index("ix_notice_citizen_id", "citizen_id", sqlite_where=text("citizen_id IS NOT NULL"),
           postgresql_where=text("citizen_id IS NOT NULL")),
     Index(None, "appeal_id"),
+    Index("ix_notice_sent_ref", "sent_ref", sqlite_where=text("sent_ref <> ''"),
+          postgresql_where=text("sent_ref <> ''")),
+    Index("ix_notice_sending", "way", sqlite_where=text("state = 'sending'"),
+          postgresql_where=text("state = 'sending'")),
+    Index("ix_notice_message_id", "message_id", sqlite_where=text("message_id IS NOT NULL"),
+          postgresql_where=text("message_id IS NOT NULL")),
+)
+
+# Who asked us to write no more: STOP by SMS, a letter that said so.
+stopped = Table(
+    "stopped", metadata,
+    Column("way", String(10), primary_key=True),  # crm.notices.Way
+    Column("address", String(200), primary_key=True),
+    Column("at", Instant, nullable=False),
 )
 
 # To whom it is told, and when, that a deadline nears or has passed, or that nobody acknowledges.
