@@ -68,6 +68,21 @@ def web(args: argparse.Namespace) -> int:
     return 0
 
 
+def portal(args: argparse.Namespace) -> int:
+    from web.server import serve_portal
+
+    settings = configuration.load()
+    serve_portal(settings, configuration.load_secrets(settings))
+    return 0
+
+
+def post(args: argparse.Namespace) -> int:
+    from centre.post import run
+
+    settings = configuration.load()
+    return run(settings, configuration.load_secrets(settings))
+
+
 def demo(args: argparse.Namespace) -> int:
     from centre.demo import crowd, story
 
@@ -204,7 +219,9 @@ def _parser() -> argparse.ArgumentParser:
 
     command("up", up, "start the whole centre; Ctrl-C stops it")
     command("line", line, "the telephone side alone (`up` starts it)")
-    command("web", web, "the pages alone (`up` starts it)")
+    command("web", web, "the console alone (`up` starts it)")
+    command("portal", portal, "the residents' pages and the API alone (`up` starts it)")
+    command("post", post, "what fetches letters and sends what must be told, alone (`up` starts it)")
     sub = command("demo", demo, "the whole story with real calls on free ports and a database of its own")
     sub.add_argument("--calls", type=int, help="residents who call: 12 (at least 3 more than seats), of a crowd 40")
     sub.add_argument("--seats", type=int, help="seats that answer: 3 (at least 2), for a crowd 4")

@@ -159,6 +159,7 @@ def ports(settings: Settings, running: set[str]) -> Iterator[Remark]:
         ("asterisk", "asterisk_http_port", socket.SOCK_STREAM, loopback, settings.asterisk_http_port),
         ("line", "agi_port", socket.SOCK_STREAM, loopback, settings.agi_port),
         ("web", "web_port", socket.SOCK_STREAM, web, settings.web_port),
+        ("portal", "portal_port", socket.SOCK_STREAM, str(settings.portal_bind), settings.portal_port),
     ]
     for part, setting, kind, address, port in wanted:
         if port is None:

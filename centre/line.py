@@ -40,7 +40,6 @@ from call_queue.seats import Seats
 from call_queue.surging import Surging
 from call_queue.tracker import Tracker
 from centre.bus import Message, Publisher
-from centre.mailer import Mailer
 from centre.settings import Secrets, Settings
 from crm import (
     announcements,
@@ -83,7 +82,6 @@ PLANNED_S = 60.0
 INCIDENTS_S = 5.0
 BETWEEN_S = 0.2  # while an incident's appeals are executed: others write too
 WATCH_S = 60.0
-MAIL_S = 30.0
 ERASE_S = 3600.0
 LATELY_H = 3  # of the calls by which the first waits after a start are judged
 
@@ -200,7 +198,6 @@ class Line:
         self._spool = Spool(settings.spool, writer, settings.callback_rules, announced, _now)
         self._queue_log = Reader(settings.asterisk / "log", db, writer, self.tracker.linkedid_of,
                                  self._promiser.gave_up)  # fmt: skip
-        self._mailer = Mailer(settings, db)
         self._keeper = Keeper(db, settings.recordings, settings.recording_days, self._live_calls)
 
     async def __aenter__(self) -> Line:
@@ -233,7 +230,7 @@ class Line:
                          _every(TODAY_S, self._count_today), _every(AHEAD_S, self._look_ahead),
                          _every(SEATS_S, self._expect_seats),
                          _every(PLANNED_S, self._resume_planned), _every(INCIDENTS_S, self._execute_incidents),
-                         _every(WATCH_S, self._watch_deadlines), _every(MAIL_S, self._send_mail),
+                         _every(WATCH_S, self._watch_deadlines),
                          _every(ERASE_S, self._erase_files)):  # fmt: skip
                 parts.create_task(part)
 
@@ -375,9 +372,6 @@ class Line:
     # ── now and then ──
     async def _read_queue_log(self) -> None:
         await asyncio.to_thread(self._queue_log.catch_up, _now())
-
-    async def _send_mail(self) -> None:
-        await asyncio.to_thread(self._mailer.run, _now())
 
     async def _erase_files(self) -> None:
         """What the page that erased somebody could not remove any more (recordings: ``Keeper``), and what came with a

@@ -145,7 +145,8 @@ def drop(conn: Connection, names: Iterable[str]) -> None:
 
 @contextlib.contextmanager
 def _connected(url: URL) -> Iterator[Connection]:
-    engine = create_engine(url, poolclass=NullPool)
+    utc = {"options": "-c timezone=UTC"} if url.get_backend_name() == "postgresql" else {}
+    engine = create_engine(url, poolclass=NullPool, connect_args=utc)
     if engine.dialect.name == "sqlite":
         # The driver would begin late and commit before DDL; here transactions begin when we say so.
         @event.listens_for(engine, "connect")

@@ -51,6 +51,7 @@ Network = Annotated[str, AfterValidator(_network)]
 PlainPath = Annotated[Path, AfterValidator(_plain_path)]
 Digits = Annotated[str, Field(pattern=r"^\d{2,15}$")]
 SipHost = Annotated[str, Field(pattern=r"^[A-Za-z0-9.\-]+(:\d{1,5})?$")]
+PublicAddress = Annotated[str, Field(pattern=r"^(https?://[A-Za-z0-9.\-]+(:\d{1,5})?)?$")]
 HostName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.\-]*[a-z0-9])?$", max_length=253)]
 ClockTime = Annotated[str, Field(pattern=r"^(([01]\d|2[0-3]):[0-5]\d|24:00)$")]
 
@@ -150,6 +151,40 @@ class Settings(BaseSettings):
     mail_from: Annotated[str, Field(pattern=r"^([\w.+\-]+@[A-Za-z0-9.\-]+)?$")] = ""
     mail_digest: int = Field(default=900, ge=0, le=86400)  # what a department is told is gathered for so long
 
+    # ── letters that come in; with no host none are fetched ──
+    imap_host: Annotated[str, Field(pattern=r"^[A-Za-z0-9.:\-]*$")] = ""
+    imap_port: Port = 993
+    imap_security: Literal["tls", "starttls", "none"] = "tls"
+    imap_user: str = ""
+    imap_password: SecretStr = SecretStr("")
+    imap_folder: str = "INBOX"
+
+    # ── SMS, and voice where the short number cannot be dialled, by Twilio; with no account it is off ──
+    twilio_account: Annotated[str, Field(pattern=r"^(AC[0-9a-f]{32})?$")] = ""
+    twilio_token: SecretStr = SecretStr("")
+    twilio_number: Annotated[str, Field(pattern=r"^(\+\d{5,15})?$")] = ""  # that SMS come from, and voice goes to
+    twilio_sip: Annotated[str, Field(pattern=r"^(sips?:[A-Za-z0-9.:;=@\-]+)?$")] = ""  # our trunk, as Twilio dials it
+    twilio_api: PublicAddress = "https://api.twilio.com"
+
+    # ── messages to the city's page on Facebook; with no page it is off ──
+    facebook_page: Annotated[str, Field(pattern=r"^\d*$")] = ""
+    facebook_token: SecretStr = SecretStr("")  # the page's access token
+    facebook_secret: SecretStr = SecretStr("")  # the app's, by which its webhooks are signed
+    facebook_verify: SecretStr = SecretStr("")  # a word of ours, by which the webhook's address is verified
+    facebook_api: Annotated[str, Field(pattern=r"^https?://[A-Za-z0-9.:/\-]+$")] = "https://graph.facebook.com/v25.0"
+
+    # ── how residents are told ──
+    tell_from: ClockTime = "09:00"  # SMS and Facebook; a letter wakes nobody
+    tell_to: ClockTime = "20:00"
+    written_days: int = Field(default=14, ge=1, le=60)  # how long we wait for a word that was asked for in writing
+
+    # ── the portal: residents' pages, Open311 and the API, and what other services call ──
+    portal_bind: IPv4Address = IPv4Address("127.0.0.1")
+    portal_port: Port = 1552
+    portal_address: PublicAddress = ""  # as residents reach it: "https://1551.city.ua"
+    file_hourly: int = Field(default=20, ge=1)  # appeals from one address; more are looked at by a person first
+    file_daily: int = Field(default=10, ge=1)  # from one telephone or e-mail address
+
     # ── web and records ──
     web_bind: IPv4Address = IPv4Address("127.0.0.1")
     web_port: Port = 1551
@@ -168,12 +203,24 @@ class Settings(BaseSettings):
             raise ValueError("rtp_to must be at least 20 above rtp_from")
         if (self.sip_tls_port or self.srtp) and not (self.tls_certificate and self.tls_key):
             raise ValueError("sip_tls_port and srtp need tls_certificate and tls_key")
+        if not self.portal_bind.is_loopback and not self.web_certificate:
+            raise ValueError("portal_bind is reached from outside: it needs web_certificate and web_key, or a web "
+                             "server on this machine before it")
         if bool(self.web_certificate) != bool(self.web_key):
             raise ValueError("web_certificate and web_key go together")
         if set(self.landline_from) & set(self.mobile_from):
             raise ValueError("landline_from and mobile_from share a network: a call could not be told apart")
         if self.smtp_host and not self.mail_from:
             raise ValueError("smtp_host needs mail_from: the address that letters come from")
+        if self.imap_host and not self.imap_user:
+            raise ValueError("imap_host needs imap_user and imap_password: whose letters are fetched")
+        if self.twilio_account and not (self.twilio_token.get_secret_value() and self.twilio_number):
+            raise ValueError("twilio_account needs twilio_token and twilio_number")
+        if self.facebook_page and not all(each.get_secret_value() for each in (
+                self.facebook_token, self.facebook_secret, self.facebook_verify)):  # fmt: skip
+            raise ValueError("facebook_page needs facebook_token, facebook_secret and facebook_verify")
+        if (self.twilio_account or self.facebook_page) and not self.portal_address:
+            raise ValueError("twilio_account and facebook_page need portal_address: where those services call us")
         if self.smtp_user and self.smtp_security == "none":
             raise ValueError("smtp_user needs smtp_security: a password is not sent in the open")
         return self
@@ -188,6 +235,11 @@ class Settings(BaseSettings):
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, settings_file())
 
     # ── derived ──
+    @property
+    def portal_url(self) -> str:
+        """Where residents find the portal, without a stroke at the end."""
+        return self.portal_address or f"http://{self.portal_bind}:{self.portal_port}"
+
     @property
     def database_url(self) -> str:
         return self.database or f"sqlite:///{self.var / '1551.db'}"

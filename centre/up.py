@@ -2,7 +2,7 @@
 
 Asterisk, the line and the web can each die alone. A child that dies is started again at once, then
 after longer and longer pauses while it keeps dying young. Ctrl-C or SIGTERM stops all of it: the
-web first, so that nobody writes into a closing centre, Asterisk last.
+pages and the post first, so that nobody writes into a closing centre, Asterisk last.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from centre.settings import ROOT, Secrets, Settings
 from centre.texts import sentence, terminal_language
 
 YOUNG = 5.0  # seconds: dying sooner than this after a start is dying young
+PARTS = ("line", "web", "portal", "post")
 LONGEST_PAUSE = 10.0
 STOPPING = 10.0  # how long a child may take to stop before it is killed
 
@@ -73,7 +74,7 @@ class Child:
 
 
 def part(name: str, say: Callable[[str], None]) -> Child:
-    """A child that is one of our own commands: ``line`` or ``web``."""
+    """A child that is one of our own commands: one of PARTS."""
     return Child(name, [sys.executable, "-m", "centre", name], say)
 
 
@@ -85,7 +86,7 @@ async def run(settings: Settings, secrets: Secrets, say: Callable[[str], None]) 
         loop.add_signal_handler(number, stop.set)
     asterisk = Asterisk(settings, secrets)
     asterisk.prepare()
-    children = [Child("asterisk", asterisk.argv(), say, asterisk.env()), part("line", say), part("web", say)]
+    children = [Child("asterisk", asterisk.argv(), say, asterisk.env()), *(part(name, say) for name in PARTS)]
     keeping = [asyncio.create_task(child.keep(), name=child.name) for child in children]
     telling = asyncio.create_task(ready(settings, say))
     stopped = asyncio.create_task(stop.wait())

@@ -38,7 +38,8 @@ from crm.schema import (
 )
 from crm.store import Statement, insert_row
 
-CHANNELS = ("phone", "web", "email", "facebook", "sms", "mobile", "visit")
+# visit: a personal reception; tv: read out on television, or sent to a programme; paper: a letter by post.
+CHANNELS = ("phone", "web", "email", "facebook", "sms", "mobile", "open311", "visit", "tv", "paper")
 LONGEST_TEXT = 20_000
 LONGEST_NOTE = 4_000
 CODE_TRIES = 10  # wrong codes before an appeal cannot be asked about by number any more
@@ -220,11 +221,14 @@ _PRIVILEGE = Statement(select(citizen.c.privilege).where(citizen.c.id == bindpar
 def register(conn: Connection, *, now: dt.datetime, citizen_id: int | None, building_id: int | None, subject_id: int,
              text: str, channel: str, staff_id: int | None, flat: str = "", place: str = "", linkedid: str = "",
              department_id: int | None = None, district_id: int | None = None, kind: Kind | None = None,
-             against_id: int | None = None, incident_id: int | None = None) -> Registered:
+             against_id: int | None = None, incident_id: int | None = None, received_at: dt.datetime | None = None,
+             tell_by: str = "", tell_to: str = "") -> Registered:  # fmt: skip
     """Registers an appeal and assigns it to whom the rules say (or to ``department_id``): two events.
 
     ``channel``: one of CHANNELS. ``district_id``: for a place in words. ``kind``: the subject's, unless given.
-    ``against_id``: the department that a complaint is about: neither it nor one below it gets it. With ``linkedid``,
+    ``against_id``: the department that a complaint is about: neither it nor one below it gets it. ``received_at``: when
+    it came, if that was before: from then the law's days are counted. ``tell_by``, ``tell_to``: by which way
+    (``notices.Way``), and at which address of his, the applicant is told of this appeal. With ``linkedid``,
     the call is linked to it and settled as an appeal. BadInput for an empty or too long text, a subject that is not
     chosen any more, a department that would judge itself; NotFound for an unknown subject, building, district,
     citizen, department or incident.
@@ -253,7 +257,7 @@ def register(conn: Connection, *, now: dt.datetime, citizen_id: int | None, buil
         raise BadInput("appeal.against_itself")
     if department_id is None:
         department_id = routing.decide(book.routing, subject_id, place_of, against_id).department_id
-    due_at = law.due(now, topic.term_days, book.calendar, book.terms)
+    due_at = law.due(received_at or now, topic.term_days, book.calendar, book.terms)
     code = f"{secrets.randbelow(10_000):04}"
     number = next_number(conn, now)
     appeal_id = insert_row(conn, appeal, {
@@ -262,7 +266,8 @@ def register(conn: Connection, *, now: dt.datetime, citizen_id: int | None, buil
         "channel": channel, "state": State.REGISTERED.value, "department_id": department_id, "registered_at": now,
         "due_at": due_at, "kind": kind.value if kind else topic.kind, "against_id": against_id,
         "district_id": place_of.district_id, "priority": priority, "incident_id": incident_id,
-        "routed_by": book.routing.version_id})  # fmt: skip
+        "routed_by": book.routing.version_id, "received_at": received_at, "tell_by": tell_by,
+        "tell_to": tell_to})  # fmt: skip
     records.add(conn, appeal_id, Action.REGISTER, State.REGISTERED, State.REGISTERED, now=now, staff_id=staff_id,
                 department_id=department_id)
     registered = records.Standing(appeal_id, number, State.REGISTERED, 0, 1, citizen_id, subject_id, department_id)
@@ -324,7 +329,7 @@ def act(conn: Connection, appeal_id: int, action: Action, *, now: dt.datetime, s
     if before.state in life.OPEN and done.state not in life.OPEN:
         _with_merged(conn, before, action, now=now, staff_id=staff_id, note=note, until=until,
                      department_id=department_id)  # fmt: skip
-    if evidence is not None and action in life.NEEDS_EVIDENCE:
+    if evidence is not None and evidence.linkedid and action in life.NEEDS_EVIDENCE:
         calls.about(conn, evidence.linkedid, appeal_id, calls.Outcome.CONFIRMED, staff_id, now)
     return get(conn, appeal_id)
 

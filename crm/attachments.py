@@ -19,7 +19,7 @@ from sqlalchemy import Connection, select
 
 from crm import texts
 from crm.errors import BadInput, NotFound
-from crm.schema import attachment, staff
+from crm.schema import attachment, message_file, staff
 from crm.store import Database, insert_row
 
 LARGEST = 10 * 1024 * 1024  # bytes
@@ -35,12 +35,14 @@ IMAGES = frozenset({"image/jpeg", "image/png"})
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A file that is safely on the disk."""
+    """A file that is safely on the disk. ``place``: where a photo was taken (latitude, longitude), as it said itself
+    before that was taken off it."""
 
     name: str
     media_type: str
     bytes: int
     sha256: str
+    place: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,8 @@ def sweep(db: Database, folder: Path, now: dt.datetime) -> int:
         if not old:
             continue
         with db.read() as conn:
-            named = set(conn.scalars(select(attachment.c.sha256).where(attachment.c.sha256.in_(old))))
+            named = {sha256 for table in (attachment, message_file)
+                     for sha256 in conn.scalars(select(table.c.sha256).where(table.c.sha256.in_(old)))}  # fmt: skip
         for name in old:
             if name not in named:
                 (part / name).unlink(missing_ok=True)

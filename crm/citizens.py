@@ -15,7 +15,7 @@ from crm import texts
 from crm.departments import is_email
 from crm.errors import BadInput, NotFound
 from crm.law import Privilege
-from crm.schema import building, citizen, citizen_phone
+from crm.schema import building, citizen, citizen_address, citizen_phone
 from crm.store import Statement, insert_or_ignore, insert_row
 
 LANGUAGES = ("uk", "en")
@@ -63,6 +63,12 @@ _BY_PHONE = Statement(
     .where(_theirs.c.e164 == bindparam("e164"), _theirs.c.wrong.is_(False))
     .order_by(_theirs.c.last_used_at.desc(), citizen.c.id, citizen_phone.c.last_used_at.desc(), citizen_phone.c.id)
 )
+_BY_ADDRESS = Statement(
+    _CITIZEN.join(citizen_address, citizen_address.c.citizen_id == citizen.c.id)
+    .where(citizen_address.c.channel == bindparam("channel"), citizen_address.c.address == bindparam("address"))
+    .order_by(citizen_address.c.last_used_at.desc(), citizen.c.id, citizen_phone.c.last_used_at.desc(),
+              citizen_phone.c.id)
+)  # fmt: skip
 _LANGUAGE = Statement(
     select(citizen.c.language).join(citizen_phone)
     .where(citizen_phone.c.e164 == bindparam("e164"), citizen_phone.c.wrong.is_(False))
@@ -86,6 +92,11 @@ def get(conn: Connection, citizen_id: int) -> Citizen:
 def by_phone(conn: Connection, e164: str) -> list[Citizen]:
     """Everybody known at this number (a family may share one), last used first; one query."""
     return _gather(_BY_PHONE(conn, {"e164": e164}))
+
+
+def by_address(conn: Connection, channel: str, address: str) -> list[Citizen]:
+    """Everybody known by this address ("email", "facebook"), last used first; one query."""
+    return _gather(_BY_ADDRESS(conn, {"channel": channel, "address": address.lower()}))
 
 
 def _gather(rows: Sequence[Any]) -> list[Citizen]:
@@ -121,6 +132,8 @@ def add(conn: Connection, *, now: dt.datetime, name: str, phones: Sequence[str] 
     citizen_id = insert_row(conn, citizen, {**values, "auto_confirm": auto_confirm, "created_at": now})
     for e164 in phones:
         add_phone(conn, citizen_id, e164, now)
+    if values["email"]:
+        add_address(conn, citizen_id, "email", values["email"], now)
     return citizen_id
 
 
@@ -142,6 +155,23 @@ def add_phone(conn: Connection, citizen_id: int, e164: str, now: dt.datetime) ->
         raise BadInput("phone.malformed")
     if not insert_or_ignore(conn, citizen_phone, {"citizen_id": citizen_id, "e164": e164, "last_used_at": now}):
         _change_phone(conn, citizen_id, e164, wrong=False, last_used_at=now)
+
+
+def add_address(conn: Connection, citizen_id: int, channel: str, address: str, now: dt.datetime) -> None:
+    """An address by which he is recognised ("email", "facebook"), or that it was used just now; where he is written to
+    is not changed by it."""
+    known = {"citizen_id": citizen_id, "channel": channel, "address": texts.line(address, 200).lower()}
+    if not insert_or_ignore(conn, citizen_address, {**known, "last_used_at": now}):
+        c = citizen_address.c
+        conn.execute(change(citizen_address).values(last_used_at=now).where(
+            c.citizen_id == citizen_id, c.channel == channel, c.address == known["address"]))  # fmt: skip
+
+
+def addresses_of(conn: Connection, citizen_id: int) -> list[tuple[str, str]]:
+    """(channel, address) of those that he is recognised by, the last used first."""
+    c = citizen_address.c
+    rows = conn.execute(select(c.channel, c.address).where(c.citizen_id == citizen_id).order_by(c.last_used_at.desc()))
+    return [(row.channel, row.address) for row in rows]
 
 
 def set_consent(conn: Connection, citizen_id: int, auto_confirm: bool) -> None:

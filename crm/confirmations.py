@@ -322,14 +322,15 @@ def _held(conn: Connection, attempt_id: str) -> Any:
 
 def answer(conn: Connection, *, number: int, result: Result, now: dt.datetime, linkedid: str = "",
            attempt_id: str | None = None, citizen_id: int | None = None, key: str = "",
-           staff_id: int | None = None, note: str = "") -> Appeal:
-    """The resident's word on one appeal (by its number), in a callback or in a call of his own.
+           staff_id: int | None = None, note: str = "", written: str = "") -> Appeal:
+    """The resident's word on one appeal (by its number), in a callback, in a call of his own, or in writing.
 
     Closes or returns an appeal that awaits it, is unconfirmed or closed; in any other state it
     changes nothing and is kept in the history. The same word told twice is taken once.
-    ``linkedid``: the call; a callback's own when empty. ``citizen_id``: who is speaking; BadInput
-    "confirmation.not_theirs" if the appeal is not his, or not the callback's citizen's. BadInput
-    without evidence (a call, and a key or a person who heard it).
+    ``linkedid``: the call; a callback's own when empty. ``written``: where he wrote it instead (``life.Evidence``);
+    that he has proved who he is, by the code, by a sealed address or by his own number, is the caller's to see to.
+    ``citizen_id``: who is speaking; BadInput "confirmation.not_theirs" if the appeal is not his, or not the callback's
+    citizen's. BadInput without evidence (a call, and a key or a person who heard it; or a writing).
     """
     before = history.standing_by_number(conn, number)
     if attempt_id:
@@ -343,7 +344,8 @@ def answer(conn: Connection, *, number: int, result: Result, now: dt.datetime, l
         raise BadInput("confirmation.not_theirs")
     if linkedid:
         texts.linkedid(linkedid)
-    evidence = life.check_evidence(Evidence(linkedid, texts.line(key, 4), staff_id, attempt_id or ""))
+    evidence = life.check_evidence(Evidence(linkedid, texts.line(key, 4), staff_id, attempt_id or "",
+                                            texts.line(written, 220)))  # fmt: skip
     kept = history.evidence_of(evidence, result.value)
     if _last_word(conn, before.id) != kept:
         action = Action.CONFIRM if result is Result.SOLVED else Action.NOT_SOLVED
@@ -353,7 +355,8 @@ def answer(conn: Connection, *, number: int, result: Result, now: dt.datetime, l
         history.move(conn, before, action, now=now, staff_id=staff_id, note=texts.text(note, appeals.LONGEST_NOTE),
                      evidence=kept, **returned)
         questions.answered(conn, before.id, result.value, now)
-        calls.about(conn, linkedid, before.id, calls.Outcome.CONFIRMED, staff_id, now)
+        if linkedid:
+            calls.about(conn, linkedid, before.id, calls.Outcome.CONFIRMED, staff_id, now)
     return appeals.get(conn, before.id)
 
 

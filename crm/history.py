@@ -97,11 +97,12 @@ def add(conn: Connection, appeal_id: int, action: Action, from_state: State, to_
 
 
 def evidence_of(evidence: Evidence, result: str = "") -> dict[str, Any]:
-    """As it is kept: what is known of linkedid, key, staff_id, attempt, result."""
+    """As it is kept: what is known of linkedid, key, staff_id, attempt, written, result."""
     known = {"linkedid": evidence.linkedid, "key": evidence.key, "staff_id": evidence.staff_id,
-             "attempt": evidence.attempt, "result": result}  # fmt: skip
+             "attempt": evidence.attempt, "written": evidence.written, "result": result}  # fmt: skip
     return {name: value for name, value in known.items() if value not in ("", None)}
 
 
 def _must_be_evidence(kept: Mapping[str, Any]) -> None:
-    life.check_evidence(Evidence(kept.get("linkedid", ""), kept.get("key", ""), kept.get("staff_id")))
+    life.check_evidence(Evidence(kept.get("linkedid", ""), kept.get("key", ""), kept.get("staff_id"),
+                                 written=kept.get("written", "")))  # fmt: skip

@@ -411,7 +411,8 @@ OLD_STATES: dict[str, State] = {
 }  # fmt: skip
 CHANNELS = {each: each for each in appeals.CHANNELS} | {
     "телефон": "phone", "сайт": "web", "пошта": "email", "електронна пошта": "email", "застосунок": "mobile",
-    "особисто": "visit", "смс": "sms", "фейсбук": "facebook"}  # fmt: skip
+    "особисто": "visit", "особистий прийом": "visit", "смс": "sms", "фейсбук": "facebook", "телебачення": "tv",
+    "лист": "paper", "поштою": "paper"}  # fmt: skip
 
 
 class OldAppeals(Loader):

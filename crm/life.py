@@ -84,12 +84,15 @@ class Evidence:
 
     ``linkedid``: the call in which it was said. ``key``: the digit pressed, when a machine asked.
     ``staff_id``: who heard it, when a person did. ``attempt``: the callback's attempt, if it was one.
+    ``written``: where it was written, instead of a call: "web:…", "sms:…", "email:…", "facebook:…", each with the
+    channel's own id of what came, so that the same word told twice is one.
     """
 
     linkedid: str
     key: str = ""
     staff_id: int | None = None
     attempt: str = ""
+    written: str = ""
 
 
 # What somebody in the city still has to act on: there a passed deadline matters.
@@ -195,7 +198,9 @@ def possible(state: State) -> tuple[Action, ...]:
 
 
 def check_evidence(evidence: Evidence | None) -> Evidence:
-    """BadInput unless it names a call and who or what heard the resident's word in it."""
+    """BadInput unless it names a call and who or what heard the resident's word in it, or where he wrote it."""
+    if evidence is not None and evidence.written and not evidence.linkedid:
+        return evidence
     if evidence is None or not evidence.linkedid or not (evidence.key or evidence.staff_id is not None):
         raise BadInput("appeal.no_evidence")
     return evidence

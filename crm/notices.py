@@ -9,17 +9,29 @@ from __future__ import annotations
 
 import datetime as dt
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy import Connection, Select, and_, bindparam, delete, func, insert, or_, select, update
 
 from crm import texts
-from crm.errors import NotFound
+from crm.errors import BadInput, NotFound
 from crm.life import OPEN, TO_ACT, Action, State
-from crm.schema import appeal, appeal_event, building, citizen, department, notice, staff, street, subject
+from crm.schema import (
+    appeal,
+    appeal_event,
+    building,
+    citizen,
+    department,
+    message,
+    notice,
+    staff,
+    stopped,
+    street,
+    subject,
+)
 from crm.store import Statement, insert_or_ignore
 
 
@@ -37,6 +49,7 @@ class Kind(StrEnum):
     FORWARDED = "forwarded"  # to the applicant: to whom it was sent on
     DEFECTIVE = "defective"  # to the applicant: what is missing
     RECEIPT = "receipt"  # to the applicant: the number and the code of his appeal
+    REPLY = "reply"  # to whoever wrote: what a specialist, or a conversation, answers
     UNREACHED = "unreached"  # to whom a call was promised: we could not reach him (crm.promises)
 
 
@@ -44,6 +57,18 @@ class Audience(StrEnum):
     DEPARTMENT = "department"
     STAFF = "staff"
     CITIZEN = "citizen"
+    SENDER = "sender"  # of a message, whoever he is
+
+
+class Way(StrEnum):
+    """How an applicant is told of an appeal; what he chose when it was filed stands in ``appeal.tell_by``."""
+
+    NONE = ""  # he has not said: by e-mail if we know one, else by a person
+    EMAIL = "email"
+    SMS = "sms"
+    FACEBOOK = "facebook"
+    PHONE = "phone"  # a person calls
+    NOTHING = "nothing"  # he looks on the site himself
 
 
 class Receipt(StrEnum):
@@ -63,6 +88,7 @@ FOLLOWS: dict[Action, Kind] = {
 }  # fmt: skip
 TO_CITIZEN = frozenset({Kind.EXTENDED, Kind.FORWARDED, Kind.DEFECTIVE})
 _KEEP = Statement(insert(notice).inline())
+_n = notice.c
 
 
 def follow(conn: Connection, action: Action, state: State, *, appeal_id: int, version: int, department_id: int,
@@ -114,6 +140,52 @@ def receipt(conn: Connection, *, appeal_id: int, citizen_id: int, by: Receipt, s
         "staff_id": staff_id if said else None})  # fmt: skip
 
 
+def registered(conn: Connection, *, appeal_id: int, citizen_id: int, way: Way, staff_id: int | None,
+               now: dt.datetime) -> None:  # fmt: skip
+    """The same for what was filed in writing: whoever is told by no machine has seen the number on the screen."""
+    by = Receipt(way.value) if way.value in set(Receipt) else Receipt.SAID
+    receipt(conn, appeal_id=appeal_id, citizen_id=citizen_id, by=by, staff_id=staff_id, now=now)
+
+
+# Of a message that came by this channel, the way back.
+BACK = {"email": Way.EMAIL, "sms": Way.SMS, "facebook": Way.FACEBOOK}
+
+
+def reply(conn: Connection, *, message_id: int, text: str, key: str, now: dt.datetime, staff_id: int | None = None,
+          choices: Sequence[str] = ()) -> bool:  # fmt: skip
+    """Keeps an answer to a message, to be sent back the way it came; False if one with this ``key`` was kept before.
+    ``choices``: answers that are offered, where the way can show them. BadInput ``message.no_way`` where there is no
+    way back; NotFound ``message.unknown``."""
+    row = conn.execute(select(message.c.channel, message.c.address, message.c.citizen_id, message.c.appeal_id)
+                       .where(message.c.id == message_id)).one_or_none()  # fmt: skip
+    if row is None:
+        raise NotFound("message.unknown")
+    if row.channel not in BACK or not row.address:
+        raise BadInput("message.no_way")
+    return insert_or_ignore(conn, notice, {
+        "key": f"{Kind.REPLY.value}:{key}"[:80], "kind": Kind.REPLY.value, "audience": Audience.SENDER.value,
+        "message_id": message_id, "citizen_id": row.citizen_id, "appeal_id": row.appeal_id, "staff_id": staff_id,
+        "way": BACK[row.channel].value, "address": row.address, "created_at": now, "due_at": now,
+        "data": {"text": texts.text(text, 4000), **({"choices": list(choices)} if choices else {})}})  # fmt: skip
+
+
+def delivered(conn: Connection, sent_ref: str, what: str, now: dt.datetime) -> None:
+    """What a service reports of a notice that it took: "delivered", "undelivered", "failed". A worse report never takes
+    the place of "delivered", in whatever order they come; one of what we do not know is nothing."""
+    its = and_(_n.sent_ref == sent_ref, _n.delivered != "delivered")
+    conn.execute(update(notice).where(its).values(delivered=what))
+
+
+def stop(conn: Connection, way: Way, address: str, now: dt.datetime) -> None:
+    """He wants nothing more by this way."""
+    insert_or_ignore(conn, stopped, {"way": way.value, "address": address, "at": now})
+
+
+def go_on(conn: Connection, way: Way, address: str) -> None:
+    """He does again."""
+    conn.execute(delete(stopped).where(stopped.c.way == way.value, stopped.c.address == address))
+
+
 def chosen_receipt(conn: Connection, citizen_id: int) -> Receipt:
     """How he wanted it the last time."""
     for row in _CHOSEN(conn, {"citizen": citizen_id}):
@@ -162,7 +234,6 @@ class Mail:
     lines: tuple[Line, ...]
 
 
-_n = notice.c
 _DUE = and_(_n.state == "due", _n.due_at <= bindparam("now"))
 _email = func.coalesce(department.c.email, staff.c.email, citizen.c.email, "")
 _TO = (notice.join(department, _n.department_id == department.c.id, isouter=True)

@@ -371,7 +371,7 @@ appeal = Table(
     Column("code_failures", Integer, nullable=False, server_default="0"),
     Column("version", Integer, nullable=False, server_default="1"),
     Column("old_number", String(40), nullable=True),  # in the system it was brought over from
-    Column("tell_by", String(10), nullable=False, server_default=""),  # crm.notices.Way: how its applicant is told of it
+    Column("tell_by", String(10), nullable=False, server_default=""),  # crm.notices.Way: how he is told of it
     Column("tell_to", String(200), nullable=False, server_default=""),  # at which address or number of his
     Column("received_at", Instant, nullable=True),  # when it came, where that was before it was registered
     CheckConstraint("returns >= 0", name="returns"),
@@ -390,6 +390,7 @@ appeal = Table(
           postgresql_where=text("official_id IS NOT NULL")),
     Index("ix_appeal_watch_at", "watch_at", sqlite_where=text("watch_at IS NOT NULL"),
           postgresql_where=text("watch_at IS NOT NULL")),
+    Index("ix_appeal_tell_to", "tell_to", sqlite_where=text("tell_to <> ''"), postgresql_where=text("tell_to <> ''")),
     Index("ix_appeal_planned", "planned_for", sqlite_where=text("state = 'planned'"),
           postgresql_where=text("state = 'planned'")),
     Index("uq_appeal_old_number", "old_number", unique=True, sqlite_where=text("old_number IS NOT NULL"),

@@ -14,12 +14,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 
 from centre.settings import Settings
 from crm import people, supervision
-from crm.errors import NotFound
 from crm.people import Owed, Permission
 from crm.sign_in import Session
 from crm.store import Database
@@ -53,9 +52,9 @@ from web.pages import (
 )
 from web.pages import people as people_pages
 from web.render import Renderer
+from web.routes import failed, route, unknown
 from web.security import Headers
 from web.sip_proxy import SipProxy
-from web.texts import texts
 from web.tickets import Tickets
 from web.visit import Page, Parts
 
@@ -247,21 +246,14 @@ def create_app(settings: Settings, db: Database, line: Line, *, secret: str,
             Route("/static/{name}", renderer.serve_static),
             Route("/events", events),
             WebSocketRoute("/ws", sip.connect),
-            *(_route(page, parts) for page in PAGES),
+            *(route(page, parts) for page in PAGES),
         ],
         middleware=[Middleware(Headers)],
-        exception_handlers={HTTPException: _unknown(parts), Exception: _failed(parts)},
+        exception_handlers={HTTPException: unknown(parts), Exception: failed(parts)},
         lifespan=lifespan,
     )
     app.state.parts = parts
     return app
-
-
-def _route(page: Page, parts: Parts) -> Route:
-    async def endpoint(request: Request) -> Response:
-        return await visit.answer(page, parts, request)
-
-    return Route(page.path, endpoint, methods=[page.method])
 
 
 async def _events(parts: Parts, request: Request) -> Response:
@@ -292,24 +284,3 @@ async def _events(parts: Parts, request: Request) -> Response:
     viewer = Viewer(visit.language_of(request, session), session.staff.id, session.seat, view, lasts, told)
     return StreamingResponse(parts.hub.stream(viewer, session.expires_at), media_type="text/event-stream",
                              headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})  # fmt: skip
-
-
-def _unknown(parts: Parts) -> Callable[[Request, Exception], Response]:
-    def answer(request: Request, error: Exception) -> Response:
-        status = error.status_code if isinstance(error, HTTPException) else 500
-        return _plain(parts, request, "page.unknown", status)
-
-    return answer
-
-
-def _failed(parts: Parts) -> Callable[[Request, Exception], Response]:
-    def answer(request: Request, error: Exception) -> Response:
-        return _plain(parts, request, "page.failed", 500)
-
-    return answer
-
-
-def _plain(parts: Parts, request: Request, id: str, status: int) -> Response:
-    language = visit.language_of(request, None)
-    sentence = texts(language).error(NotFound(id))
-    return HTMLResponse(parts.renderer("plain.html", language, {"sentence": sentence}), status)

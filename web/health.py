@@ -17,6 +17,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from crm.store import Database
 from web import reads
 from web.visit import Parts
 
@@ -40,7 +41,7 @@ class Measured(Collector):
         """200 when all is well, 503 and which part is not otherwise."""
         hub = self._parts.hub
         found = {
-            "database": await run_in_threadpool(self._database),
+            "database": await run_in_threadpool(answers, self._parts.db),
             "line": hub.reachable,
             "asterisk": hub.reachable and hub.snapshot is not None and hub.snapshot.ami,
         }
@@ -89,12 +90,14 @@ class Measured(Collector):
             self._counted_at = time.monotonic()
         return self._appeals
 
-    def _database(self) -> bool:
-        try:
-            with self._parts.db.read() as conn:
-                return bool(conn.scalar(text("SELECT 1")))
-        except SQLAlchemyError:
-            return False
+
+def answers(db: Database) -> bool:
+    """Whether the database does."""
+    try:
+        with db.read() as conn:
+            return bool(conn.scalar(text("SELECT 1")))
+    except SQLAlchemyError:
+        return False
 
 
 def _gauge(name: str, help: str, value: float) -> GaugeMetricFamily:

@@ -49,7 +49,8 @@ STATUS: dict[type[CentreError], HTTPStatus] = {
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the pages work with. ``secret`` signs what is given to people without a session."""
+    """What the pages work with. ``secret`` signs what is given to people without a session; ``templates``: the folder
+    of this application's own problem.html, resume.html and plain.html."""
 
     settings: Settings
     rules: Rules
@@ -61,6 +62,7 @@ class Parts:
     slow: anyio.CapacityLimiter
     clock: Callable[[], datetime]
     handed: Handed = field(default_factory=Handed)
+    templates: str = ""
 
     @property
     def lasting(self) -> Lasting:
@@ -203,7 +205,7 @@ async def answer(page: Page, parts: Parts, request: Request) -> Response:
     if page.method == "POST":
         try:
             if page.files and forms.is_multipart(request.headers.get("content-type", "")):
-                form = await forms.parse_files(request, await _most(parts, request))
+                form = await forms.parse_files(request, await _most(page, parts, request))
             else:
                 body = await security.body_of(request, forms.MAX_BODY)
         except BadInput as error:
@@ -216,8 +218,10 @@ async def answer(page: Page, parts: Parts, request: Request) -> Response:
             await file.close()
 
 
-async def _most(parts: Parts, request: Request) -> int:
-    """How many bytes a form with files may have: a stranger's none."""
+async def _most(page: Page, parts: Parts, request: Request) -> int:
+    """How many bytes a form with files may have: a stranger's none, but where pages are for strangers."""
+    if page.needs is None:
+        return forms.MAX_UPLOAD
     try:
         known = await anyio.to_thread.run_sync(session_of, parts, request, parts.clock())
     except DBAPIError:  # the page will say so
@@ -245,11 +249,12 @@ def _answer(page: Page, parts: Parts, request: Request, body: bytes, form: Form 
             used(parts, request, session, visit.now)
         return _refusal(visit, page) or page.answer(visit)
     except CentreError as error:
-        return visit.page("problem.html", status=status_of(error), problem=error)
+        return visit.page(f"{parts.templates}problem.html", status=status_of(error), problem=error)
     except DBAPIError as error:
         log.error("the database failed at %s %s: %s", request.method, request.url.path, error.orig)
         typed = page.method == "POST" and not page.slow  # a password is never shown again
-        return visit.page("resume.html" if typed else "problem.html", status=HTTPStatus.SERVICE_UNAVAILABLE,
+        shown = "resume.html" if typed else "problem.html"
+        return visit.page(f"{parts.templates}{shown}", status=HTTPStatus.SERVICE_UNAVAILABLE,
                           problem=CentreError("database.away"))  # fmt: skip
 
 
@@ -316,7 +321,7 @@ def _refusal(visit: Visit, page: Page) -> Response | None:
         if own is None or page.needs is None:
             raise NotAllowed("form.expired")
         # The session ended while somebody typed: what he typed comes back, to be sent again.
-        return visit.page("resume.html", status=HTTPStatus.FORBIDDEN, problem=None)
+        return visit.page(f"{visit.parts.templates}resume.html", status=HTTPStatus.FORBIDDEN, problem=None)
     return None
 
 

@@ -111,6 +111,7 @@ class Stage(AbstractAsyncContextManager["Stage"]):
             "agi_port": free_port(kind=socket.SOCK_STREAM),
             "asterisk_http_port": free_port(kind=socket.SOCK_STREAM),
             "web_port": free_port(kind=socket.SOCK_STREAM),
+            "portal_port": free_port(kind=socket.SOCK_STREAM),
             "landline_host": f"127.0.0.1:{self.exchange_port}",
             "mobile_host": f"127.0.0.2:{free_port('127.0.0.2')}",
             "rtp_from": rtp,

@@ -195,10 +195,18 @@ def upgrade() -> None:
     op.create_index(op.f("ix_message_file_sha256"), "message_file", ["sha256"], unique=False)
     op.add_column("appeal", sa.Column("tell_by", sa.String(length=10), server_default="", nullable=False))
     op.add_column("appeal", sa.Column("tell_to", sa.String(length=200), server_default="", nullable=False))
+    op.create_index(
+        "ix_appeal_tell_to",
+        "appeal",
+        ["tell_to"],
+        sqlite_where=sa.text("tell_to <> ''"),
+        postgresql_where=sa.text("tell_to <> ''"),
+    )
     op.add_column("appeal", sa.Column("received_at", sa.DateTime(timezone=True), nullable=True))
     # Written out: SQLite takes a reference with a new column, and only so.
     op.execute(
-        "ALTER TABLE notice ADD COLUMN message_id INTEGER CONSTRAINT fk_notice_message_id_message REFERENCES message (id)"
+        "ALTER TABLE notice ADD COLUMN message_id INTEGER "
+        "CONSTRAINT fk_notice_message_id_message REFERENCES message (id)"
     )
     op.add_column("notice", sa.Column("way", sa.String(length=10), server_default="", nullable=False))
     op.add_column("notice", sa.Column("address", sa.String(length=200), server_default="", nullable=False))
@@ -237,6 +245,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_index("ix_appeal_tell_to", "appeal")
     op.drop_index("ix_notice_sent_ref", "notice")
     op.drop_index("ix_notice_sending", "notice")
     op.drop_index("ix_notice_message_id", "notice")

@@ -397,6 +397,7 @@ def _applicant(conn: Connection, visit: Visit, name: str, phone: str, building: 
                 citizens.update(conn, citizen.id, privilege=privilege)
             if email and citizen.email != email:
                 citizens.update(conn, citizen.id, email=email)
+                citizens.add_address(conn, citizen.id, "email", email, visit.now)
             return citizen.id
     return citizens.add(conn, now=visit.now, name=name, phones=[phone] if phone else [], building_id=home, flat=flat,
                         language=call.language, auto_confirm=consents, privilege=privilege, email=email)  # fmt: skip

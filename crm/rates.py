@@ -1,0 +1,36 @@
+"""How often somebody did something lately: counted by a digest that names nobody, in spans that begin on the hour or
+the day, and forgotten after it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import hmac
+from typing import Any
+
+from sqlalchemy import Connection, delete
+from sqlalchemy.dialects import postgresql, sqlite
+
+from crm.schema import rate_count
+
+KEPT = dt.timedelta(days=2)
+
+
+def key(secret: str, what: str, whose: str) -> str:
+    """By what it is counted: "file" and an address, say. Nobody can tell the address from it without the secret."""
+    return hmac.new(secret.encode(), f"rate\0{what}\0{whose}".encode("utf-8", "replace"), hashlib.sha256).hexdigest()
+
+
+def count(conn: Connection, key: str, now: dt.datetime, span: dt.timedelta) -> int:
+    """Counts once more; how many it is in this span."""
+    seconds = int(span.total_seconds())
+    since = dt.datetime.fromtimestamp(int(now.timestamp()) // seconds * seconds, dt.UTC)
+    dialect: Any = sqlite if conn.dialect.name == "sqlite" else postgresql
+    counted = dialect.insert(rate_count).values(key=key, since=since, count=1).on_conflict_do_update(
+        index_elements=["key", "since"], set_={"count": rate_count.c.count + 1}).returning(rate_count.c.count)
+    return int(conn.execute(counted).scalar_one())
+
+
+def forget(conn: Connection, now: dt.datetime) -> int:
+    """Drops what is over; how many rows."""
+    return conn.execute(delete(rate_count).where(rate_count.c.since < now - KEPT)).rowcount

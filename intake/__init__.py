@@ -1,0 +1,1 @@
+"""The channels that are not the telephone: what comes by them is made ready for ``crm``, what goes by them is sent."""

@@ -1,0 +1,107 @@
+"""What is filed in writing: once, by whom it says, and held for a person where something speaks against it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import func, select
+
+from crm import appeals, citizens, messages, reception, schema
+from crm.errors import BadInput
+from crm.filing import Filing
+from crm.messages import Held
+from crm.notices import Way
+from crm.reception import Limits, Received
+from tests.crm.conftest import City
+
+LIMITS = Limits(hourly=3, daily=2)
+
+
+def a_filing(city: City, **changed: object) -> Filing:
+    its = Filing(channel="web", name="Олена Шевчук", phone="+380671112233", subject_id=city.no_heating,
+                 building_id=city.building, text="Холодно в квартирі")  # fmt: skip
+    return replace(its, **changed)  # type: ignore[arg-type]
+
+
+def received(city: City, its: Filing, mark: str = "1", source: str = "203.0.113.7", **changed: bool) -> Received:
+    return reception.receive(city.conn, its, external_id=mark, source=source, secret="s", limits=LIMITS, now=city.now,
+                             **changed)  # fmt: skip
+
+
+def test_the_same_form_is_filed_once_and_answered_alike(city: City) -> None:
+    first, again = received(city, a_filing(city)), received(city, a_filing(city))
+    assert first.appeal is not None
+    assert first == again
+    assert city.conn.scalar(select(func.count()).select_from(schema.appeal)) == 1
+
+
+def test_who_says_the_name_and_number_of_a_known_person_is_that_person_and_changes_nothing(city: City) -> None:
+    known = citizens.add(city.conn, now=city.now, name="Олена Шевчук", phones=["+380671112233"], email="o@city.ua")
+    made = received(city, a_filing(city, email="thief@evil.ua", tell_by=Way.EMAIL)).appeal
+    assert made is not None
+    its = appeals.get(city.conn, made.id)
+    assert its.citizen_id == known
+    assert citizens.get(city.conn, known).email == "o@city.ua"
+    other = received(city, a_filing(city, name="Іван Шевчук"), "2").appeal
+    assert other is not None
+    assert appeals.get(city.conn, other.id).citizen_id != known
+
+
+def test_an_address_with_another_telephone_is_nobody_we_know(city: City) -> None:
+    """Or else his calls would go to whoever filed it."""
+    known = citizens.add(city.conn, now=city.now, name="Олена Шевчук", phones=["+380671112233"], email="o@city.ua")
+    made = received(city, a_filing(city, phone="+380509998877", email="o@city.ua")).appeal
+    assert made is not None
+    assert appeals.get(city.conn, made.id).citizen_id != known
+    assert [phone.e164 for phone in citizens.get(city.conn, known).phones] == ["+380671112233"]
+
+
+@pytest.mark.parametrize(("changed", "suspect", "reason"), [
+    ({"name": " "}, False, Held.NAMELESS),
+    ({"text": "Дешево http://a.ua http://b.ua www.c.ua"}, False, Held.ADVERT),
+    ({}, True, Held.ADVERT),
+])  # fmt: skip
+def test_what_speaks_against_it_leaves_it_to_a_person_whole(
+    city: City, changed: dict[str, str], suspect: bool, reason: Held
+) -> None:
+    its = a_filing(city, **changed)
+    held = received(city, its, suspect=suspect)
+    assert (held.appeal, held.reason) == (None, reason)
+    row = city.conn.execute(select(schema.message)).one()
+    assert (row.text, row.data["building_id"], row.done_at) == (its.text, its.building_id, None)
+    assert received(city, its, suspect=suspect) == held
+
+
+def test_too_many_are_left_to_a_person_and_an_hour_later_it_goes_on(city: City) -> None:
+    reasons = [received(city, a_filing(city, phone=f"+38067111220{n}", text=f"Холодно {n}"), str(n)).reason
+               for n in range(5)]  # fmt: skip
+    assert reasons == [None, None, None, Held.RATE, Held.RATE]
+    city.now += timedelta(hours=1)
+    assert received(city, a_filing(city, text="Ще одне"), "later").reason is None
+
+
+def test_one_telephone_files_so_many_a_day_from_wherever(city: City) -> None:
+    reasons = [received(city, a_filing(city, text=f"Холодно {n}"), str(n), f"203.0.113.{n}").reason for n in range(3)]
+    assert reasons == [None, None, Held.RATE]
+
+
+def test_a_form_that_lacks_something_is_refused_and_nothing_is_kept(city: City) -> None:
+    for changed, id in (({"building_id": None}, "no_place"), ({"phone": "", "tell_by": Way.SMS}, "no_way")):
+        with pytest.raises(BadInput, match=id):
+            received(city, a_filing(city, **changed), id)
+
+
+def test_a_message_is_taken_once_and_belongs_to_an_appeal_with_its_files(city: City) -> None:
+    made = received(city, a_filing(city)).appeal
+    assert made is not None
+    its = messages.Incoming(channel="email", external_id="<1@a.ua>", address="o@city.ua", text="Ось фото",
+                            received_at=city.now)  # fmt: skip
+    message_id = messages.take(city.conn, its)
+    assert message_id is not None
+    assert messages.take(city.conn, its) is None
+    for _ in range(2):
+        messages.add_to(city.conn, message_id, made.id, now=city.now, staff_id=None)
+    heard = [event for event in appeals.history(city.conn, made.id) if event.note == "Ось фото"]
+    assert [event.evidence["written"] for event in heard] == ["email:<1@a.ua>"]
