@@ -1,0 +1,114 @@
+"""What everybody may see of an appeal, and what nobody sees there."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from sqlalchemy import update
+
+from crm import addresses, appeals, public
+from crm.law import Kind
+from crm.life import OPEN, Action, State
+from crm.schema import building, citizen
+from crm.store import insert_row
+from crm.suppression import LEAST
+from tests.crm.conftest import City
+
+
+def numbers(city: City, **given: object) -> list[int]:
+    return [one.number for one in public.requests(city.conn, **{"limit": 100, **given})]  # type: ignore[arg-type]
+
+
+def test_newest_first_and_it_goes_on(city: City) -> None:
+    made = []
+    for n in range(6):
+        made.append(city.registered().number)
+        city.later(minutes=n // 2)  # some in the same moment
+    found: list[int] = []
+    after: int | None = None
+    while part := public.requests(city.conn, limit=2, after=after):
+        found += [one.number for one in part]
+        after = found[-1]
+    assert found == made[::-1]
+    assert numbers(city, after=999_999) == []
+
+
+def test_what_was_brought_over_stands_where_it_came(city: City) -> None:
+    now = city.registered().number
+    city.now -= dt.timedelta(days=30)
+    old = city.registered().number
+    assert numbers(city) == [now, old]
+
+
+def test_all_that_is_asked_for_holds(city: City) -> None:
+    roads = insert_row(city.conn, public.subject, {"name_uk": "Яма", "name_en": "A hole", "department_id": city.roads})
+    first = city.registered()
+    city.later(days=1)
+    second = city.registered(subject_id=roads, building_id=None, place="біля парку")
+    appeals.act(city.conn, second.id, Action.REFUSE, now=city.now, note="Ні")
+    both = [second.number, first.number]
+    district = city.get(first).district_id
+    assert numbers(city) == both
+    assert numbers(city, numbers=[first.number, 1]) == [first.number]
+    assert numbers(city, subject_ids=[roads]) == [second.number]
+    assert numbers(city, district_id=district) == [first.number]
+    assert numbers(city, is_open=True) == numbers(city, stage="accepted") == [first.number]
+    assert numbers(city, is_open=False) == numbers(city, stage="refused") == [second.number]
+    assert numbers(city, is_open=True, stage="refused") == []
+    assert numbers(city, since=city.now) == [second.number]
+    assert numbers(city, until=city.now) == [first.number]
+
+
+def test_it_says_when_it_last_went_on_and_who_is_responsible(city: City) -> None:
+    made = city.registered()
+    began = city.now
+    city.later(days=2)
+    appeals.act(city.conn, made.id, Action.EXECUTE, now=city.now, note="Відновили")
+    executed = city.now
+    city.later(days=1)
+    appeals.act(city.conn, made.id, Action.REPRIMAND, now=city.now, note="Погано", department_id=city.heating)
+    its = public.request(city.conn, made.number)
+    assert its is not None
+    assert (its.registered_at, its.updated_at, its.due_at) == (began, executed, city.get(made).due_at)
+    assert (its.department, its.district_uk, its.channel) == ("Київтеплоенерго", "Оболонський", "phone")
+    assert (its.state, its.stage, its.is_open) == (State.AWAITING, "executed", True)
+
+
+def test_every_state_is_in_one_stage_and_only_what_has_ended_is_closed() -> None:
+    assert sorted(state for states in public.STAGES.values() for state in states) == sorted(State)
+    assert public.OPEN > OPEN
+    assert State.EXECUTED in public.OPEN, "the department's word closes nothing"
+
+
+def test_a_street_is_shown_only_where_it_leads_to_no_house(city: City) -> None:
+    made = city.registered()
+
+    def street() -> str:
+        its = public.request(city.conn, made.number)
+        assert its is not None
+        return its.street
+
+    home = city.conn.execute(building.select().where(building.c.id == city.building)).one()
+    elsewhere = addresses.add_district(city.conn, "Подільський", "Podilskyi")
+    for number in range(LEAST):
+        addresses.add_building(city.conn, home.street_id, f"2{number}", elsewhere)
+    assert street() == "", "two houses of this district"
+    for number in range(LEAST - 3):
+        addresses.add_building(city.conn, home.street_id, f"3{number}", home.district_id)
+    assert street() == ""
+    addresses.add_building(city.conn, home.street_id, "40", home.district_id)
+    assert street() == "проспект Степана Бандери"
+
+
+def test_complaints_and_what_was_erased_are_nobodys_to_see(city: City) -> None:
+    shown = city.registered()
+    complaint = city.registered(kind=Kind.COMPLAINT)
+    against = city.registered(kind=Kind.COMPLAINT, against_id=city.roads)
+    his = city.registered()
+    appeals.act(city.conn, his.id, Action.REFUSE, now=city.now, note="Ні")
+    other = city.registered(None, building_id=None, place="на розі")
+    assert numbers(city) == [other.number, his.number, shown.number]
+    city.conn.execute(update(citizen).values(erased_at=city.now))
+    assert numbers(city) == [other.number]
+    for made in (complaint, against, his):
+        assert public.request(city.conn, made.number) is None
