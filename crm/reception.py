@@ -7,14 +7,16 @@ from __future__ import annotations
 import datetime as dt
 import re
 from dataclasses import dataclass, replace
+from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, Row, select, update
 
 from crm import appeals, filing, messages, rates
 from crm.appeals import Registered
+from crm.errors import NotFound
 from crm.filing import Filing
 from crm.messages import Held, Incoming, State
-from crm.schema import message
+from crm.schema import appeal, message
 
 HOUR, DAY = dt.timedelta(hours=1), dt.timedelta(days=1)
 ALIKE = 3  # the same words from more places than so many in a day are somebody's campaign: a person looks
@@ -39,48 +41,82 @@ class Received:
     reason: Held | None
 
 
+@dataclass(frozen=True, slots=True)
+class Became:
+    """What a held message is by now. ``waits``: nobody has decided yet. ``appeal``: that was made of it; None also
+    where it was added to another's, answered, or is nothing."""
+
+    waits: bool
+    appeal: Registered | None
+
+
 def receive(conn: Connection, its: Filing, *, external_id: str, source: str, secret: str, limits: Limits,
-            now: dt.datetime, suspect: bool = False) -> Received:  # fmt: skip
+            now: dt.datetime, suspect: bool = False, incomplete: bool = False) -> Received:  # fmt: skip
     """Files it, or holds it. ``external_id``: the mark of this filing in its channel: what is sent twice is filed once,
     and answered alike. ``source``: where it comes from (an address of the network), of which a digest is kept for two
-    days. ``suspect``: the form itself looks as if no person had filled it in.
+    days. ``suspect``: the form itself looks as if no person had filled it in. ``incomplete``: the law does not consider
+    it as it is, and not for want of a name.
 
     BadInput as ``filing.file``; a filing without a name is held, for the law does not consider it as it is.
     """
-    if (known := _known(conn, its.channel, external_id)) is not None:
+    if (known := taken(conn, its.channel, external_id)) is not None:
         return known
     reason = Held.ADVERT if suspect else _against(conn, its, source, secret, limits, now)
-    nameless = not its.name.strip()
-    if reason is None and not nameless:
-        made, kept = _register(conn, its, external_id, now)
-        return Received(kept, made, None)
+    if reason is None and its.name.strip() and not incomplete:
+        return _register(conn, its, external_id, now)
     if its.building_id is None and not its.place.strip():
         raise filing.no_place()
     reason = reason or Held.NAMELESS
     message_id = messages.take(conn, replace(_incoming(its, external_id, now), text=its.text, files=its.files,
                                              said=_said(its), reason=reason))  # fmt: skip
-    assert message_id is not None  # noqa: S101  # asked above, in this transaction
-    return Received(message_id, None, reason)
+    return _just_taken(conn, its, external_id) if message_id is None else Received(message_id, None, reason)
 
 
-def _register(conn: Connection, its: Filing, external_id: str, now: dt.datetime) -> tuple[Registered, int]:
+def _register(conn: Connection, its: Filing, external_id: str, now: dt.datetime) -> Received:
     """Its message is only the mark that it was taken: what it says stands in the appeal."""
     message_id = messages.take(conn, replace(_incoming(its, external_id, now), state=State.DONE))
-    assert message_id is not None  # noqa: S101
+    if message_id is None:
+        return _just_taken(conn, its, external_id)
     made = filing.file(conn, its, now=now)
     conn.execute(update(message).where(message.c.id == message_id).values(appeal_id=made.id, done_at=now))
-    return made, message_id
+    return Received(message_id, made, None)
 
 
-def _known(conn: Connection, channel: str, external_id: str) -> Received | None:
-    row = conn.execute(select(message.c.id, message.c.appeal_id, message.c.reason).where(
-        message.c.channel == channel, message.c.external_id == external_id)).one_or_none()  # fmt: skip
-    if row is None:
-        return None
-    if row.appeal_id is None:
-        return Received(row.id, None, Held(row.reason) if row.reason else None)
-    its = appeals.get(conn, row.appeal_id)
-    return Received(row.id, Registered(its.id, its.number, its.code, its.due_at, its.department_id), None)
+def _just_taken(conn: Connection, its: Filing, external_id: str) -> Received:
+    """By another process, between our asking and our writing."""
+    known = taken(conn, its.channel, external_id)
+    assert known is not None  # noqa: S101
+    return known
+
+
+def taken(conn: Connection, channel: str, external_id: str) -> Received | None:
+    """What is said to who sends this again; None for what is new."""
+    for row in conn.execute(_TAKEN.where(message.c.channel == channel, message.c.external_id == external_id)):
+        its = _became(conn, row).appeal
+        return Received(row.id, its, Held(row.reason) if row.reason and its is None else None)
+    return None
+
+
+def became(conn: Connection, message_id: int) -> Became:
+    """What is said to who sent a message that was held. NotFound ``message.unknown``."""
+    for row in conn.execute(_TAKEN.where(message.c.id == message_id)):
+        return _became(conn, row)
+    raise NotFound("message.unknown")
+
+
+_TAKEN = select(message.c.id, message.c.reason, message.c.done_at, message.c.appeal_id, appeal.c.registered_at).join(
+    appeal, message.c.appeal_id == appeal.c.id, isouter=True)  # fmt: skip
+
+
+def _became(conn: Connection, row: Row[Any]) -> Became:
+    """An appeal that was there before the message may be somebody else's: its code is not told to whoever wrote."""
+    own = row.appeal_id is not None and row.registered_at == row.done_at
+    return Became(row.done_at is None, _registered(conn, row.appeal_id) if own else None)
+
+
+def _registered(conn: Connection, appeal_id: int) -> Registered:
+    its = appeals.get(conn, appeal_id)
+    return Registered(its.id, its.number, its.code, its.due_at, its.department_id)
 
 
 def _incoming(its: Filing, external_id: str, now: dt.datetime) -> Incoming:

@@ -8,12 +8,12 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select
 
-from crm import appeals, citizens, messages, reception, schema
-from crm.errors import BadInput
+from crm import appeals, citizens, filing, messages, reception, schema
+from crm.errors import BadInput, NotFound
 from crm.filing import Filing
 from crm.messages import Held
 from crm.notices import Way
-from crm.reception import Limits, Received
+from crm.reception import Became, Limits, Received
 from tests.crm.conftest import City
 
 LIMITS = Limits(hourly=3, daily=2)
@@ -74,6 +74,10 @@ def test_what_speaks_against_it_leaves_it_to_a_person_whole(
     assert received(city, its, suspect=suspect) == held
 
 
+def test_what_lacks_something_besides_a_name_is_left_to_a_person_too(city: City) -> None:
+    assert received(city, a_filing(city), incomplete=True).reason is Held.NAMELESS
+
+
 def test_too_many_are_left_to_a_person_and_an_hour_later_it_goes_on(city: City) -> None:
     reasons = [received(city, a_filing(city, phone=f"+38067111220{n}", text=f"Холодно {n}"), str(n)).reason
                for n in range(5)]  # fmt: skip
@@ -85,6 +89,25 @@ def test_too_many_are_left_to_a_person_and_an_hour_later_it_goes_on(city: City) 
 def test_one_telephone_files_so_many_a_day_from_wherever(city: City) -> None:
     reasons = [received(city, a_filing(city, text=f"Холодно {n}"), str(n), f"203.0.113.{n}").reason for n in range(3)]
     assert reasons == [None, None, Held.RATE]
+
+
+def test_who_sent_what_was_held_hears_of_his_own_appeal_and_of_no_other(city: City) -> None:
+    """What he sends again, too, tells him no code of an appeal that it was only added to."""
+    other, nameless = city.registered(), a_filing(city, name="")
+    for n, filed in enumerate((True, False)):
+        held = received(city, nameless, str(n))
+        assert reception.became(city.conn, held.message_id) == Became(True, None)
+        city.now += timedelta(minutes=5)
+        if filed:
+            made = filing.file(city.conn, a_filing(city, message_id=held.message_id), now=city.now,
+                               staff_id=city.operator)  # fmt: skip
+        else:
+            messages.add_to(city.conn, held.message_id, other.id, now=city.now, staff_id=city.operator)
+        told = made if filed else None
+        assert reception.became(city.conn, held.message_id) == Became(False, told)
+        assert received(city, nameless, str(n)).appeal == told
+    with pytest.raises(NotFound):
+        reception.became(city.conn, 999)
 
 
 def test_a_form_that_lacks_something_is_refused_and_nothing_is_kept(city: City) -> None:
