@@ -26,7 +26,7 @@ from crm.notices import Way
 class Filing:
     """``phone``: E.164, or "". ``facebook``: our page's id of him. ``tell_by``: how he wants to be told of the appeal;
     an address for it must be given. ``received_at``: when it came, if a person has looked at it since. ``message_id``:
-    the message that it was. ``incident_id``: what it joins; ``apart``: it joins none by itself."""
+    the message that it was. ``citizen_id``: who he is, as a specialist says, if the name is his. ``incident_id``: what it joins; ``apart``: it joins none by itself."""
 
     channel: str
     name: str
@@ -48,6 +48,7 @@ class Filing:
     files: Sequence[Stored] = ()
     received_at: dt.datetime | None = None
     message_id: int | None = None
+    citizen_id: int | None = None
     repeat_of: int | None = None
     incident_id: int | None = None
     apart: bool = False
@@ -99,7 +100,8 @@ def address_of(its: Filing) -> str:
 
 
 def _applicant(conn: Connection, its: Filing, name: str, now: dt.datetime, staff_id: int | None) -> int:
-    known = next((one for one in _known(conn, its) if one.name.casefold() == name.casefold()), None)
+    candidates = _known(conn, its) if staff_id is None else _told(conn, its)
+    known = next((one for one in candidates if one.name.casefold() == name.casefold()), None)
     if known is None:
         citizen_id = citizens.add(
             conn, now=now, name=name, phones=[its.phone] if its.phone else [], building_id=its.building_id,
@@ -119,6 +121,16 @@ def _known(conn: Connection, its: Filing) -> list[Citizen]:
     """Who it may be, by the telephone if one is given, else by the address."""
     if its.phone:
         return citizens.by_phone(conn, its.phone)
+    return _at_address(conn, its)
+
+
+def _told(conn: Connection, its: Filing) -> list[Citizen]:
+    """Whom a specialist may mean by the name: he has read it, and a new telephone makes nobody another person."""
+    return [*([citizens.get(conn, its.citizen_id)] if its.citizen_id is not None else ()),
+            *(citizens.by_phone(conn, its.phone) if its.phone else ()), *_at_address(conn, its)]  # fmt: skip
+
+
+def _at_address(conn: Connection, its: Filing) -> list[Citizen]:
     return [one for channel, address in (("email", its.email), ("facebook", its.facebook)) if address
             for one in citizens.by_address(conn, channel, address)]  # fmt: skip
 

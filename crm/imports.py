@@ -117,7 +117,7 @@ KINDS: dict[str, Kind] = {
         Column("login", ("логін",), cells.line(60), required=True),
         Column("name", ("ім’я", "піб", "прізвище та ім’я"), _NAME),
         Column("role", ("роль",), cells.one_of({each.value: each.value for each in Role} | {
-            "оператор": Role.OPERATOR.value, "зворотний зв’язок": Role.FEEDBACK.value,
+            "оператор": Role.OPERATOR.value, "онлайн": Role.ONLINE.value, "зворотний зв’язок": Role.FEEDBACK.value,
             "контроль": Role.CONTROL.value, "виконавець": Role.EXECUTOR.value, "аналітик": Role.ANALYST.value,
             "старший зміни": Role.SUPERVISOR.value, "посадова особа": Role.OFFICIAL.value,
             "адміністратор": Role.ADMINISTRATOR.value})),

@@ -19,10 +19,13 @@ from crm import attachments, history, texts
 from crm.attachments import Stored
 from crm.errors import NotFound
 from crm.life import Action, Evidence
-from crm.schema import message, message_file
+from crm.schema import appeal, message, message_file
 from crm.store import insert_or_ignore
 
 LONGEST_TEXT = 20_000
+# What specialists add to a message's data beside what was ``said``: the ids joined to it, into which it was joined,
+# what else it became beside ``appeal_id``.
+JOINED, INTO, ALSO = "joined", "into", "also"
 
 
 class State(StrEnum):
@@ -30,6 +33,9 @@ class State(StrEnum):
     NEW = "new"  # somebody must
     DONE = "done"  # it is an appeal, belongs to one, or has been answered
     SPAM = "spam"
+
+
+ENDED = frozenset({State.DONE, State.SPAM})
 
 
 class Held(StrEnum):
@@ -73,6 +79,7 @@ def take(conn: Connection, its: Incoming) -> int | None:
         "name": texts.line(its.name[:200], 200), "title": texts.line(its.title[:300], 300),
         "text": texts.text(its.text[:LONGEST_TEXT], LONGEST_TEXT), "language": its.language, "data": dict(its.said),
         "state": its.state.value, "reason": its.reason.value if its.reason else "", "received_at": its.received_at,
+        "done_at": its.received_at if its.state in ENDED else None,
     })  # fmt: skip
     if not new:
         return None
@@ -100,24 +107,43 @@ def files_of(conn: Connection, message_id: int) -> list[Stored]:
 
 
 def add_to(conn: Connection, message_id: int, appeal_id: int, *, now: dt.datetime, staff_id: int | None) -> None:
-    """It belongs to an appeal that there is: its words stand in the history, its files with the appeal, and nothing of
-    the appeal's state changes. Added again, nothing happens. NotFound for no such message or appeal."""
+    """It belongs to an appeal that there is: its words, and those of what is joined to it, stand in the history, its
+    files with the appeal, and nothing of the appeal's state changes. Added again, nothing happens. NotFound for no such
+    message or appeal."""
     row = _held(conn, message_id)
-    if row.appeal_id == appeal_id:
+    if appeal_id in became(row):
         return
-    evidence = history.evidence_of(Evidence("", staff_id=staff_id, written=f"{row.channel}:{row.external_id}"))
-    history.move(conn, history.standing(conn, appeal_id), Action.HEAR, now=now, staff_id=staff_id, evidence=evidence,
-                 note=row.text[:4000])  # fmt: skip
+    standing = history.standing(conn, appeal_id)
+    for each in (row, *(_held(conn, id) for id in row.data.get(JOINED, ()))):
+        said = history.evidence_of(Evidence("", staff_id=staff_id, written=f"{each.channel}:{each.external_id}"))
+        standing = history.move(conn, standing, Action.HEAR, now=now, staff_id=staff_id, evidence=said,
+                                note=(each.text or each.title)[:4000])  # fmt: skip
     belongs(conn, message_id, appeal_id, now=now, staff_id=staff_id, action=Action.HEAR)
 
 
 def belongs(conn: Connection, message_id: int, appeal_id: int, *, now: dt.datetime, staff_id: int | None,
             action: Action) -> None:  # fmt: skip
-    """Says which appeal it has become or is of: its files are that appeal's, and nobody need look at it any more."""
+    """Says which appeal it has become or is of: its files are that appeal's, with those of what is joined to it, and
+    nobody need look at it any more. Several may come of one: the first is its ``appeal_id``. What was registered says
+    whose it is. NotFound ``message.unknown``."""
+    row = _held(conn, message_id)
     for stored in files_of(conn, message_id):
         attachments.add(conn, appeal_id, stored, now=now, action=action.value, staff_id=staff_id)
-    conn.execute(update(message).where(message.c.id == message_id).values(
-        appeal_id=appeal_id, state=State.DONE.value, done_at=now, version=message.c.version + 1))  # fmt: skip
+    values: dict[str, Any] = {"state": State.DONE.value, "done_at": row.done_at or now, "version": row.version + 1}
+    if row.appeal_id is None:
+        values["appeal_id"] = appeal_id
+    elif appeal_id not in became(row):
+        values["data"] = {**row.data, ALSO: [*row.data.get(ALSO, ()), appeal_id]}
+    if action is Action.REGISTER and row.citizen_id is None:
+        values["citizen_id"] = conn.execute(select(appeal.c.citizen_id).where(appeal.c.id == appeal_id)).scalar()
+    conn.execute(update(message).where(message.c.id == message_id).values(values))
+    for id in row.data.get(JOINED, ()):
+        belongs(conn, id, appeal_id, now=now, staff_id=staff_id, action=action)
+
+
+def became(row: Any) -> list[int]:
+    """The ids of the appeals that a message (its row) became or belongs to, the first one first."""
+    return [] if row.appeal_id is None else [row.appeal_id, *row.data.get(ALSO, ())]
 
 
 def _held(conn: Connection, message_id: int) -> Any:

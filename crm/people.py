@@ -26,6 +26,7 @@ _LOGIN = re.compile(r"[a-z0-9][a-z0-9._-]{1,59}")
 
 class Role(StrEnum):
     OPERATOR = "operator"
+    ONLINE = "online"  # answers what comes in writing
     FEEDBACK = "feedback"  # calls residents back
     CONTROL = "control"  # watches deadlines, decides on what was returned twice
     EXECUTOR = "executor"  # a department's
@@ -46,6 +47,7 @@ class Permission(StrEnum):
     DECIDE = "decide"  # refuse, find defective, forward, and what was returned twice
     TAKE_WORD = "take_word"  # write down what the resident says of an appeal, or that he withdraws it
     CALL_BACK = "call_back"
+    ANSWER_MESSAGES = "answer_messages"  # what comes in writing: the inbox, and appeals that come by hand
     LISTEN = "listen"  # to recordings
     LISTEN_LIVE = "listen_live"  # to a conversation as it goes on, and to speak in it
     DOWNLOAD_RECORDINGS = "download_recordings"  # take a copy of one out of the centre
@@ -72,13 +74,15 @@ _DESK = frozenset({Permission.ASSIGN, Permission.WATCH, Permission.MANAGE_INCIDE
 # The whole of who may do what. What a role is not given here it may not do.
 PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.OPERATOR: _ON_THE_PHONE,
+    Role.ONLINE: frozenset({Permission.SEE_APPEALS, Permission.REGISTER, Permission.TAKE_WORD,
+                            Permission.SEE_KNOWLEDGE, Permission.ANSWER_MESSAGES}),
     Role.FEEDBACK: _ON_THE_PHONE | {Permission.CALL_BACK},
     Role.CONTROL: _LISTENERS | _DESK | {Permission.DECIDE, Permission.EXECUTE, Permission.EDIT_RULES,
                                               Permission.EXPORT},
     Role.EXECUTOR: frozenset({Permission.SEE_APPEALS, Permission.EXECUTE, Permission.EXPORT}),
     Role.ANALYST: frozenset({Permission.SEE_LIVE, Permission.SEE_REPORTS, Permission.SEE_KNOWLEDGE}),
     Role.SUPERVISOR: _ON_THE_PHONE | _LISTENERS | _DESK | {Permission.CALL_BACK, Permission.MANAGE_SEATS,
-                                                               Permission.LISTEN_LIVE,
+                                                               Permission.ANSWER_MESSAGES, Permission.LISTEN_LIVE,
                                                                Permission.DOWNLOAD_RECORDINGS, Permission.EXPORT},
     Role.OFFICIAL: _ON_THE_PHONE | {Permission.SEE_REPORTS, Permission.WATCH, Permission.TAKE_CONTROL},
     Role.ADMINISTRATOR: frozenset({Permission.SEE_LIVE, Permission.MANAGE_SEATS, Permission.MANAGE_PEOPLE,
