@@ -482,6 +482,22 @@ message_file = Table(
     Index(None, "message_id"),
 )
 
+# What of a message still lies at the service that brought it, and is fetched after the message: a photo of an MMS, a
+# voice left by telephone.
+remote_file = Table(
+    "remote_file", metadata, _id(),
+    _ref("message_id", "message.id"),
+    Column("path", String(300), nullable=False),  # at the service, whose host is the setting's
+    Column("name", String(200), nullable=False),
+    Column("state", String(8), nullable=False, server_default="due"),  # crm.remote_files.State
+    Column("due_at", Instant, nullable=False),  # the next try
+    Column("tries", Integer, nullable=False, server_default="0"),
+    Column("error", String(200), nullable=False, server_default=""),
+    UniqueConstraint("message_id", "path"),
+    Index("ix_remote_file_due", "due_at", sqlite_where=text("state IN ('due', 'kept')"),
+          postgresql_where=text("state IN ('due', 'kept')")),
+)
+
 # What a specialist answers often.
 answer_template = Table(
     "answer_template", metadata, _id(),

@@ -193,6 +193,28 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_message_file_message_id"), "message_file", ["message_id"], unique=False)
     op.create_index(op.f("ix_message_file_sha256"), "message_file", ["sha256"], unique=False)
+    op.create_table(
+        "remote_file",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("message_id", sa.Integer(), nullable=False),
+        sa.Column("path", sa.String(length=300), nullable=False),
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("state", sa.String(length=8), server_default="due", nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("tries", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("error", sa.String(length=200), server_default="", nullable=False),
+        sa.ForeignKeyConstraint(["message_id"], ["message.id"], name=op.f("fk_remote_file_message_id_message")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_remote_file")),
+        sa.UniqueConstraint("message_id", "path", name=op.f("uq_remote_file_message_id_path")),
+    )
+    op.create_index(
+        "ix_remote_file_due",
+        "remote_file",
+        ["due_at"],
+        unique=False,
+        sqlite_where=sa.text("state IN ('due', 'kept')"),
+        postgresql_where=sa.text("state IN ('due', 'kept')"),
+    )
     op.add_column("appeal", sa.Column("tell_by", sa.String(length=10), server_default="", nullable=False))
     op.add_column("appeal", sa.Column("tell_to", sa.String(length=200), server_default="", nullable=False))
     op.create_index(
@@ -258,6 +280,7 @@ def downgrade() -> None:
     op.drop_column("appeal", "received_at")
     op.drop_column("appeal", "tell_to")
     op.drop_column("appeal", "tell_by")
+    op.drop_table("remote_file")
     op.drop_table("message_file")
     op.drop_table("message")
     op.drop_table("delivery")
