@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
-from sqlalchemy import update
+from sqlalchemy import event, text, update
 
 from crm import addresses, appeals, public
 from crm.law import Kind
@@ -112,3 +112,24 @@ def test_complaints_and_what_was_erased_are_nobodys_to_see(city: City) -> None:
     assert numbers(city) == [other.number]
     for made in (complaint, against, his):
         assert public.request(city.conn, made.number) is None
+
+
+def test_only_the_time_asked_for_is_walked_back_and_not_sorted(city: City) -> None:
+    if city.conn.dialect.name != "sqlite":
+        city.conn.execute(text("SET LOCAL enable_seqscan = off"))  # a small table is read whole, whatever there is
+    explain = "EXPLAIN QUERY PLAN " if city.conn.dialect.name == "sqlite" else "EXPLAIN "
+    last = city.registered().number
+    seen: list[tuple[str, object]] = []
+    event.listen(city.conn, "before_cursor_execute", lambda *args: seen.append((args[2], args[3])))
+    asked: tuple[dict[str, object], ...] = ({}, {"stage": "solved"}, {"is_open": True}, {"is_open": False},
+                                            {"subject_ids": [1]}, {"district_id": 1}, {"after": last})  # fmt: skip
+    for each in asked:
+        numbers(city, since=city.now - dt.timedelta(days=90), until=city.now, **each)
+        statement, values = seen[-1]
+        rows = city.conn.exec_driver_sql(explain + statement, values)  # type: ignore[arg-type]
+        plan = "\n".join(str(row) for row in rows)
+        assert "ix_appeal_registered_at" in plan
+        assert "ix_appeal_state" not in plan
+        for table in ("appeal", "citizen", "appeal_event"):
+            assert f"SCAN {table}" not in plan, plan
+            assert f"Seq Scan on {table}" not in plan, plan
