@@ -8,7 +8,7 @@ import hashlib
 import hmac
 from typing import Any
 
-from sqlalchemy import Connection, delete
+from sqlalchemy import Connection, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from crm.schema import rate_count
@@ -23,12 +23,22 @@ def key(secret: str, what: str, whose: str) -> str:
 
 def count(conn: Connection, key: str, now: dt.datetime, span: dt.timedelta) -> int:
     """Counts once more; how many it is in this span."""
-    seconds = int(span.total_seconds())
-    since = dt.datetime.fromtimestamp(int(now.timestamp()) // seconds * seconds, dt.UTC)
+    since = _began(now, span)
     dialect: Any = sqlite if conn.dialect.name == "sqlite" else postgresql
     counted = dialect.insert(rate_count).values(key=key, since=since, count=1).on_conflict_do_update(
         index_elements=["key", "since"], set_={"count": rate_count.c.count + 1}).returning(rate_count.c.count)
     return int(conn.execute(counted).scalar_one())
+
+
+def so_far(conn: Connection, key: str, now: dt.datetime, span: dt.timedelta) -> int:
+    """How many were counted in this span."""
+    its = (rate_count.c.key == key, rate_count.c.since == _began(now, span))
+    return conn.execute(select(rate_count.c.count).where(*its)).scalar() or 0
+
+
+def _began(now: dt.datetime, span: dt.timedelta) -> dt.datetime:
+    seconds = int(span.total_seconds())
+    return dt.datetime.fromtimestamp(int(now.timestamp()) // seconds * seconds, dt.UTC)
 
 
 def forget(conn: Connection, now: dt.datetime) -> int:

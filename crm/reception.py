@@ -104,6 +104,12 @@ def became(conn: Connection, message_id: int) -> Became:
     raise NotFound("message.unknown")
 
 
+def words_of(conn: Connection, known: Received) -> str:
+    """What was sent: it stands in the message while a person has that, else in the appeal."""
+    kept: str = conn.execute(select(message.c.text).where(message.c.id == known.message_id)).scalar_one()
+    return kept if kept or known.appeal is None else appeals.get(conn, known.appeal.id).text
+
+
 _TAKEN = select(message.c.id, message.c.reason, message.c.done_at, message.c.appeal_id, appeal.c.registered_at).join(
     appeal, message.c.appeal_id == appeal.c.id, isouter=True)  # fmt: skip
 
