@@ -33,6 +33,7 @@ class State(StrEnum):
     NEW = "new"  # somebody must
     DONE = "done"  # it is an appeal, belongs to one, or has been answered
     SPAM = "spam"
+    PART = "part"  # of a conversation, which is a message itself: nobody need ever look at it alone
 
 
 ENDED = frozenset({State.DONE, State.SPAM})
