@@ -1,7 +1,8 @@
 """Photos, acts and letters that belong to an appeal: what was done is shown, not only said.
 
 A file lies under its SHA-256, so that the same one sent twice is kept once; it is on the disk before a row names it.
-What it is is read from its bytes, whatever its name says; only what nobody can run is taken.
+What it is is read from its bytes, whatever its name says; only what nobody can run is taken. A photo is drawn anew
+(``crm.photos``): it is kept without where and by whom it was taken, and the place is told apart.
 """
 
 from __future__ import annotations
@@ -11,26 +12,33 @@ import datetime as dt
 import hashlib
 import os
 import tempfile
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import BinaryIO
 
 from sqlalchemy import Connection, select
 
-from crm import texts
+from crm import photos, texts
 from crm.errors import BadInput, NotFound
 from crm.schema import attachment, message_file, staff
 from crm.store import Database, insert_row
 
-LARGEST = 10 * 1024 * 1024  # bytes
+LARGEST = 25 * 1024 * 1024  # bytes, as it comes
 MOST = 5  # files at a time
 LONGEST_NAME = 200
 CHUNK = 256 * 1024
 UNNAMED = dt.timedelta(days=1)  # after which a file without a row belongs to nothing
 
 # How a file of each kind begins.
-_BEGINNINGS = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png", b"%PDF-": "application/pdf"}
-IMAGES = frozenset({"image/jpeg", "image/png"})
+_BEGINNINGS = {
+    b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png", b"%PDF-": "application/pdf",
+    b"ID3": "audio/mpeg", b"\xff\xfb": "audio/mpeg", b"\xff\xf3": "audio/mpeg", b"\xff\xf2": "audio/mpeg",
+}  # fmt: skip
+_HEIC = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1"})  # the brands that telephones write
+IMAGES = frozenset({"image/jpeg", "image/png"})  # what a photo of any kind is kept as
+AUDIO = frozenset({"audio/wav", "audio/mpeg"})  # a voice left by telephone: taken only where it is asked for
+TAKEN = frozenset({*photos.KINDS, "application/pdf"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +69,11 @@ class Attachment:
 
 
 def sniff(head: bytes) -> str:
-    """The media type by how the file begins; "" for what is not taken."""
+    """The media type by how the file begins (sixteen bytes suffice); "" for what is never taken."""
+    if head[:4] == b"RIFF" and head[8:12] in (b"WEBP", b"WAVE"):
+        return "image/webp" if head[8:12] == b"WEBP" else "audio/wav"
+    if head[4:8] == b"ftyp" and head[8:12] in _HEIC:
+        return "image/heic"
     return next((kind for beginning, kind in _BEGINNINGS.items() if head.startswith(beginning)), "")
 
 
@@ -70,26 +82,49 @@ def place(folder: Path, sha256: str) -> Path:
     return folder / sha256[:2] / sha256
 
 
-def store(folder: Path, name: str, file: BinaryIO) -> Stored:
-    """Puts a file on the disk, durably; one that is there already stays. Slow: not in a transaction.
+def store(folder: Path, name: str, file: BinaryIO, *, also: Container[str] = ()) -> Stored:
+    """Puts a file on the disk, durably; one that is there already stays. ``also``: kinds that are taken besides photos
+    and PDF (``AUDIO``). Slow, and heavy for a large photo: in a thread, and not in a transaction.
 
-    BadInput ``attachment.empty``, ``attachment.kind`` (neither JPEG, PNG nor PDF), ``attachment.too_big``.
+    BadInput ``attachment.empty``, ``attachment.kind`` (neither a photo nor PDF), ``attachment.too_big``,
+    ``attachment.bomb`` and ``attachment.broken`` (``photos.clean``); OSError of a disk that takes no more.
     """
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     head = file.read(16)
     if not head:
         raise BadInput("attachment.empty")
-    if not (media_type := sniff(head)):
+    media_type, plain, taken_at = sniff(head), _name(name), None
+    if media_type not in TAKEN and media_type not in also:
         raise BadInput("attachment.kind")
-    digest, size, chunk = hashlib.sha256(), 0, head
+    chunks = _bounded(head, file)
+    if media_type in photos.KINDS:
+        photo = photos.clean(b"".join(chunks), media_type)
+        if photo.media_type != media_type:
+            plain = f"{PurePath(plain).stem[4 - LONGEST_NAME :]}.jpg"
+        chunks, media_type, taken_at = iter([photo.data]), photo.media_type, photo.place
+    sha256, size = _keep(folder, chunks)
+    return Stored(plain, media_type, size, sha256, taken_at)
+
+
+def _bounded(head: bytes, file: BinaryIO) -> Iterator[bytes]:
+    """The file whose head has been read. BadInput ``attachment.too_big`` at the first byte too many."""
+    size, chunk = 0, head
+    while chunk:
+        size += len(chunk)
+        if size > LARGEST:
+            raise BadInput("attachment.too_big", megabytes=LARGEST // 1024**2)
+        yield chunk
+        chunk = file.read(CHUNK)
+
+
+def _keep(folder: Path, chunks: Iterator[bytes]) -> tuple[str, int]:
+    """Its digest and how many bytes it has, once it is safely there."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    digest, size = hashlib.sha256(), 0
     with tempfile.NamedTemporaryFile(dir=folder, prefix=".") as draft:
-        while chunk:
+        for chunk in chunks:
             size += len(chunk)
-            if size > LARGEST:
-                raise BadInput("attachment.too_big", megabytes=LARGEST // 1024**2)
             digest.update(chunk)
             draft.write(chunk)
-            chunk = file.read(CHUNK)
         draft.flush()
         os.fsync(draft.fileno())
         at = place(folder, digest.hexdigest())
@@ -100,7 +135,7 @@ def store(folder: Path, name: str, file: BinaryIO) -> Stored:
             os.utime(at)
         for changed in (at.parent, folder):
             sync_folder(changed)
-    return Stored(_name(name), media_type, size, digest.hexdigest())
+    return digest.hexdigest(), size
 
 
 def remove(folder: Path, sha256: str) -> None:

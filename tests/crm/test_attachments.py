@@ -18,8 +18,9 @@ from crm.errors import BadInput, NotFound
 from crm.life import Action
 from crm.store import Database
 from tests.crm.conftest import NOON, City, found_city
+from tests.pictures import BANDERA, HEIC, JPEG, PDF, PNG, picture
 
-JPEG, PNG, PDF = b"\xff\xd8\xff\xe0 photo", b"\x89PNG\r\n\x1a\n scan", b"%PDF-1.7 act"
+WAV, MP3 = b"RIFF\x24\0\0\0WAVEfmt ", b"ID3\x04\0 voice"
 
 
 def store(folder: Path, data: bytes, name: str = "фото.jpg") -> attachments.Stored:
@@ -29,9 +30,10 @@ def store(folder: Path, data: bytes, name: str = "фото.jpg") -> attachments.
 @pytest.mark.parametrize(("data", "kind"), [(JPEG, "image/jpeg"), (PNG, "image/png"), (PDF, "application/pdf")])
 def test_a_file_lies_under_its_digest_for_nobody_elses_eyes(tmp_path: Path, data: bytes, kind: str) -> None:
     stored = store(tmp_path / "files", data)
-    assert (stored.media_type, stored.bytes, stored.sha256) == (kind, len(data), hashlib.sha256(data).hexdigest())
     path = attachments.place(tmp_path / "files", stored.sha256)
-    assert path.read_bytes() == data
+    kept = path.read_bytes()
+    assert (stored.media_type, stored.bytes, stored.sha256) == (kind, len(kept), hashlib.sha256(kept).hexdigest())
+    assert kept == data or kind != "application/pdf"
     for each in (path, path.parent, tmp_path / "files"):
         assert stat.S_IMODE(each.stat().st_mode) & 0o077 == 0
 
@@ -43,7 +45,9 @@ def test_the_same_file_is_kept_once_and_nothing_else_is_left(tmp_path: Path) -> 
 
 @pytest.mark.parametrize(("data", "error"), [
     (b"", "empty"), (b"<html><script>alert(1)</script>", "kind"), (b"<svg onload='x'>", "kind"), (b"GIF89a", "kind"),
-    (b"MZ\x90", "kind"), (b" %PDF-1.7", "kind"), (JPEG.ljust(attachments.LARGEST + 1, b"x"), "too_big"),
+    (b"MZ\x90", "kind"), (b" %PDF-1.7", "kind"), (b"\0\0\0\x18ftypmp42\0\0\0\0", "kind"),
+    (PDF.ljust(attachments.LARGEST + 1, b"x"), "too_big"), (JPEG.ljust(attachments.LARGEST + 1, b"x"), "too_big"),
+    (WAV, "kind"), (MP3, "kind"), (JPEG[:200], "broken"),
 ])  # fmt: skip
 def test_nothing_else_is_taken_and_nothing_of_it_stays(tmp_path: Path, data: bytes, error: str) -> None:
     with pytest.raises(BadInput, match=rf"attachment\.{error}"):
@@ -52,15 +56,31 @@ def test_nothing_else_is_taken_and_nothing_of_it_stays(tmp_path: Path, data: byt
 
 
 def test_the_largest_is_taken(tmp_path: Path) -> None:
-    assert store(tmp_path, PNG.ljust(attachments.LARGEST, b"x")).bytes == attachments.LARGEST
+    assert store(tmp_path, PDF.ljust(attachments.LARGEST, b"x")).bytes == attachments.LARGEST
 
 
 @given(st.binary(max_size=40))
 def test_what_a_file_is_depends_on_how_it_begins_alone(data: bytes) -> None:
     kind = attachments.sniff(data)
-    assert kind in ("", "image/jpeg", "image/png", "application/pdf")
-    assert attachments.sniff(data + b"<script>") == kind or len(data) < 8
+    assert kind in {"", *attachments.TAKEN, *attachments.AUDIO}
+    assert attachments.sniff(data + b"<script>") == kind or len(data) < 12
     assert attachments.sniff(JPEG + data) == "image/jpeg"
+
+
+@pytest.mark.parametrize(("data", "kind"), [
+    (WAV, "audio/wav"), (MP3, "audio/mpeg"), (b"\xff\xfb\x90\x44", "audio/mpeg")])
+def test_a_voice_is_taken_where_it_is_asked_for(tmp_path: Path, data: bytes, kind: str) -> None:
+    stored = attachments.store(tmp_path, "голос", io.BytesIO(data), also=attachments.AUDIO)
+    assert (stored.media_type, attachments.place(tmp_path, stored.sha256).read_bytes()) == (kind, data)
+
+
+def test_where_a_photo_was_taken_is_told_and_does_not_stay_in_it(tmp_path: Path) -> None:
+    stored = attachments.store(tmp_path, "IMG_0001.HEIC", io.BytesIO(picture("HEIF", place=True)))
+    assert (stored.name, stored.media_type, stored.place) == ("IMG_0001.jpg", "image/jpeg", BANDERA)
+    kept = attachments.place(tmp_path, stored.sha256).read_bytes()
+    assert b"Exif" not in kept
+    assert b"Maria" not in kept
+    assert store(tmp_path, HEIC, "я" * 300).name == "я" * 196 + ".jpg"
 
 
 @pytest.mark.parametrize(("given_", "kept"), [

@@ -23,11 +23,11 @@ from crm.promise_rules import Reason, Rules
 from crm.store import Database
 from tests.crm.conftest import NOON, PHONE, SECOND_PHONE, found_city
 from tests.killing import killed
+from tests.pictures import JPEG, picture
 
 NAME, SISTER = "Марія Іваненко", "Софія Іваненко"
 SECRETS = (NAME, PHONE, PHONE[1:], "maria@example.org", "кв. сорок сім", "У Марії холодно", "Марія просила",
            "марія-акт.jpg")  # fmt: skip
-JPEG = b"\xff\xd8\xff" + b"1" * 50
 
 
 @dataclass
@@ -79,7 +79,7 @@ def over(conn: Connection, linkedid: str) -> None:
 def life(db: Database, tmp_path: Path) -> Life:
     its = Life(db, tmp_path / "kept")
     stored = [attachments.store(its.attachments, name, file) for name, file in (
-        ("марія-акт.jpg", io.BytesIO(JPEG)), ("спільний.jpg", io.BytesIO(JPEG + b"2")))]  # fmt: skip
+        ("марія-акт.jpg", io.BytesIO(JPEG)), ("спільний.jpg", io.BytesIO(picture("JPEG", "blue"))))]  # fmt: skip
     with db.write() as conn:
         city = found_city(conn)
         its.maria, its.operator = city.citizen, city.operator
