@@ -30,13 +30,16 @@ def clean(text: str) -> str:
 class Form(Mapping[str, str]):
     """Fields by name, cleaned; a field sent twice keeps its last value, an absent one reads as "".
 
-    ``problems`` gathers what is wrong with which field, so that all of it is told at once.
+    ``problems`` gathers what is wrong with which field, so that all of it is told at once. ``unread``: why it is not
+    whole; what came before is there.
     """
 
-    def __init__(self, fields: Mapping[str, str], files: tuple[UploadFile, ...] = ()) -> None:
+    def __init__(self, fields: Mapping[str, str], files: tuple[UploadFile, ...] = (),
+                 unread: BadInput | None = None) -> None:  # fmt: skip
         self._fields = dict(fields)
         self.files = files  # those that were chosen, in their order; they last as long as the request
         self.problems: dict[str, BadInput] = {}
+        self.unread = unread
 
     def __getitem__(self, name: str) -> str:
         return self._fields.get(name, "")
@@ -119,8 +122,9 @@ def parse(body: bytes, content_type: str) -> Form:
 
 
 async def parse_files(request: Request, most: int) -> Form:
-    """A posted form with files, which are put aside on the disk as they come. BadInput ``form.too_big`` beyond
-    ``most`` bytes or MAX_FILES files, ``form.unreadable`` for what is not such a form."""
+    """A posted form with files, which are put aside on the disk as they come. Unread, with the fields that came until
+    then: ``form.too_big`` beyond ``most`` bytes, ``form.too_many_files`` beyond MAX_FILES, ``form.unreadable`` for what
+    is not such a form."""
     taken = 0
 
     async def bounded() -> AsyncGenerator[bytes, None]:
@@ -133,12 +137,16 @@ async def parse_files(request: Request, most: int) -> Form:
 
     parser = MultiPartParser(request.headers, bounded(), max_files=MAX_FILES, max_fields=MAX_FIELDS,
                              max_part_size=MAX_BODY)  # fmt: skip
+    unread = None
     try:
-        sent = (await parser.parse()).multi_items()
+        await parser.parse()
+    except BadInput as error:
+        unread = error
     except (MultiPartException, UnicodeError, KeyError) as error:
-        raise BadInput("form.too_many_files" if "files" in str(error) else "form.unreadable") from None
-    fields = {clean(name): clean(value) for name, value in sent if isinstance(value, str)}
-    return Form(fields, tuple(file for _, file in sent if isinstance(file, UploadFile) and file.filename))
+        unread = BadInput("form.too_many_files" if "files" in str(error) else "form.unreadable")
+    fields = {clean(name): clean(value) for name, value in parser.items if isinstance(value, str)}
+    chosen = (file for _, file in parser.items if isinstance(file, UploadFile) and file.filename)
+    return Form(fields, () if unread else tuple(chosen), unread)
 
 
 def is_multipart(content_type: str) -> bool:

@@ -41,6 +41,7 @@ from web.tickets import Tickets
 log = logging.getLogger(__name__)
 
 SESSION, ENTRY, LANGUAGE, KNOWN = "session", "entry", "language", "known"  # cookies
+Changed = Literal["callbacks", "appeals", "announcements", "surge"]
 STATUS: dict[type[CentreError], HTTPStatus] = {
     BadInput: HTTPStatus.UNPROCESSABLE_ENTITY, NotFound: HTTPStatus.NOT_FOUND, Stale: HTTPStatus.CONFLICT,
     IllegalAction: HTTPStatus.CONFLICT, NotAllowed: HTTPStatus.FORBIDDEN,
@@ -135,17 +136,11 @@ class Visit:
     def ask_line(self, do: str, **fields: object) -> dict[str, Any]:
         """A request to the line, from this thread. CentreError when it refuses or cannot be reached."""
 
-        async def ask() -> dict[str, Any]:
-            return await self.parts.hub.ask(do, **fields)
+        return ask_line(self.parts, do, **fields)
 
-        return anyio.from_thread.run(ask)
-
-    def poke_line(self, what: Literal["callbacks", "appeals", "announcements", "surge"]) -> None:
+    def poke_line(self, what: Changed) -> None:
         """Tells the line that something changed in the database. It finds out by itself later if it is away."""
-        try:
-            self.ask_line("changed", what=what)
-        except CentreError as error:
-            log.info("the line was not told of changed %s: %s", what, error)
+        poke_line(self.parts, what)
 
     def moved(self, seat: str | None) -> None:
         """This person has signed out, or sits elsewhere (now at ``seat``): what was open for him there must end."""
@@ -199,6 +194,23 @@ class Visit:
         return quote(address, safe="/?&=%+-._~:,") if plain else otherwise
 
 
+def ask_line(parts: Parts, do: str, **fields: object) -> dict[str, Any]:
+    """``Visit.ask_line``, for what is no page."""
+
+    async def ask() -> dict[str, Any]:
+        return await parts.hub.ask(do, **fields)
+
+    return anyio.from_thread.run(ask)
+
+
+def poke_line(parts: Parts, what: Changed) -> None:
+    """``Visit.poke_line``, for what is no page."""
+    try:
+        ask_line(parts, "changed", what=what)
+    except CentreError as error:
+        log.info("the line was not told of changed %s: %s", what, error)
+
+
 async def answer(page: Page, parts: Parts, request: Request) -> Response:
     """Reads what was sent and lets the page's function answer in a thread."""
     body, form, unread = b"", None, None
@@ -206,6 +218,7 @@ async def answer(page: Page, parts: Parts, request: Request) -> Response:
         try:
             if page.files and forms.is_multipart(request.headers.get("content-type", "")):
                 form = await forms.parse_files(request, await _most(page, parts, request))
+                unread = form.unread
             else:
                 body = await security.body_of(request, forms.MAX_BODY)
         except BadInput as error:
