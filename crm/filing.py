@@ -26,7 +26,8 @@ from crm.notices import Way
 class Filing:
     """``phone``: E.164, or "". ``facebook``: our page's id of him. ``tell_by``: how he wants to be told of the appeal;
     an address for it must be given. ``received_at``: when it came, if a person has looked at it since. ``message_id``:
-    the message that it was. ``citizen_id``: who he is, as a specialist says, if the name is his. ``incident_id``: what it joins; ``apart``: it joins none by itself."""
+    the message that it was. ``citizen_id``: who he is, as a specialist says, if the name is his. ``incident_id``: what
+    it joins; ``apart``: it joins none by itself."""
 
     channel: str
     name: str

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from crm import (
     addresses,
@@ -15,7 +14,6 @@ from crm import (
     calls,
     citizens,
     confirmations,
-    departments,
     incidents,
     notices,
     phones,
@@ -32,37 +30,26 @@ from crm.citizens import Citizen
 from crm.confirmation_rules import Result
 from crm.confirmations import Pending
 from crm.errors import BadInput, CentreError, NotFound
-from crm.incidents import Incident
-from crm.law import Kind, Privilege
 from crm.life import OPEN, State
 from crm.notices import Receipt
 from crm.people import Permission
 from crm.promises import Promise
-from crm.repeats import Known, Reason
+from crm.repeats import Reason
 from crm.wrap_up import Missing
 from web import forms, reads
 from web.forms import Form
-from web.pages import answers
+from web.pages import answers, appeal_form
+from web.pages.appeal_form import Already, Written
 from web.pages.desk import services
-from web.places import ADDRESS_MOST, SUGGESTIONS, building_of
+from web.places import building_of
 from web.render import line_of
 from web.visit import Visit
 
 # What a person may say that a call was; the rest of Outcome follows from what was done in it.
 SAID = (Outcome.CONSULTED, Outcome.ABOUT_APPEAL, Outcome.WRONG_NUMBER, Outcome.SILENT, Outcome.PRANK,
         Outcome.TRANSFERRED)  # fmt: skip
-NAME_MOST, TEXT_MOST, NOTE_MOST, FLAT_MOST, PLACE_MOST, EMAIL_MOST = 200, 8000, 4000, 20, 200, 200
+NOTE_MOST = 4000
 OPEN_TO_CALLER = OPEN | {State.EXECUTED, State.AWAITING, State.PLANNED, State.UNCONFIRMED}
-
-
-@dataclass(frozen=True, slots=True)
-class Already:
-    """What bears upon the appeal that is being written. ``incidents``: of its place, each with whether it joins that
-    one by itself. ``asked``: there was something to look for."""
-
-    incidents: list[tuple[Incident, bool]] = field(default_factory=list)
-    known: list[Known] = field(default_factory=list)
-    asked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,56 +96,40 @@ def register(visit: Visit) -> Response:
         card = _card(visit)
         return _page(visit, card, {**form, **({"address": line_of(card.building)} if card.building else {})})
     unnamed = form["do"] == "report"
-    name = "" if unnamed else " ".join(form.text("name", NAME_MOST, required=True).split())
-    phone = phones.parse_phone(form["phone"])
-    if form["phone"] and not phone and not unnamed:
-        form.wrong("phone", BadInput("phone.malformed"))
-    subject = form.number("subject", required=True)
-    text = form.text("text", TEXT_MOST, required=True)
-    flat, place = form.text("flat", FLAT_MOST), form.text("place", PLACE_MOST)
-    kind = form.choice("kind", frozenset(Kind))
-    form.choice("privilege", frozenset(Privilege))
     by = Receipt(form.choice("receipt", frozenset(Receipt)) or Receipt.SAID)
-    against, district = form.number("against"), form.number("district")
-    if against is not None and (kind or Kind.COMPLAINT) != Kind.COMPLAINT:
-        form.wrong("against", BadInput("form.against_no_complaint"))
-    repeat_of, incident, programme = form.number("repeat_of"), form.number("incident"), form.number("programme")
-    mark = form.text("once", 40, required=True)
-    if not unnamed:
-        _check_receipt(form, by, phone)
+    programme = form.number("programme")
     with visit.db.read() as conn:
-        building, _ = building_of(conn, form)
-    if building is None and not place:
-        form.wrong("address", BadInput("form.no_address"))
-    if form.problems or subject is None:
+        its = appeal_form.read(conn, form, named=not unnamed)
+    if not unnamed:
+        _check_receipt(form, by, its)
+    if form.problems:
         return _page(visit, _card(visit), dict(form), again=True)
-    linkedid, here = visit.path("linkedid"), building.id if building else None
+    linkedid = visit.path("linkedid")
     try:
         with visit.db.write() as conn:
-            if not calls.taken_once(conn, "form", f"{visit.person.id}:{mark}", visit.now):
+            if not calls.taken_once(conn, "form", f"{visit.person.id}:{its.mark}", visit.now):
                 return visit.go(f"/calls/{linkedid}?done=already#here")
             call = _on_record(conn, visit, linkedid)
             if unnamed:
-                incidents.report(conn, subject_id=subject, text=text, building_id=here, place=place, now=visit.now,
-                                 staff_id=visit.person.id, linkedid=linkedid)  # fmt: skip
+                incidents.report(conn, subject_id=its.subject_id, text=its.text, building_id=its.building_id,
+                                 place=its.place, now=visit.now, staff_id=visit.person.id,
+                                 linkedid=linkedid)  # fmt: skip
                 return visit.go(f"/calls/{linkedid}?done=reported")
-            citizen_id = _applicant(conn, visit, name, phone, building, flat, call)
+            citizen_id = _applicant(conn, visit, its, call)
             made = appeals.register(
-                conn, now=visit.now, citizen_id=citizen_id, building_id=here, flat=flat, place=place,
-                subject_id=subject, text=text, channel="phone", staff_id=visit.person.id, linkedid=linkedid,
-                district_id=district, against_id=against,
-                kind=Kind(kind) if kind else Kind.COMPLAINT if against is not None else None,
+                conn, now=visit.now, citizen_id=citizen_id, building_id=its.building_id, flat=its.flat,
+                place=its.place, subject_id=its.subject_id, text=its.text, channel="phone", staff_id=visit.person.id,
+                linkedid=linkedid, district_id=its.district_id, against_id=its.against_id, kind=its.kind,
             )  # fmt: skip
             calls.set_citizen(conn, linkedid, citizen_id)
             notices.receipt(conn, appeal_id=made.id, citizen_id=citizen_id, by=by, staff_id=visit.person.id,
                             now=visit.now)  # fmt: skip
-            if repeat_of is not None:
-                repeats.link(conn, made.id, repeat_of, now=visit.now, staff_id=visit.person.id)
-            if incident is not None:
-                incidents.join(conn, incident, made.id, now=visit.now, staff_id=visit.person.id)
+            if its.repeat_of is not None:
+                repeats.link(conn, made.id, its.repeat_of, now=visit.now, staff_id=visit.person.id)
+            if its.incident_id is not None:
+                incidents.join(conn, its.incident_id, made.id, now=visit.now, staff_id=visit.person.id)
             else:
-                incidents.registered(conn, made.id, now=visit.now, staff_id=visit.person.id,
-                                     apart=form.ticked("apart"))  # fmt: skip
+                incidents.registered(conn, made.id, now=visit.now, staff_id=visit.person.id, apart=its.apart)
             if programme is not None:
                 programmes.answer(conn, made.id, programme, answers.told_for_record, staff_id=visit.person.id,
                                   now=visit.now)  # fmt: skip
@@ -168,14 +139,11 @@ def register(visit: Visit) -> Response:
     return visit.go(f"/calls/{linkedid}?saved={made.number}#here")
 
 
-def _check_receipt(form: Form, by: Receipt, phone: str) -> None:
+def _check_receipt(form: Form, by: Receipt, its: Written) -> None:
     """The way that was chosen needs an address."""
-    email = form.text("email", EMAIL_MOST)
-    if by is Receipt.EMAIL and not email:
+    if by is Receipt.EMAIL and not its.email:
         form.wrong("email", BadInput("form.no_email"))
-    elif email and not departments.is_email(email):
-        form.wrong("email", BadInput("citizen.email"))
-    if by is Receipt.SMS and not phone and "phone" not in form.problems:
+    if by is Receipt.SMS and not its.phone and "phone" not in form.problems:
         form.wrong("phone", BadInput("form.sms_no_phone"))
 
 
@@ -267,24 +235,17 @@ def answer(visit: Visit) -> Response:
     return visit.go(f"/calls/{linkedid}?done=heard")
 
 
-def suggest(visit: Visit) -> Response:
-    """Addresses for what has been typed so far, for the page's script: [{"value", "label"}]."""
-    text = visit.query.text("q", ADDRESS_MOST)
-    with visit.db.read() as conn:
-        found = addresses.suggest(conn, text, SUGGESTIONS) or addresses.mistyped(conn, text, SUGGESTIONS)
-    return JSONResponse([{"id": b.id, "value": line_of(b), "label": _label(visit, b)} for b in found])
-
-
 def building(visit: Visit) -> Response:
-    """The history of the address that has been typed, as a part of the page, for its script."""
+    """The history of the address that has been typed, as a part of the page, for its script: for a call (``linkedid``)
+    or for a ``message``."""
     with visit.db.read() as conn:
         found, _ = building_of(conn, visit.query)
         lines = appeals.of_building(conn, found.id) if found else []
-        linkedid = visit.query.text("linkedid", 64)
+        linkedid, message = visit.query.text("linkedid", 64), visit.query.number("message")
         call = calls.get(conn, linkedid)
         own = [a.number for a in _of_caller(conn, call.caller, call)] if lines and call else []
     if found is not None:
-        visit.looked_at(("building", found.id), why=linkedid)
+        visit.looked_at(("building", found.id), why=f"message {message}" if message else linkedid)
     return visit.page("call/building.html", building=found, of_building=lines, own=own)
 
 
@@ -301,22 +262,9 @@ def already(visit: Visit) -> Response:
 
 def _already(visit: Visit, typed: Form, linkedid: str, caller: str, call: Call | None,
              place: BuildingLine | None) -> Already:  # fmt: skip
-    """Looked for by what is typed; looks at others' appeals than the caller's and the building's, which the card has
-    shown already, are logged."""
-    subject, text = typed.number("subject"), typed["text"][:TEXT_MOST]
     e164 = phones.parse_phone(typed["phone"]) or caller
-    asked = subject is not None or bool(text)
-    with visit.db.read() as conn:
-        here = incidents.at(conn, place.id) if place else []
-        joins = [(found, incidents.fits(conn, found, subject)) for found in here]
-        known = repeats.known(conn, citizen_id=call.citizen_id if call else None, e164=e164, subject_id=subject,
-                              building_id=place.id if place else None, text=text, now=visit.now,
-                              shown={found.id for found in here}) if asked else []  # fmt: skip
-    shown = {Reason.BUILDING, *([Reason.CITIZEN] if e164 == caller else [])}
-    others = [("appeal", each.line.id) for each in known if not shown & set(each.reasons)]
-    if others:
-        visit.looked_at(*others, why=linkedid)
-    return Already(joins, known, asked)
+    return appeal_form.already(visit, typed, place, why=linkedid, citizen_id=call.citizen_id if call else None,
+                               e164=e164, shown=[Reason.BUILDING, *([Reason.CITIZEN] if e164 == caller else [])])
 
 
 def _card(visit: Visit) -> Card:
@@ -377,30 +325,28 @@ def _place(conn: Connection, visit: Visit, known: list[Citizen]) -> BuildingLine
     return addresses.find_building(conn, homes[0]) if homes else None
 
 
-def _applicant(conn: Connection, visit: Visit, name: str, phone: str, building: BuildingLine | None, flat: str,
-               call: Call) -> int:  # fmt: skip
+def _applicant(conn: Connection, visit: Visit, its: Written, call: Call) -> int:
     """The citizen of this name at this number (or whom this call is already said to be from), else a new one."""
-    candidates = citizens.by_phone(conn, phone) if phone else []
+    candidates = citizens.by_phone(conn, its.phone) if its.phone else []
     if call.citizen_id is not None:
         candidates.append(citizens.get(conn, call.citizen_id))
-    consents, privilege, email = visit.form.ticked("consent"), visit.form["privilege"], visit.form["email"]
-    home = building.id if building else None
     for citizen in candidates:
-        if citizen.name.casefold() == name.casefold():
-            if citizen.building_id is None and home is not None:
-                citizens.update(conn, citizen.id, building_id=home, flat=flat)
-            if phone:
-                citizens.add_phone(conn, citizen.id, phone, visit.now)
-            if citizen.auto_confirm != consents:
-                citizens.set_consent(conn, citizen.id, consents)
-            if citizen.privilege != privilege:
-                citizens.update(conn, citizen.id, privilege=privilege)
-            if email and citizen.email != email:
-                citizens.update(conn, citizen.id, email=email)
-                citizens.add_address(conn, citizen.id, "email", email, visit.now)
+        if citizen.name.casefold() == its.name.casefold():
+            if citizen.building_id is None and its.building_id is not None:
+                citizens.update(conn, citizen.id, building_id=its.building_id, flat=its.flat)
+            if its.phone:
+                citizens.add_phone(conn, citizen.id, its.phone, visit.now)
+            if citizen.auto_confirm != its.consents:
+                citizens.set_consent(conn, citizen.id, its.consents)
+            if citizen.privilege != its.privilege:
+                citizens.update(conn, citizen.id, privilege=its.privilege)
+            if its.email and citizen.email != its.email:
+                citizens.update(conn, citizen.id, email=its.email)
+                citizens.add_address(conn, citizen.id, "email", its.email, visit.now)
             return citizen.id
-    return citizens.add(conn, now=visit.now, name=name, phones=[phone] if phone else [], building_id=home, flat=flat,
-                        language=call.language, auto_confirm=consents, privilege=privilege, email=email)  # fmt: skip
+    return citizens.add(conn, now=visit.now, name=its.name, phones=[its.phone] if its.phone else [],
+                        building_id=its.building_id, flat=its.flat, language=call.language, auto_confirm=its.consents,
+                        privilege=its.privilege, email=its.email)  # fmt: skip
 
 
 def _filled(visit: Visit, card: Card) -> dict[str, str]:
@@ -411,41 +357,27 @@ def _filled(visit: Visit, card: Card) -> dict[str, str]:
 
 
 def _own(conn: Connection, who: Citizen) -> dict[str, str]:
-    """What the form takes from a person's record."""
-    home = addresses.find_building(conn, who.building_id) if who.building_id is not None else None
-    return {"name": who.name, "address": line_of(home) if home else "", "flat": who.flat,
-            "consent": "on" if who.auto_confirm else "", "privilege": who.privilege, "email": who.email,
-            "receipt": notices.chosen_receipt(conn, who.id).value}  # fmt: skip
+    """What the form takes from a person's record, and how he wanted his receipt the last time."""
+    return {**appeal_form.of_person(conn, who), "receipt": notices.chosen_receipt(conn, who.id).value}
 
 
 def _page(visit: Visit, card: Card, filled: dict[str, str], *, problem: CentreError | None = None,
           again: bool = False) -> Response:  # fmt: skip
     may, typed = visit.can(Permission.REGISTER), Form(filled)
     with visit.db.read() as conn:
-        subjects = departments.subjects(conn) if may else []
-        offices = [office for office in departments.departments(conn) if office.active] if may else []
-        districts = addresses.districts(conn) if may else []
-        choices = building_of(conn, Form(filled))[1] if filled.get("address") else []
+        offered = appeal_form.offered(conn, typed) if may else {}
         at_hand = answers.gather(conn, card.linkedid, card.building, typed, visit.now) if may else None
-        fills = {one.citizen.id: json.dumps(_own(conn, one.citizen), ensure_ascii=False)
+        fills = {one.citizen.id: appeal_form.as_fill(_own(conn, one.citizen))
                  for one in card.callers} if len(card.callers) > 1 or not card.who else {}  # fmt: skip
     known = _already(visit, typed, card.linkedid, card.caller, card.call, card.building) if may else Already()
     saved = visit.query.number("saved")
     show = visit.again if again else visit.page
-    return show("call.html", card=card, filled=Form(filled), subjects=subjects, choices=choices, problem=problem,
-                offices=offices, districts=districts, kinds=tuple(Kind), privileges=tuple(Privilege), already=known,
-                answers=at_hand, said=SAID, results=tuple(Result), saved=saved, fills=fills, receipts=tuple(Receipt),
-                services=services(visit), mark=forms.once())  # fmt: skip
+    return show("call.html", card=card, filled=typed, problem=problem, already=known, answers=at_hand, said=SAID,
+                results=tuple(Result), saved=saved, fills=fills, receipts=tuple(Receipt), services=services(visit),
+                mark=forms.once(), **offered)  # fmt: skip
 
 
 def _refused(visit: Visit, problem: CentreError) -> Response:
     """The card as it is, with why what was sent is not taken."""
     card = _card(visit)
     return _page(visit, card, _filled(visit, card), problem=problem, again=True)
-
-
-def _label(visit: Visit, building: BuildingLine) -> str:
-    district = building.district_uk if visit.texts.language == "uk" else building.district_en
-    if building.old_name:
-        return visit.texts("call.once_named", district=district, old=building.old_name)
-    return district
