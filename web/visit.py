@@ -135,7 +135,6 @@ class Visit:
 
     def ask_line(self, do: str, **fields: object) -> dict[str, Any]:
         """A request to the line, from this thread. CentreError when it refuses or cannot be reached."""
-
         return ask_line(self.parts, do, **fields)
 
     def poke_line(self, what: Changed) -> None:
