@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, select, update
 
 from crm import appeals, filing, messages, rates
 from crm.appeals import Registered
@@ -114,7 +114,7 @@ _TAKEN = select(message.c.id, message.c.reason, message.c.done_at, message.c.app
     appeal, message.c.appeal_id == appeal.c.id, isouter=True)  # fmt: skip
 
 
-def _became(conn: Connection, row: Row[Any]) -> Became:
+def _became(conn: Connection, row: Any) -> Became:
     """An appeal that was there before the message may be somebody else's: its code is not told to whoever wrote."""
     own = row.appeal_id is not None and row.registered_at == row.done_at
     return Became(row.done_at is None, _registered(conn, row.appeal_id) if own else None)

@@ -27,6 +27,7 @@ from web.live import VIEWS, Hub, Line, Viewer
 from web.pages import (
     account,
     answers,
+    api_keys,
     appeal_form,
     appeals,
     attempts,
@@ -170,6 +171,9 @@ PAGES = (
     Page("POST", "/rules/law", rules.change_terms, (P.EDIT_RULES,)),
     Page("GET", "/rules/escalation", rules.escalation, (P.EDIT_RULES,)),
     Page("POST", "/rules/escalation", rules.change_escalation, (P.EDIT_RULES,)),
+    Page("GET", "/rules/keys", api_keys.listed, (P.EDIT_RULES,)),
+    Page("GET", "/rules/keys/{id}", api_keys.show, (P.EDIT_RULES,)),
+    Page("POST", "/rules/keys/{id}", api_keys.save, (P.EDIT_RULES,)),
     Page("GET", "/staffing", staffing.show, (P.SEE_REPORTS, P.MANAGE_SEATS)),
     Page("POST", "/staffing", staffing.save, (P.MANAGE_SEATS,)),
     Page("GET", "/reports", reports.overview, (P.SEE_REPORTS,)),

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, delete, select, update
 from centre.sample_life.month import RULES, Month
 from centre.settings import Settings
 from crm import (
+    api_keys,
     appeals,
     attachments,
     calls,
@@ -107,6 +108,8 @@ def _tell(conn: Connection, made: Filled) -> None:
     campaigns.take(conn, NOW)
     campaigns.save(conn, None, None, Terms("Ліфти Оболоні", Mode.PROGRESSIVE), staff_id=by, now=NOW)
     staffing.put(conn, NOW.date(), dict.fromkeys(range(480, 1200, 30), 6), now=NOW, staff_id=by)
+    key, _ = api_keys.make(conn, name="Застосунок міста, Android", channel="mobile", hourly_cap=600, now=NOW,
+                           staff_id=by)  # fmt: skip
     edition = routing_editions.draft(conn, note="Узимку аварії тепломереж — одразу районам", now=NOW, staff_id=by)
     surges.switch_on(conn, surges.Kind.SURGE, now=NOW - dt.timedelta(hours=30), staff_id=by, reason="прорив на мережі")
     surges.switch_off(conn, surges.Kind.SURGE, now=NOW - dt.timedelta(hours=28), staff_id=by)
@@ -114,7 +117,7 @@ def _tell(conn: Connection, made: Filled) -> None:
                        "/campaigns/{id}": f"/campaigns/{campaign}", "/campaigns/{id}/edit": "/campaigns/2/edit",
                        "/campaigns/{id}/step": "/campaigns/2/step",
                        "/campaigns/{id}/appeals": f"/campaigns/{campaign}/appeals?figure=left",
-                       "/rules/routing/{id}": f"/rules/routing/{edition}"}  # fmt: skip
+                       "/rules/routing/{id}": f"/rules/routing/{edition}", "/rules/keys/{id}": f"/rules/keys/{key}"}  # fmt: skip
 
 
 def _follow(conn: Connection, made: Filled, settings: Settings) -> None:

@@ -15,6 +15,7 @@ from call_queue.surging import ALERT
 from call_queue.tracker import SeatState, TrunkState
 from centre.settings import Settings
 from crm import (
+    api_keys,
     appeals,
     calls,
     campaign_figures,
@@ -24,6 +25,7 @@ from crm import (
     incidents,
     networks,
     notices,
+    public,
     repeats,
     schema,
     staffing,
@@ -110,6 +112,7 @@ BUILT: dict[str, tuple[str, ...]] = {
     "desk.by.": ("desk", "browser", "desk_hint", "browser_hint"),
     "desk.service.": tuple(Settings.model_fields["emergency_numbers"].default),
     "desk.say.": tuple(re.findall(r"texts\.(\w+)", (ROOT / "web/assets/desk.js").read_text())),
+    "api_keys.of_": api_keys.CHANNELS, "open311.stage.": tuple(public.STAGES),
     "told.": ("same", "more", "fewer"), "counted.": ("appeals", "of_appeals", "within_hours", "calls"),
 }  # fmt: skip
 # Shown only where the catalogue has them: an action without a hint has none.

@@ -1,0 +1,118 @@
+"""What other programs send, whatever protocol they speak: who they are, from where, in which language they are
+answered; and how what they file is taken, once."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection
+from starlette.datastructures import UploadFile
+from starlette.requests import Request
+
+from crm import api_keys, appeals, attachments, rates, reception, texts
+from crm.api_keys import Key
+from crm.appeals import Appeal
+from crm.attachments import Stored
+from crm.errors import BadInput, NotAllowed, NotFound
+from crm.filing import Filing
+from crm.guessing import Place
+from crm.reception import HOUR, Became, Limits, Received
+from web import forms, security
+from web.forms import Form
+from web.texts import LANGUAGES
+from web.visit import Parts
+
+IDEMPOTENCY_KEY = r"^[A-Za-z0-9_-]{16,64}$"  # an UUID, say: nobody may guess another's
+WRONG_CODES = 30  # an hour, from one address: a person mistypes, a machine guesses
+_TAG = re.compile(r"\s*([A-Za-z]{2})(?:-[A-Za-z0-9-]+)?\s*(?:;\s*q=([01](?:\.[0-9]{1,3})?))?\s*")
+
+
+def language_of(request: Request) -> str:
+    """The one of ours that the program wants most (``Accept-Language``); Ukrainian where it says nothing."""
+    tags = [_TAG.fullmatch(part) for part in request.headers.get("accept-language", "")[:200].split(",")]
+    wanted = [(float(tag[2] or 1), tag[1].lower()) for tag in tags if tag and tag[1].lower() in LANGUAGES]
+    return max(wanted, key=lambda one: one[0], default=(0, LANGUAGES[0]))[1]
+
+
+def source_of(request: Request) -> str:
+    """The address that it comes from; of IPv6 the network."""
+    return Place(request.client.host if request.client else "").key
+
+
+async def form_of(request: Request) -> Form:
+    """What was posted as a form, with its files; whoever called it closes those. BadInput ``form.unreadable``,
+    ``form.too_big``, ``form.too_many_files``."""
+    if not forms.is_multipart(request.headers.get("content-type", "")):
+        return forms.parse(await security.body_of(request, forms.MAX_BODY), request.headers.get("content-type", ""))
+    form = await forms.parse_files(request, forms.MAX_UPLOAD)
+    if form.unread is not None:
+        raise form.unread
+    return form
+
+
+def store(parts: Parts, files: Iterable[UploadFile]) -> list[Stored]:
+    """Puts them on the disk. Slow: not in a transaction. BadInput as ``attachments.store``."""
+    return [attachments.store(parts.settings.attachments, file.filename or "", file.file) for file in files]
+
+
+def key_of(conn: Connection, key: str) -> Key:
+    """Whose key it is. NotAllowed ``api_key.none``, ``api_key.wrong``."""
+    if not key:
+        raise NotAllowed("api_key.none")
+    if (its := api_keys.of(conn, key)) is None:
+        raise NotAllowed("api_key.wrong")
+    return its
+
+
+def receive(conn: Connection, parts: Parts, key: Key, its: Filing, *, marks: Sequence[str], source: str,
+            limits: Limits, now: datetime, incomplete: bool = False) -> Received:  # fmt: skip
+    """Files or holds it (``reception.receive``), once and within the key's number an hour. ``marks``: by any of them it
+    may have been taken already; by the first it is from now on.
+
+    BadInput ``api_key.spent``; ``api_key.reused`` where something else was sent under this mark.
+    """
+    for mark in marks:
+        if (known := reception.taken(conn, its.channel, f"{key.id}:{mark}")) is not None:
+            # Who guesses the mark of another's filing hears nothing of it.
+            if reception.words_of(conn, known) != texts.text(its.text, appeals.LONGEST_TEXT):
+                raise BadInput("api_key.reused")
+            return known
+    api_keys.spend(conn, key, parts.secret, now)
+    return reception.receive(conn, its, external_id=f"{key.id}:{marks[0]}", source=source, secret=parts.secret,
+                             limits=limits, now=now, incomplete=incomplete)  # fmt: skip
+
+
+def digest(content: Iterable[tuple[str, str]]) -> str:
+    """Of all that was sent, in whatever order."""
+    said = "\0".join(f"{name}\0{value}" for name, value in sorted(content))
+    return hashlib.sha256(said.encode("utf-8", "replace")).hexdigest()
+
+
+# ── what was held ──
+def token(parts: Parts, message_id: int) -> str:
+    """By which whoever sent it asks what has become of it; nobody can make another's."""
+    return f"{message_id}-{security.seal(parts.secret, 'held', str(message_id))[:32]}"
+
+
+def became(conn: Connection, parts: Parts, token_: str) -> Became:
+    """What has become of it. NotFound ``message.unknown``."""
+    id = forms.whole(token_.partition("-")[0])
+    if id is None or not security.same(token(parts, id), token_[:100]):
+        raise NotFound("message.unknown")
+    return reception.became(conn, id)
+
+
+# ── what is an applicant's own ──
+def by_code(conn: Connection, parts: Parts, number: int, code: str, source: str, now: datetime) -> Appeal | None:
+    """The appeal that whoever knows its number and code asks about; None if either is wrong, which is counted. BadInput
+    ``code.guessed`` for an address from which too many were."""
+    mark = rates.key(parts.secret, "code", source)
+    if rates.so_far(conn, mark, now, HOUR) >= WRONG_CODES:
+        raise BadInput("code.guessed")
+    found = appeals.by_number_and_code(conn, str(number), code, now)
+    if found is None:
+        rates.count(conn, mark, now, HOUR)
+    return found
