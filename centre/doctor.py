@@ -105,7 +105,7 @@ def doctor(settings: Settings, secrets: Secrets, language: str = "en") -> list[F
         *python(sys.version_info[:3]), *disk(settings.var), *clock(datetime.now(UTC)), *hours(settings),
         *ports(settings, {*running, *_web(settings)}), *asterisk(), *database(settings), *permissions(settings),
         *certificate(settings), *audio(settings), *prompts(settings), *trunks(settings, "line" in running),
-        *restoring(settings),
+        *restoring(settings), *twilio(settings),
     )]  # fmt: skip
 
 
@@ -327,6 +327,24 @@ def trunks(settings: Settings, running: bool) -> Iterator[Remark]:
 def restoring(settings: Settings) -> Iterator[Remark]:
     if (settings.var / UNFINISHED).exists():
         yield wrong("restore.unfinished", path=settings.var / UNFINISHED)
+
+
+def twilio(settings: Settings) -> Iterator[Remark]:
+    if not settings.twilio_account:
+        yield ok("twilio.off")
+        return
+    said = {"number": settings.twilio_number, "address": settings.portal_address}
+    try:
+        with httpx.Client(timeout=PATIENCE, trust_env=False) as client:
+            status = client.get(f"{settings.portal_address}/healthz").status_code
+        reason = "" if status == httpx.codes.OK else f"HTTP {status}"
+    except httpx.HTTPError as error:
+        reason = str(error) or type(error).__name__
+    yield warning("twilio.unreachable", reason=reason, **said) if reason else ok("twilio.ok", **said)
+    if not settings.portal_address.startswith("https://"):
+        yield warning("twilio.open", **said)
+    if not settings.twilio_sip:
+        yield warning("twilio.no_trunk", **said)
 
 
 # ── how they look ────────────────────────────────────────────────────────────────────────────

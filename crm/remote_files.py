@@ -1,0 +1,98 @@
+"""Files of a message that still lie at the service which brought it: a photo of an MMS, a voice left by telephone.
+
+Each is fetched once, after its message has been taken, and is then asked to be deleted there. Whoever fetches it may
+die at any moment: what was not kept is due.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, select, update
+
+from crm import attachments, messages, texts
+from crm.attachments import Stored
+from crm.life import Action
+from crm.schema import message, remote_file
+from crm.store import insert_or_ignore
+from crm.telling import pause_s
+
+LAST_TRY = 72  # after three days
+
+
+class State(StrEnum):
+    DUE = "due"
+    KEPT = "kept"  # we have it; the service shall not
+    DONE = "done"  # it has none any more
+    LOST = "lost"  # we could not get it
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """``path``: at the service; which host that is, is not the file's to say."""
+
+    id: int
+    message_id: int
+    path: str
+    name: str
+    state: State
+    tries: int
+
+
+def expect(conn: Connection, message_id: int, files: Sequence[tuple[str, str]], now: dt.datetime) -> None:
+    """Files (path, name) that are to be fetched; expected again, they are fetched once."""
+    for path, name in files:
+        insert_or_ignore(conn, remote_file, {"message_id": message_id, "path": path, "name": name, "due_at": now})
+
+
+def due(conn: Connection, now: dt.datetime, limit: int = 20) -> list[RemoteFile]:
+    """To be fetched or to be deleted at the service now, the longest due first."""
+    f = remote_file.c
+    rows = conn.execute(
+        select(f.id, f.message_id, f.path, f.name, f.state, f.tries)
+        .where(f.state.in_([State.DUE.value, State.KEPT.value]), f.due_at <= now).order_by(f.due_at).limit(limit)
+    ).all()  # fmt: skip
+    return [RemoteFile(row[0], row[1], row[2], row[3], State(row[4]), row[5]) for row in rows]
+
+
+def kept(conn: Connection, its: RemoteFile, stored: Stored, now: dt.datetime) -> None:
+    """It is on the disk: it is its message's, and of the appeals that the message belongs to meanwhile."""
+    if not _changed(conn, its, state=State.KEPT.value, due_at=now, tries=0, error=""):
+        return
+    messages.add_files(conn, its.message_id, [stored])
+    row = conn.execute(select(message).where(message.c.id == its.message_id).with_for_update()).one()
+    for appeal_id in messages.became(row):
+        attachments.add(conn, appeal_id, stored, now=now, action=Action.HEAR.value, staff_id=None)
+
+
+def done(conn: Connection, its: RemoteFile) -> None:
+    """The service has deleted it."""
+    _changed(conn, its, state=State.DONE.value, error="")
+
+
+def failed(conn: Connection, its: RemoteFile, error: str, now: dt.datetime) -> bool:
+    """It is tried again after a pause that grows; whether it is at all."""
+    tries = its.tries + 1
+    if tries >= LAST_TRY:
+        return False
+    again = now + dt.timedelta(seconds=pause_s(tries))
+    _changed(conn, its, tries=tries, error=texts.line(error[:1000], 1000)[:200], due_at=again)
+    return True
+
+
+def lost(conn: Connection, its: RemoteFile, error: str, words: str) -> None:
+    """It cannot be had: ``words`` say so under what the message says, for whoever reads it."""
+    if _changed(conn, its, state=State.LOST.value, error=texts.line(error[:1000], 1000)[:200]):
+        mine = message.c.id == its.message_id
+        before = conn.execute(select(message.c.text).where(mine).with_for_update()).scalar_one()
+        conn.execute(update(message).where(mine).values(text=f"{before}\n{words}".strip()))
+
+
+def _changed(conn: Connection, its: RemoteFile, **values: Any) -> bool:
+    """False if somebody else has changed it meanwhile."""
+    own = (remote_file.c.id == its.id, remote_file.c.state == its.state.value)
+    return conn.execute(update(remote_file).where(*own).values(values)).rowcount == 1
