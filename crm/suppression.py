@@ -16,6 +16,7 @@ from typing import Generic, TypeVar
 LEAST = 5  # fewer than so many people are not shown; none at all are
 
 R = TypeVar("R", bound=Hashable)
+Q = TypeVar("Q", bound=Hashable)
 C = TypeVar("C", bound=Hashable)
 
 Place = tuple[str, object]  # a sum that must come out: of a row, of a column, of all
@@ -34,26 +35,70 @@ class Published(Generic[R, C]):
 
 def publish(cells: Mapping[tuple[R, C], int], least: int = LEAST) -> Published[R, C]:
     """The table with its totals, as it may be shown. A cell that is not given is a nought."""
-    rows: dict[R, int] = {}
-    columns: dict[C, int] = {}
-    for (row, column), value in cells.items():
-        rows[row] = rows.get(row, 0) + value
-        columns[column] = columns.get(column, 0) + value
-    all_rows, all_columns = ("all rows", None), ("all columns", None)
-    arcs: dict[Arc, int] = {(("row", row), ("column", column)): value for (row, column), value in cells.items()}
-    arcs |= {(all_columns, ("row", row)): value for row, value in rows.items()}
-    arcs |= {(("column", column), all_rows): value for column, value in columns.items()}
-    arcs[all_rows, all_columns] = sum(rows.values())
+    first = _Table.of(cells)
+    arcs = first.arcs() | {_column(column): value for column, value in first.columns.items()} | first.whole()
+    return first.published(arcs, _hidden(arcs, least))
+
+
+def publish_both(one: Mapping[tuple[R, C], int], other: Mapping[tuple[Q, C], int],
+                 least: int = LEAST) -> tuple[Published[R, C], Published[Q, C]]:  # fmt: skip
+    """Two tables of the same things in the same columns (by subject, by district), as both may be shown: what is left
+    out of one cannot be worked out of the other. ValueError if their columns have not the same totals."""
+    first, second = _Table.of(one), _Table.of(other, again=True)
+    if first.columns != second.columns:
+        raise ValueError("two tables of different things")
+    between = {_column(column, again=True): value for column, value in first.columns.items()}
+    arcs = first.arcs() | between | second.arcs() | first.whole()
     hidden = _hidden(arcs, least)
+    return first.published(arcs, hidden, both=True), second.published(arcs, hidden, both=True)
 
-    def shown(arc: Arc) -> int | None:
-        return None if arc in hidden else arcs[arc]
 
-    return Published(
-        {(row, column): shown((("row", row), ("column", column))) for row, column in cells},
-        {row: shown((all_columns, ("row", row))) for row in rows},
-        {column: shown((("column", column), all_rows)) for column in columns},
-        shown((all_rows, all_columns)))  # fmt: skip
+_ALL_ROWS, _ALL_COLUMNS = ("all rows", None), ("all columns", None)
+
+
+def _column(column: object, *, again: bool = False) -> Arc:
+    """A column's total leads out of the table, or into the second one, in which everything flows the other way."""
+    return ("column", column), ("column again", column) if again else _ALL_ROWS
+
+
+@dataclass(frozen=True, slots=True)
+class _Table(Generic[R, C]):
+    cells: Mapping[tuple[R, C], int]
+    rows: Mapping[R, int]
+    columns: Mapping[C, int]
+    again: bool
+
+    @classmethod
+    def of(cls, cells: Mapping[tuple[R, C], int], *, again: bool = False) -> _Table[R, C]:
+        rows: dict[R, int] = {}
+        columns: dict[C, int] = {}
+        for (row, column), value in cells.items():
+            rows[row] = rows.get(row, 0) + value
+            columns[column] = columns.get(column, 0) + value
+        return cls(cells, rows, columns, again)
+
+    def cell(self, row: R, column: C) -> Arc:
+        return (("column again", column), ("row again", row)) if self.again else (("row", row), ("column", column))
+
+    def row(self, row: R) -> Arc:
+        return (("row again", row), _ALL_ROWS) if self.again else (_ALL_COLUMNS, ("row", row))
+
+    def arcs(self) -> dict[Arc, int]:
+        """Its cells and its rows' totals."""
+        return {self.cell(row, column): value for (row, column), value in self.cells.items()} | {
+            self.row(row): value for row, value in self.rows.items()}  # fmt: skip
+
+    def whole(self) -> dict[Arc, int]:
+        return {(_ALL_ROWS, _ALL_COLUMNS): sum(self.rows.values())}
+
+    def published(self, arcs: Mapping[Arc, int], hidden: set[Arc], *, both: bool = False) -> Published[R, C]:
+        def shown(arc: Arc) -> int | None:
+            return None if arc in hidden else arcs[arc]
+
+        return Published(
+            {key: shown(self.cell(*key)) for key in self.cells}, {row: shown(self.row(row)) for row in self.rows},
+            {column: shown(_column(column, again=both)) for column in self.columns},
+            shown((_ALL_ROWS, _ALL_COLUMNS)))  # fmt: skip
 
 
 def _hidden(arcs: Mapping[Arc, int], least: int) -> set[Arc]:

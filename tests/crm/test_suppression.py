@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from crm.suppression import LEAST, Published, publish
+from crm.suppression import LEAST, Published, publish, publish_both
 
 Cells = dict[tuple[int, int], int]
 SMALL = range(1, LEAST)
@@ -108,3 +110,42 @@ def test_two_ones_beside_each_other_are_not_told_by_their_sum() -> None:
     shown = publish(cells)
     assert could_be(shown, (0, 0), LEAST)
     assert could_be(shown, (0, 1), LEAST)
+
+
+@st.composite
+def tables_of_the_same(draw: st.DrawFn) -> tuple[Cells, Cells]:
+    """Two of 2 × 2: what the first one's columns hold, divided among other rows."""
+    number = st.one_of(st.just(0), st.sampled_from(SMALL), st.integers(LEAST, 12))
+    one = {(row, column): draw(number) for row in range(2) for column in range(2)}
+    other: Cells = {}
+    for column, total in sums(one, 1).items():
+        other[0, column] = draw(st.integers(0, total))
+        other[1, column] = total - other[0, column]
+    return one, other
+
+
+@given(tables_of_the_same())
+@example(({(0, 0): 3, (0, 1): 9, (1, 0): 8, (1, 1): 7}, {(0, 0): 5, (0, 1): 8, (1, 0): 6, (1, 1): 8}))
+def test_nothing_small_is_worked_out_of_two_tables_of_the_same(both: tuple[Cells, Cells]) -> None:
+    shown = publish_both(*both)
+    assert shown[0].columns == shown[1].columns
+    assert shown[0].total == shown[1].total
+    for at, cells in enumerate(both):
+        mine, its = shown[at], shown[1 - at]
+        assert looks_the_same(cells, mine)
+        for key, value in cells.items():
+            if value in SMALL:
+                assert mine.cells[key] is None
+                could_be = (made for other in range(LEAST, LEAST + 4) for made in others(mine, key, other))
+                assert any(_fits(its, made) for made in could_be), (key, shown)
+
+
+def _fits(its: Published[int, int], made: Cells) -> bool:
+    """Whether the other table can have the columns' totals that this one has."""
+    with_totals = replace(its, columns=sums(made, 1), total=sum(made.values()))
+    return next(others(with_totals, (-1, -1), LEAST), None) is not None
+
+
+def test_two_tables_of_different_things_are_refused() -> None:
+    with pytest.raises(ValueError, match="different"):
+        publish_both({("a", 1): 7}, {("b", 1): 8})
