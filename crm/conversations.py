@@ -66,7 +66,7 @@ def heard(conn: Connection, channel: str, external_id: str, address: str, text: 
     comes from this address waits."""
     if conn.dialect.name == "postgresql":  # SQLite has one writer
         conn.execute(_TURN, {"address": f"{channel}:{address}"})
-    its = _name(external_id)
+    its = name(external_id)
     new = insert_or_ignore(conn, message, {
         "channel": channel, "external_id": its, "address": address, "text": _words(text), "language": "uk", "data": {},
         "state": State.PART.value, "received_at": at, "done_at": at})  # fmt: skip
@@ -104,16 +104,22 @@ def gathering(conn: Connection, channel: str) -> list[Conversation]:
 def begin(conn: Connection, channel: str, external_id: str, address: str, language: str, at: dt.datetime) -> int:
     """A new one, with the message of that name; its id."""
     return insert_row(conn, message, {
-        "channel": channel, "external_id": TALK + _name(external_id), "address": address, "text": "",
+        "channel": channel, "external_id": TALK + name(external_id), "address": address, "text": "",
         "language": language, "data": {}, "state": State.GATHERING.value, "received_at": at})  # fmt: skip
 
 
-def keep(conn: Connection, conversation_id: int, *, text: str, name: str, data: Mapping[str, Any],
+def keep(conn: Connection, conversation_id: int, *, text: str, called: str, data: Mapping[str, Any],
          over: bool) -> None:  # fmt: skip
-    """How far it has come, so that a specialist who takes it now has all of it; ``over``: it is his. ``data``: of the
+    """How far it has come, so that a specialist who takes it now has all of it; ``over``: it is his. ``called``: his
+    name. ``data``: of the
     keys of ``messages.Incoming.said``, and while it goes on, what is its own."""
-    _change(conn, conversation_id, text=_words(text), name=texts.line(name[:200], 200), data=dict(data),
+    _change(conn, conversation_id, text=_words(text), name=texts.line(called[:200], 200), data=dict(data),
             state=(State.NEW if over else State.GATHERING).value)  # fmt: skip
+
+
+def language(conn: Connection, message_id: int) -> str:
+    """In which it is answered."""
+    return str(conn.execute(select(_m.language).where(_m.id == message_id)).scalar_one())
 
 
 def add(conn: Connection, its: Conversation, words: str) -> bool:
@@ -129,7 +135,7 @@ def want(conn: Connection, channel: str, external_id: str, urls: Sequence[str], 
     """Files that came with the message of that name: to be fetched, for this conversation or message."""
     for number, url in enumerate(urls, 1):
         insert_or_ignore(conn, message, {
-            "channel": channel, "external_id": f"{FILE}{_name(external_id)}:{number}", "address": "", "text": "",
+            "channel": channel, "external_id": f"{FILE}{name(external_id)}:{number}", "address": "", "text": "",
             "language": "uk", "data": {"url": url, "of": of, "tries": 0, "due_at": now.isoformat()},
             "state": State.PART.value, "received_at": now})  # fmt: skip
 
@@ -188,7 +194,7 @@ def _words(text: str) -> str:
     return texts.text(text[:LONGEST_TEXT], LONGEST_TEXT)
 
 
-def _name(external_id: str) -> str:
+def name(external_id: str) -> str:
     """Short enough to stand in a longer name; a longer one by its digest."""
     plain = texts.line(external_id[:1000], 1000)
     return plain if len(plain) <= _LONGEST_ID else hashlib.sha256(plain.encode()).hexdigest()

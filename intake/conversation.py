@@ -78,8 +78,8 @@ class City(Protocol):
         """The subjects right below this one; below None the main ones."""
         ...
 
-    def buildings(self, words: str) -> Sequence[Choice]:
-        """What an address may mean; one alone is meant for certain."""
+    def buildings(self, words: str) -> tuple[Sequence[Choice], bool]:
+        """What an address may mean, and whether the first one is meant for certain."""
         ...
 
     def button(self, button: Button) -> str:
@@ -157,7 +157,8 @@ _CYRILLIC, _LATIN = re.compile(r"[а-яґєії]", re.IGNORECASE), re.compile(r"
 _LETTERS = re.compile(r"[^\W\d_]")
 _GREETING = re.compile(
     r"(добр(ий|ого) (день|ранок|вечір|дня|ранку)|доброго вечора|вітаю|вітання|привіт\w*|здрастуйте|почати|меню|"
-    r"слава україні|hello|hi|hey|good (morning|day|afternoon|evening)|start|get started|menu)", re.IGNORECASE)  # fmt: skip
+    r"слава україні|hello|hi|hey|good (morning|day|afternoon|evening)|start|get started|menu)",
+    re.IGNORECASE)  # fmt: skip
 _PERSON = re.compile(
     r"\b(оператор\w*|спеціаліст\w*|жив(а|у|ою|ій) людин\w+|з людиною|operator|human|real person|specialist)\b",
     re.IGNORECASE)  # fmt: skip
@@ -200,7 +201,7 @@ def begin(heard: Heard, city: City, language: str, *, asked: int | None = None) 
         return replace(_ask(replace(talk, step=Step.WORD, text=text), city, Sentence("ask_word", {"number": asked})),
                        photos=taken)  # fmt: skip
     if not words or _is(words, _GREETING):
-        return replace(_ask(talk, city, Sentence("greeting")), photos=taken)
+        return replace(_ask(_unclear(talk, words), city, Sentence("greeting")), photos=taken)
     return replace(_answer(talk, words, city, (Sentence("greeting"),)), photos=taken)
 
 
@@ -210,8 +211,7 @@ def hear(talk: Talk, heard: Heard, city: City) -> Turn:
     talk, taken = _more_photos(talk, heard)
     said: tuple[Sentence, ...] = ()
     if heard.photos:
-        said = (Sentence("photo_taken", {"count": talk.photos}) if taken else Sentence("photos_enough",
-                                                                                       {"most": MOST_PHOTOS}),)  # fmt: skip
+        said = (Sentence("photo_taken" if taken else "photos_enough", {"count": talk.photos, "most": MOST_PHOTOS}),)
     if heard.place and talk.building_id is None:
         talk, said = _placed(talk, heard.place), (*said, Sentence("place_taken"))
     if wish := wishes(words):
@@ -291,9 +291,9 @@ def _place(talk: Talk, words: str, city: City) -> Turn:
         flat = _FLAT.search(words)
         talk = replace(talk, flat=flat[1][:LONGEST_FLAT] if flat else talk.flat)
         typed = (words[: flat.start()] if flat else words)[:LONGEST_PLACE].strip()
-        found = tuple(city.buildings(typed)[:NEAR])
-        talk = replace(talk, place=typed, offered=found)
-        if len(found) != 1:
+        found, certain = city.buildings(typed)
+        talk = replace(talk, place=typed, offered=tuple(found[:NEAR]))
+        if not certain:
             return _ask(talk, city) if found else _miss(talk, "", city)
         chosen = found[0]
     return _on(replace(talk, building_id=chosen.id, place=chosen.label), city)
@@ -350,30 +350,26 @@ def _next(talk: Talk) -> Talk:
 
 def _ask(talk: Talk, city: City, *before: Sentence) -> Turn:
     """The question of its step. ``before``: what is said first; of Step.WORD it is the question itself."""
-    buttons: tuple[Button, ...]
+    values: dict[str, object] = {}
+    buttons: tuple[Button, ...] = ()
     match talk.step:
         case Step.WORD:
-            question, buttons = (), (Button.SOLVED, Button.NOT_SOLVED, Button.OTHER)
-        case Step.TEXT:
-            question, buttons = (Sentence("ask_text"),), ()
+            buttons = (Button.SOLVED, Button.NOT_SOLVED, Button.OTHER)
         case Step.SUBJECT:
-            question, buttons = (Sentence("ask_subject"),), (Button.OTHER,)
-        case Step.PLACE if talk.offered:
-            question, buttons = (Sentence("ask_which_place"),), (Button.NOT_LISTED,)
-        case Step.PLACE:
-            question, buttons = (Sentence("ask_place"),), (Button.AS_WRITTEN,) if talk.place else ()
+            buttons = (Button.OTHER,)
+        case Step.PLACE if talk.place:
+            buttons = (Button.NOT_LISTED if talk.offered else Button.AS_WRITTEN,)
         case Step.PHOTO:
-            question, buttons = (Sentence("ask_photo", {"most": MOST_PHOTOS}),), (Button.GO_ON,)
-        case Step.NAME:
-            question, buttons = (Sentence("ask_name"),), ()
+            buttons, values = (Button.GO_ON,), {"most": MOST_PHOTOS}
         case Step.PHONE:
-            question, buttons = (Sentence("ask_phone"),), (Button.NO_PHONE,)
+            buttons = (Button.NO_PHONE,)
         case Step.CHECK:
             place = ", ".join(part for part in (talk.place, talk.flat) if part)
-            question = (Sentence("ask_check", {
+            buttons, values = (Button.SEND, Button.AGAIN), {
                 "text": talk.text, "subject": talk.subject or "—", "place": place or "—", "photos": talk.photos,
-                "name": talk.name or "—", "phone": talk.phone or "—"}),)  # fmt: skip
-            buttons = (Button.SEND, Button.AGAIN)
+                "name": talk.name or "—", "phone": talk.phone or "—"}  # fmt: skip
+    key = "ask_which_place" if talk.step is Step.PLACE and talk.offered else f"ask_{talk.step.value}"
+    question = () if talk.step is Step.WORD else (Sentence(key, values),)
     lines, titles = shown(talk.offered)
     return Turn(talk, (*before, *question), lines, (*titles, *(city.button(each) for each in buttons)))
 
