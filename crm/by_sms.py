@@ -66,14 +66,15 @@ class Say(Protocol):
 
 # Words that services answer by themselves, as American networks ask of them; and ours.
 _STOP_ANSWERED = frozenset({"stop", "stopall", "unsubscribe", "cancel", "end", "quit", "revoke", "optout"})
-_STOP = frozenset({"стоп", "стop", "стоп смс", "стоп sms", "відписатися", "відписатись", "відписка", "stop sms"})
+_STOP = frozenset({"стоп", "стоп смс", "стоп sms", "відписатися", "відписатись", "відписка", "stop sms"})
 _GO_ON_ANSWERED = frozenset({"start", "unstop", "yes"})
 _GO_ON = frozenset({"старт", "почати", "поновити", "підписатися", "підписатись"})
 _WORDS = {
     **dict.fromkeys(("1", "так", "tak", "yes", "вирішено", "виконано", "solved"), Result.SOLVED),
-    **dict.fromkeys(("2", "ні", "нi", "ni", "no", "не вирішено", "невирішено", "не виконано", "not solved"),
+    **dict.fromkeys(("2", "ні", "ni", "no", "не вирішено", "невирішено", "не виконано", "not solved"),
                     Result.NOT_SOLVED),
 }  # fmt: skip
+_ALIKE = str.maketrans("aceiopxy", "асеіорху")  # telephones mix the alphabets, and nobody sees it
 _AROUND = " \t\r\n.,;:!?()«»\"'’-–—№#"
 _NUMBER_FIRST = re.compile(r"([0-9]{6,9})[\s.,;:–—-]+(\D.*|[12])", re.DOTALL)
 _NUMBER_LAST = re.compile(r"(\D*|[12])[\s.,;:–—№#-]+([0-9]{6,9})", re.DOTALL)
@@ -82,6 +83,8 @@ _NUMBER_LAST = re.compile(r"(\D*|[12])[\s.,;:–—№#-]+([0-9]{6,9})", re.DOTA
 def read(text: str, opt: Opt | None = None) -> Meaning:
     """What it means by itself. Only a whole word is one: "2 години немає води" is a message."""
     plain = " ".join(text.casefold().strip(_AROUND).split()) if len(text) <= LONGEST_WORD else ""
+    if re.search("[а-яґєії]", plain):
+        plain = plain.translate(_ALIKE)
     answered = opt is not None
     if opt is None and plain in _STOP_ANSWERED | _STOP:
         opt, answered = Opt.STOP, plain in _STOP_ANSWERED
