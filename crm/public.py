@@ -62,7 +62,12 @@ class PublicAppeal(NamedTuple):
     @property
     def stage(self) -> str:
         """One of STAGES."""
-        return _STAGE_OF[self.state]
+        return stage_of(self.state)
+
+
+def stage_of(state: State) -> str:
+    """One of STAGES."""
+    return _STAGE_OF[state]
 
 
 def _among_many() -> ColumnElement[bool]:

@@ -82,6 +82,7 @@ _NAMED = frozenset({Step.PASSED, Step.ACCEPTED, Step.DONE, Step.ANSWERED, Step.E
                     Step.EXTENDED, Step.RETURNED, Step.COMPLETED, Step.FORWARDED})  # fmt: skip
 # With these it lies with somebody anew.
 _PASSES = (Step.PASSED, Step.RESUMED, Step.COMPLETED, Step.RETURNED, Step.CONTROL)
+_OWN_PAGES = ("web", "mobile", "open311")  # the portal's, and a program's that was shown the code
 _WORD = frozenset({Action.CONFIRM, Action.NOT_SOLVED, Action.HEAR})
 _AWAITED = {
     State.REGISTERED: Awaited.DECISION, State.CONTROL: Awaited.DECISION, State.ASSIGNED: Awaited.WORK,
@@ -92,8 +93,8 @@ _AWAITED = {
 
 
 def mark(number: int, once: str) -> str:
-    """What the applicant writes of his appeal on its own page is named by it (``message.external_id``), and so known to
-    be his: only who has the page can write there."""
+    """What the applicant writes of his appeal on its own page, or with its code, is named by it
+    (``message.external_id``), and so known to be his: only who has the one or the other can write there."""
     return f"{number}:{once}"
 
 
@@ -131,9 +132,9 @@ def _own(its: Appeal, event: Event) -> bool:
     """Whether the words are what the applicant wrote himself: his answer, which he had to prove to be his
     (``confirmations.answer``), or what was added on the appeal's own page. What was heard in a call is an operator's
     note, and what a person added from a letter may be anybody's."""
-    written = str(event.evidence.get("written", ""))
-    proved = "result" in event.evidence or written.startswith(f"web:{mark(its.number, '')}")
-    return event.action in _WORD and bool(written) and proved
+    channel, _, name = str(event.evidence.get("written", "")).partition(":")
+    proved = "result" in event.evidence or (channel in _OWN_PAGES and name.startswith(mark(its.number, "")))
+    return event.action in _WORD and bool(channel) and proved
 
 
 def _until(event: Event) -> dt.datetime | None:

@@ -49,8 +49,9 @@ from crm.routing import Lost, Reason, Unable
 from crm.supervision import Deed, Ear
 from crm.wrap_up import Lack
 from recordings.files import State as RecordingState
-from web.pages import line, reports, rules
+from web.pages import card, line, reports, rules
 from web.pages.staffing import ASKED, COLUMNS, REAL
+from web.portal import api
 from web.reporting import CALL_COLUMNS, CALL_COUNTS, PERCENTILES, SEAT_COLUMNS, SHARES
 from web.texts import LANGUAGES, Texts, texts
 
@@ -73,7 +74,9 @@ BUILT: dict[str, tuple[str, ...]] = {
     "law.kind.": tuple(Kind), "control.list.": tuple(Watched),
     "announcement.sound_": ("uk", "en"), "announcement.text_": ("uk", "en"),
     "announcement.said_": ("solved", "not_solved"),
-    "notice.kind.": tuple(notices.Kind), "notice.state.": ("due", "sent", "told", "void"),
+    "notice.kind.": tuple(notices.Kind), "notice.state.": ("due", "sending", "sent", "told", "void"),
+    "notice.way.": (*notices.WRITTEN, notices.Way.PHONE), "notice.delivered.": ("delivered", *notices.BAD),
+    "notice.why.": ("stopped", "undelivered", "failed", "off", "window", "bad_address", "no_address"),
     "appeals.near_": ("citizen", "building"), "law.privilege.": ("none", *Privilege),
     "result.": tuple(Result), "reached.": tuple(Reached), "outcome.": tuple(Outcome),
     "end_cause.": tuple(EndCause), "skill.": tuple(Skill),
@@ -108,11 +111,12 @@ BUILT: dict[str, tuple[str, ...]] = {
     "campaign.why.": ("campaign.outside_hours", "campaign.daily_cap", "campaign.not_running", "callback.inbound_first"),
     "ratings.by_": ("day", OPERATOR, "subject", "fate"), "ratings.fate.": FATES,
     **{f"surge.{each}": tuple(surges.Kind) for each in ("", "hint_", "turn_on_", "turn_off_")}, "sign.": tuple(Sign),
-    "call.receipt.": tuple(notices.Receipt), "ground.": tuple(Ground), "lack.": tuple(Lack),
+    "call.receipt.": tuple(card.RECEIPTS), "ground.": tuple(Ground), "lack.": tuple(Lack),
     "desk.by.": ("desk", "browser", "desk_hint", "browser_hint"),
     "desk.service.": tuple(Settings.model_fields["emergency_numbers"].default),
     "desk.say.": tuple(re.findall(r"texts\.(\w+)", (ROOT / "web/assets/desk.js").read_text())),
-    "api_keys.of_": api_keys.CHANNELS, "open311.stage.": tuple(public.STAGES),
+    "api_keys.of_": api_keys.CHANNELS, "georeport.stage.": tuple(public.STAGES),
+    "api.field.": (*api.FIELD.values(), "wrong"),
     "told.": ("same", "more", "fewer"), "counted.": ("appeals", "of_appeals", "within_hours", "calls"),
 }  # fmt: skip
 # Shown only where the catalogue has them: an action without a hint has none.

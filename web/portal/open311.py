@@ -22,7 +22,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 
-from crm import addresses, api_keys, departments, edits, phones, public
+from crm import addresses, departments, edits, phones, public
 from crm.addresses import BuildingLine
 from crm.clock import KYIV
 from crm.departments import Subject, is_email
@@ -54,8 +54,9 @@ PLACE_MOST, NAME_MOST, FLAT_MOST, URL_MOST = 200, 200, 20, 500
 _URL = re.compile(r"https?://[!-~]+")
 _ATTRIBUTE = re.compile(r"attribute\[([^\]]*)\](?:\[\])?")
 
-# The specification has 400 for whatever cannot be done; two that a program should wait for say so.
-_LATER = {"api_key.spent": HTTPStatus.TOO_MANY_REQUESTS, "database.away": HTTPStatus.SERVICE_UNAVAILABLE}
+# The specification has 400 for whatever cannot be done; what a program should wait for says so.
+_LATER = {"api_key.spent": HTTPStatus.TOO_MANY_REQUESTS, "database.away": HTTPStatus.SERVICE_UNAVAILABLE,
+          "api.no_room": HTTPStatus.SERVICE_UNAVAILABLE}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ class Ask:
         said: Value = [{"code": _status(error).value, "description": self.texts.error(error)} for error in errors]
         response = self.answer("errors", said, status)
         if status == HTTPStatus.TOO_MANY_REQUESTS:
-            response.headers["Retry-After"] = str(api_keys.again_in_s(self.now))
+            response.headers["Retry-After"] = str(errors[0].details["seconds"])
         return response
 
 
@@ -171,10 +172,10 @@ def discovery(ask: Ask) -> Response:
     with ask.parts.db.read() as conn:
         last = edits.recent(conn, ("subject",), 1)
     settings, changed = ask.parts.settings, _moment(last[0].at) if last else SINCE
-    contact = " · ".join(filter(None, (ask.texts("open311.contact", number=settings.short_number), settings.mail_from)))
+    ways = ask.texts("georeport.contact", number=settings.short_number), settings.mail_from
     return ask.answer("discovery", {
-        "changeset": changed, "contact": contact,
-        "key_service": ask.texts("open311.key_service", number=settings.short_number),
+        "changeset": changed, "contact": " · ".join(filter(None, ways)),
+        "key_service": ask.texts("georeport.key_service", number=settings.short_number),
         "endpoints": [{"specification": SPECIFICATION, "url": f"{settings.portal_url}/open311/v2",
                        "changeset": changed, "type": "production", "formats": ["text/xml", "application/json"]}],
     })  # fmt: skip
@@ -202,7 +203,7 @@ def definition(ask: Ask) -> Response:
         its = _service(conn, ask.part("code"))
     return ask.answer("service_definition", {"service_code": str(its.id), "attributes": [{
         "variable": True, "code": FLAT, "datatype": "string", "required": False,
-        "datatype_description": None, "order": 1, "description": ask.texts("open311.flat"), "values": None,
+        "datatype_description": None, "order": 1, "description": ask.texts("georeport.flat"), "values": None,
     }]})  # fmt: skip
 
 
@@ -295,7 +296,7 @@ def _request(t: Texts, its: PublicAppeal) -> Value:
     name = t.either(its.subject_uk, its.subject_en)
     return {
         "service_request_id": str(its.number), "status": "open" if its.is_open else "closed",
-        "status_notes": t(f"open311.stage.{its.stage}"), "service_name": name, "service_code": str(its.subject_id),
+        "status_notes": t(f"georeport.stage.{its.stage}"), "service_name": name, "service_code": str(its.subject_id),
         "description": name, "agency_responsible": its.department, "service_notice": None,
         "requested_datetime": _moment(its.registered_at), "updated_datetime": _moment(its.updated_at),
         "expected_datetime": _moment(its.due_at), "address": where or None, "address_id": None, "zipcode": None,
@@ -443,7 +444,7 @@ def _text(ask: Ask) -> str:
         return text
     if len(url) > URL_MOST or not _URL.fullmatch(url):
         raise BadInput("open311.media_url")
-    return "\n".join(filter(None, (text, texts(LANGUAGES[0])("open311.media", url=url))))
+    return "\n".join(filter(None, (text, texts(LANGUAGES[0])("georeport.media", url=url))))
 
 
 def _marks(ask: Ask, files: Sequence[str]) -> list[str]:
@@ -460,11 +461,12 @@ def _marks(ask: Ask, files: Sequence[str]) -> list[str]:
 
 def _taken(ask: Ask, taken: Received) -> Value:
     if taken.appeal is None:
-        return {"token": programs.token(ask.parts, taken.message_id), "service_notice": ask.texts(
-            "open311.nameless" if taken.reason is Held.NAMELESS else "open311.held"), "account_id": None}  # fmt: skip
+        why = "georeport.nameless" if taken.reason is Held.NAMELESS else "georeport.held"
+        return {"token": programs.token(ask.parts, taken.message_id), "service_notice": ask.texts(why),
+                "account_id": None}  # fmt: skip
     its = taken.appeal
     return {"service_request_id": str(its.number), "service_notice": ask.texts(
-        "open311.registered", number=its.number, code=its.code, day=ask.texts.day(its.due_at)),
+        "georeport.registered", number=its.number, code=its.code, day=ask.texts.day(its.due_at)),
         "account_id": None}  # fmt: skip
 
 

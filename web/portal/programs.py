@@ -4,6 +4,7 @@ answered; and how what they file is taken, once."""
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -16,7 +17,7 @@ from crm import api_keys, appeals, attachments, rates, reception, texts
 from crm.api_keys import Key
 from crm.appeals import Appeal
 from crm.attachments import Stored
-from crm.errors import BadInput, NotAllowed, NotFound
+from crm.errors import BadInput, CentreError, NotAllowed, NotFound
 from crm.filing import Filing
 from crm.guessing import Place
 from crm.reception import HOUR, Became, Limits, Received
@@ -24,6 +25,8 @@ from web import forms, security
 from web.forms import Form
 from web.texts import LANGUAGES
 from web.visit import Parts
+
+log = logging.getLogger(__name__)
 
 IDEMPOTENCY_KEY = r"^[A-Za-z0-9_-]{16,64}$"  # an UUID, say: nobody may guess another's
 WRONG_CODES = 30  # an hour, from one address: a person mistypes, a machine guesses
@@ -54,8 +57,13 @@ async def form_of(request: Request) -> Form:
 
 
 def store(parts: Parts, files: Iterable[UploadFile]) -> list[Stored]:
-    """Puts them on the disk. Slow: not in a transaction. BadInput as ``attachments.store``."""
-    return [attachments.store(parts.settings.attachments, file.filename or "", file.file) for file in files]
+    """Puts them on the disk. Slow: not in a transaction. BadInput as ``attachments.store``; CentreError ``api.no_room``
+    where the disk takes no more."""
+    try:
+        return [attachments.store(parts.settings.attachments, file.filename or "", file.file) for file in files]
+    except OSError as error:
+        log.error("a program's file was not kept: %s", error)
+        raise CentreError("api.no_room") from None
 
 
 def key_of(conn: Connection, key: str) -> Key:
@@ -111,7 +119,7 @@ def by_code(conn: Connection, parts: Parts, number: int, code: str, source: str,
     ``code.guessed`` for an address from which too many were."""
     mark = rates.key(parts.secret, "code", source)
     if rates.so_far(conn, mark, now, HOUR) >= WRONG_CODES:
-        raise BadInput("code.guessed")
+        raise BadInput("code.guessed", seconds=api_keys.again_in_s(now))
     found = appeals.by_number_and_code(conn, str(number), code, now)
     if found is None:
         rates.count(conn, mark, now, HOUR)

@@ -25,7 +25,8 @@ def write(root: str, value: Value, notation: str) -> bytes:
     """``value`` in "json" or "xml"; there it is the element ``root``."""
     if notation == "json":
         return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
-    return ElementTree.tostring(_element(root, value), "utf-8", xml_declaration=True, short_empty_elements=True)
+    written: bytes = ElementTree.tostring(_element(root, value), "utf-8", xml_declaration=True)
+    return written
 
 
 def _element(name: str, value: Value) -> ElementTree.Element:
