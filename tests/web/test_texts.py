@@ -22,10 +22,13 @@ from crm import (
     campaign_rules,
     departments,
     imports,
+    inbox,
     incidents,
+    messages,
     networks,
     notices,
     public,
+    recognised,
     repeats,
     schema,
     staffing,
@@ -50,6 +53,7 @@ from crm.supervision import Deed, Ear
 from crm.wrap_up import Lack
 from recordings.files import State as RecordingState
 from web.pages import card, line, reports, rules
+from web.pages import inbox as inbox_pages
 from web.pages.staffing import ASKED, COLUMNS, REAL
 from web.portal import api
 from web.reporting import CALL_COLUMNS, CALL_COUNTS, PERCENTILES, SEAT_COLUMNS, SHARES
@@ -96,7 +100,11 @@ BUILT: dict[str, tuple[str, ...]] = {
     "routing_lost.": tuple(Lost), "routing_unable.": tuple(Unable),
     "law.terms.": tuple(ALLOWED), "escalation.event.": tuple(Event),
     "escalation.days.": tuple(Event), "escalation.tell.": tuple(Tell),
-    **{f"knowledge.{each}.": ("articles", "bulletins", "contacts") for each in ("add", "form")},
+    **{f"knowledge.{each}.": ("articles", "bulletins", "contacts", "replies") for each in ("add", "form")},
+    "inbox.views.": tuple(inbox.View), "inbox.states.": tuple(messages.State), "inbox.why.": tuple(messages.Held),
+    "inbox.why_do.": tuple(messages.Held), "inbox.closed.": tuple(inbox.Closed), "inbox.offered.": tuple(inbox.Why),
+    "inbox.ground.": tuple(recognised.Ground), "inbox.ways.": inbox_pages.WAYS,
+    "inbox.sent.": ("due", "sending", "sent", "told", "delivered", "void"),
     "knowledge.kind.": tuple(ContactKind),
     "figure.": FIGURES, "formula.": (*FIGURES, *(f"{name}_share" for name in SHARES)),
     "reports.view_": tuple(reports.VIEWS), "reports.kind_": tuple(Told), "reports.calls_by_": reports.SPANS,
