@@ -100,7 +100,7 @@ def month(args: argparse.Namespace) -> int:
 def test(args: argparse.Namespace) -> int:
     from centre import provision
 
-    for tool in ("asterisk", "sipp", "espeak-ng", "sox", "chromium"):
+    for tool in ("asterisk", "sipp", "espeak-ng", "sox", "chromium", "exim", "dovecot"):
         provision.ensure(tool)
     ensure_assets()
     os.chdir(ROOT)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .chromium import launcher
+from . import chromium, exim
 from .tools import Recipe
 
 ASTERISK = Recipe(
@@ -54,7 +54,26 @@ CHROMIUM = Recipe(
     minimum=(130,),
     version_option="--version",
     names=("chromium", "chromium-headless-shell", "google-chrome"),
-    launcher=launcher,
+    launcher=chromium.launcher,
 )
 
-RECIPES = {recipe.name: recipe for recipe in (ASTERISK, SIPP, ESPEAK, SOX, CHROMIUM)}
+# Mail servers, for tests and the demo (``centre.outside.mail``): letters are handed in to the one, and lie at the other.
+EXIM = Recipe(
+    name="exim",
+    program="sbin/exim4",
+    packages=("exim4-daemon-light", "libnss-wrapper"),
+    minimum=(4, 96),
+    version_option="-bV",
+    launcher=exim.launcher,
+)
+DOVECOT = Recipe(
+    name="dovecot",
+    program="sbin/dovecot",
+    packages=("dovecot-core", "dovecot-imapd", "dovecot-lmtpd"),
+    minimum=(2, 4),  # its settings have other names than before
+    version_option="--version",
+    directories={"bin": ("bin",), "libexec": ("lib/dovecot", "libexec/dovecot")},
+    contents={"bin": ("doveconf",), "libexec": ("imap", "imap-login", "lmtp")},
+)
+
+RECIPES = {recipe.name: recipe for recipe in (ASTERISK, SIPP, ESPEAK, SOX, CHROMIUM, EXIM, DOVECOT)}

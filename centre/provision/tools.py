@@ -97,8 +97,9 @@ def unpacked(recipe: Recipe, tools: Path = TOOLS, *, renew: bool = False) -> Too
     if loader is None:
         raise ProvisionError(f"{tree} holds no program loader: remove that folder and run again.")
     # The program's own C library and loader: those of this machine may be older. ld.so.cache is this machine's, too.
-    # libpulse names its private folder by the path it has when installed.
-    libraries = [*prefix.glob("lib/*-linux-gnu*"), *prefix.glob("lib/*-linux-gnu*/pulseaudio")]
+    # libpulse and Dovecot name their private folders by the path that those have when installed.
+    places = ("lib/*-linux-gnu*", "lib/*-linux-gnu*/pulseaudio", "lib/dovecot")
+    libraries = [folder for place in places for folder in prefix.glob(place)]
     words: tuple[str, ...] = (
         str(loader),
         "--inhibit-cache",

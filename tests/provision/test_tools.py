@@ -144,7 +144,7 @@ def test_command_line_refuses_an_unknown_name() -> None:
 
 
 def test_recipes_are_known_by_their_names() -> None:
-    assert {"asterisk", "sipp", "espeak-ng", "sox", "chromium"} == set(RECIPES)
+    assert {"asterisk", "sipp", "espeak-ng", "sox", "chromium", "exim", "dovecot"} == set(RECIPES)
 
 
 def test_chromiums_launcher_comes_back_through_itself(tmp_path: Path) -> None:
