@@ -360,7 +360,7 @@ class Files:
 
     def _body(self, client: httpx.Client, url: str) -> bytes:
         """BadInput for what is not where the platform keeps files, or is too big."""
-        if not self._may_be_asked(url):
+        if not is_theirs(url, also=self._also):
             raise BadInput("attachment.kind")
         with client.stream("GET", url, headers={"Accept-Encoding": "identity"}) as response:
             if not response.is_success:
@@ -368,20 +368,22 @@ class Files:
             body = b"".join(_bounded(response.iter_bytes()))
         return body
 
-    def _may_be_asked(self, url: str) -> bool:
-        try:
-            at = urlsplit(url)
-            port = at.port
-        except ValueError:
-            return False
-        if self._also and at.netloc == self._also:
-            return at.scheme in ("http", "https")
-        host = f".{(at.hostname or '').lower()}"
-        return at.scheme == "https" and port in (None, 443) and "@" not in at.netloc and host.endswith(FILES_AT)
-
     def _tell(self, conn: Connection, its: Wanted, now: dt.datetime) -> None:
         language = conversations.language(conn, its.of)
         _reply(conn, its.of, f"file:{its.id}", self._say("photo_lost", language), now)
+
+
+def is_theirs(url: str, *, also: str = "") -> bool:
+    """Whether the platform keeps files there. ``also``: as ``Files`` has it."""
+    try:
+        at = urlsplit(url)
+        port = at.port
+    except ValueError:
+        return False
+    if also and at.netloc == also:
+        return at.scheme in ("http", "https")
+    host = f".{(at.hostname or '').lower()}"
+    return at.scheme == "https" and port in (None, 443) and "@" not in at.netloc and host.endswith(FILES_AT)
 
 
 def _bounded(chunks: Iterator[bytes]) -> Iterator[bytes]:
