@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import re
 from collections.abc import Callable
 
 import requests
@@ -100,7 +101,7 @@ class SmsCourier:
 
 
 def _words(error: Exception) -> str:
-    """Twilio's own, without the address: a number of the resident's may stand in it."""
+    """Twilio's own, without the resident's number, which may stand in it."""
     if isinstance(error, TwilioRestException):
-        return f"{error.status} {error.code or ''} {error.msg}".replace("  ", " ")[:200]
+        return f"{error.status} {error.code or ''} {re.sub(r'[+]?[0-9]{4,}', '…', error.msg)}"[:200]
     return type(error).__name__
