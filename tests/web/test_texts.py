@@ -28,6 +28,7 @@ from crm import (
     networks,
     notices,
     public,
+    public_figures,
     recognised,
     repeats,
     schema,
@@ -125,6 +126,8 @@ BUILT: dict[str, tuple[str, ...]] = {
     "desk.say.": tuple(re.findall(r"texts\.(\w+)", (ROOT / "web/assets/desk.js").read_text())),
     "api_keys.of_": api_keys.CHANNELS, "georeport.stage.": tuple(public.STAGES),
     "api.field.": (*api.FIELD.values(), "wrong"),
+    "public.stage.": public.STAGES, "public.stage_hint.": public.STAGES, "public.standing.": public_figures.STANDING,
+    "public.how_": ("share", "days", *public_figures.STANDING),
     "told.": ("same", "more", "fewer"), "counted.": ("appeals", "of_appeals", "within_hours", "calls"),
 }  # fmt: skip
 # Shown only where the catalogue has them: an action without a hint has none.

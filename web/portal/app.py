@@ -18,9 +18,10 @@ from starlette.routing import BaseRoute, Route
 
 from centre.settings import Settings
 from crm.store import Database
-from web import health
+from crm.visits import Visits
+from web import health, visited
 from web.live import Hub, Line
-from web.portal import api, facebook, open311, pages, twilio
+from web.portal import api, facebook, open311, pages, public, twilio
 from web.render import Renderer
 from web.routes import failed, route, unknown
 from web.security import Headers
@@ -29,7 +30,7 @@ from web.visit import Page, Parts
 
 # Every page of the residents'. Nobody signs in here: what is a person's own opens by the number with its code, or by
 # the sealed address that he was sent.
-PAGES: tuple[Page, ...] = pages.PAGES
+PAGES: tuple[Page, ...] = pages.PAGES + public.PAGES
 
 
 def create_portal(settings: Settings, db: Database, line: Line, *, secret: str,
@@ -45,6 +46,8 @@ def create_portal(settings: Settings, db: Database, line: Line, *, secret: str,
                   hub=Hub(line, renderer, dict, listening_is_shown=False), renderer=renderer, tickets=Tickets(),
                   secret=secret, slow=anyio.CapacityLimiter(2), clock=clock, templates="portal/")  # fmt: skip
 
+    visits = Visits(db)
+
     async def healthz(request: Request) -> Response:
         """200 while appeals can be kept; that the line is away is nothing to the portal."""
         well = await run_in_threadpool(health.answers, db)
@@ -57,9 +60,11 @@ def create_portal(settings: Settings, db: Database, line: Line, *, secret: str,
             async for _ in line.events():
                 pass
 
-        listening = asyncio.create_task(listen())
+        running = [asyncio.create_task(each) for each in (listen(), visited.keep(visits))]
         yield
-        listening.cancel()
+        for task in running:
+            task.cancel()
+        await asyncio.wait(running)
 
     others: list[BaseRoute] = [*open311.routes(parts), *api.routes(parts), *twilio.routes(parts),
                                *facebook.routes(parts)]  # fmt: skip
@@ -70,7 +75,7 @@ def create_portal(settings: Settings, db: Database, line: Line, *, secret: str,
             *others,
             *(route(page, parts) for page in PAGES),
         ],
-        middleware=[Middleware(Headers)],
+        middleware=[Middleware(Headers), Middleware(visited.Counted, visits=visits, clock=clock)],
         exception_handlers={HTTPException: unknown(parts), Exception: failed(parts)},
         lifespan=lifespan,
     )
