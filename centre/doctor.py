@@ -33,6 +33,7 @@ from centre.provision.work import ProvisionError
 from centre.settings import Secrets, Settings, settings_file
 from centre.texts import LANGUAGES, sentence, terminal_language
 from crm import store
+from intake.facebook_courier import FacebookCourier
 from recordings import files
 
 GIB = 1024**3
@@ -105,7 +106,7 @@ def doctor(settings: Settings, secrets: Secrets, language: str = "en") -> list[F
         *python(sys.version_info[:3]), *disk(settings.var), *clock(datetime.now(UTC)), *hours(settings),
         *ports(settings, {*running, *_web(settings)}), *asterisk(), *database(settings), *permissions(settings),
         *certificate(settings), *audio(settings), *prompts(settings), *trunks(settings, "line" in running),
-        *restoring(settings), *twilio(settings),
+        *restoring(settings), *twilio(settings), *facebook(settings),
     )]  # fmt: skip
 
 
@@ -334,17 +335,38 @@ def twilio(settings: Settings) -> Iterator[Remark]:
         yield ok("twilio.off")
         return
     said = {"number": settings.twilio_number, "address": settings.portal_address}
-    try:
-        with httpx.Client(timeout=PATIENCE, trust_env=False) as client:
-            status = client.get(f"{settings.portal_address}/healthz").status_code
-        reason = "" if status == httpx.codes.OK else f"HTTP {status}"
-    except httpx.HTTPError as error:
-        reason = str(error) or type(error).__name__
+    reason = _unreachable(settings.portal_address)
     yield warning("twilio.unreachable", reason=reason, **said) if reason else ok("twilio.ok", **said)
     if not settings.portal_address.startswith("https://"):
         yield warning("twilio.open", **said)
     if not settings.twilio_sip:
         yield warning("twilio.no_trunk", **said)
+
+
+def facebook(settings: Settings) -> Iterator[Remark]:
+    if not settings.facebook_page:
+        yield ok("facebook.off")
+        return
+    said = {"page": settings.facebook_page, "address": settings.portal_address}
+    courier = FacebookCourier(
+        api=settings.facebook_api, page=settings.facebook_page, token=settings.facebook_token.get_secret_value(),
+        secret=settings.facebook_secret.get_secret_value(), last_heard=lambda psid: None, patience=PATIENCE)  # fmt: skip
+    if refused := courier.check():
+        yield warning("facebook.refused", reason=refused, **said)
+    reason = _unreachable(settings.portal_address)
+    yield warning("facebook.unreachable", reason=reason, **said) if reason else ok("facebook.ok", **said)
+    if not settings.portal_address.startswith("https://"):
+        yield warning("facebook.open", **said)
+
+
+def _unreachable(address: str) -> str:
+    """Why the portal does not answer at its public address; "" if it does."""
+    try:
+        with httpx.Client(timeout=PATIENCE, trust_env=False) as client:
+            status = client.get(f"{address}/healthz").status_code
+    except httpx.HTTPError as error:
+        return str(error) or type(error).__name__
+    return "" if status == httpx.codes.OK else f"HTTP {status}"
 
 
 # ── how they look ────────────────────────────────────────────────────────────────────────────

@@ -39,14 +39,16 @@ def proof(secret: str, token: str) -> str:
 
 class FacebookCourier:
     """``intake.couriers.Courier``. ``api``: "https://graph.facebook.com/v25.0". ``last_heard``: when somebody wrote to
-    the page last."""
+    the page last. ``patience``: seconds for each answer."""
 
     way = Way.FACEBOOK
 
     def __init__(self, *, api: str, page: str, token: str, secret: str,
                  last_heard: Callable[[str], dt.datetime | None],
-                 clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)) -> None:  # fmt: skip
+                 clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
+                 patience: float = TIMEOUT_S) -> None:  # fmt: skip
         self._api, self._page, self._last_heard, self._clock = api.rstrip("/"), page, last_heard, clock
+        self._patience = patience
         self._signed = {"access_token": token, "appsecret_proof": proof(secret, token)}
         self._gone: dict[int, int] = {}  # of a notice of several messages that stopped in the midst: how many are out
 
@@ -133,9 +135,8 @@ class FacebookCourier:
         # Where all that can be seen is younger, it may stand before it.
         return Refused("unknown", again=False) if len(recent) >= LOOKED_AT else None
 
-    @staticmethod
-    def _client() -> httpx.Client:
-        return httpx.Client(timeout=TIMEOUT_S, follow_redirects=False, trust_env=False)
+    def _client(self) -> httpx.Client:
+        return httpx.Client(timeout=self._patience, follow_redirects=False, trust_env=False)
 
 
 def split(text: str) -> list[str]:
