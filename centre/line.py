@@ -440,7 +440,8 @@ class Line:
     async def _watch_deadlines(self) -> None:
         looked = deadlines.BATCH
         while looked == deadlines.BATCH:
-            looked = await asyncio.wrap_future(self._writer.submit(lambda conn: deadlines.watch(conn, _now())))
+            looked = await asyncio.wrap_future(self._writer.submit(
+                lambda conn: deadlines.watch(conn, _now(), self._settings.written_days)))  # fmt: skip
 
 
 # What the web may ask (``centre/bus.py``): ``do`` → the method.

@@ -24,6 +24,7 @@ from crm import outgoing, promise_rules
 from crm.calls import Priority
 from crm.clock import minutes
 from crm.confirmation_rules import Rules
+from crm.telling import Way
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -235,6 +236,12 @@ class Settings(BaseSettings):
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, settings_file())
 
     # ── derived ──
+    @property
+    def ways(self) -> frozenset[Way]:
+        """By which ways residents are told; where there is none, by a person."""
+        served = {Way.EMAIL: self.smtp_host, Way.SMS: self.twilio_account, Way.FACEBOOK: self.facebook_page}
+        return frozenset(way for way, serves in served.items() if serves)
+
     @property
     def portal_url(self) -> str:
         """Where residents find the portal, without a stroke at the end."""

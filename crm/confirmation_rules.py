@@ -123,6 +123,11 @@ def window_of(call_from: int | None, call_to: int | None, rules: Rules) -> tuple
     return call_from, call_to
 
 
+def word_by(asked_at: dt.datetime, days: int) -> tuple[dt.datetime, dt.datetime]:
+    """Of a word that is asked for in writing alone: when he is reminded, and when nobody waits for it any more."""
+    return asked_at + dt.timedelta(days=days) / 2, asked_at + dt.timedelta(days=days)
+
+
 def left_open(*, mode: Mode, placed_at: dt.datetime, answered_at: dt.datetime | None, queued: bool,
               now: dt.datetime, rules: Rules) -> Reached | None:
     """What an attempt came to that is on no line any more and that nobody ended; None while somebody still may.

@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, select, update
 
-from crm import history, law, life, notices, rulebook
+from crm import history, law, life, notices, questions, rulebook
 from crm.calendar import Calendar
 from crm.clock import KYIV
 from crm.edits import log_edit
@@ -181,7 +181,7 @@ _OPEN = sorted(state.value for state in life.OPEN)
 
 # ── doing it ──
 _DUE = (select(*(appeal.c[name] for name in ("id", "state", "department_id", "due_at", "acknowledged_at", "extended_at",
-                                             "official_id", "lead_id")))
+                                             "official_id", "lead_id", "executed_at")))
         .where(appeal.c.watch_at <= bindparam("now")).order_by(appeal.c.watch_at).limit(BATCH)
         .with_for_update(skip_locked=True))  # fmt: skip
 _TOLD = frozenset(_ACTION.values())
@@ -201,8 +201,9 @@ class _Past:
     told: set[tuple[str, int, str]]
 
 
-def watch(conn: Connection, now: dt.datetime) -> int:
-    """Tells what is due; how many appeals were looked at: if BATCH, there may be more of them.
+def watch(conn: Connection, now: dt.datetime, written_days: int = 14) -> int:
+    """Tells what is due; how many appeals were looked at: if BATCH, there may be more of them. ``written_days``: how
+    long a resident's word that was asked for in writing is awaited.
 
     What another transaction is changing just now is left to the next time.
     """
@@ -213,6 +214,9 @@ def watch(conn: Connection, now: dt.datetime) -> int:
     past = _past(conn, [row.id for row in due])
     looks: list[dict[str, Any]] = []
     for row in due:
+        if row.state == State.AWAITING.value:
+            looks.append({"of": row.id, "next": questions.wait(conn, row.id, row.executed_at, now, written_days)})
+            continue
         was, office = past[row.id], book.routing.offices.get(row.department_id)
         watched = Watched(State(row.state), row.due_at, law.forward_by(was.began_at, book.calendar, book.terms),
                           was.passed_at, row.acknowledged_at, row.extended_at,

@@ -78,7 +78,7 @@ def file(conn: Connection, its: Filing, *, now: dt.datetime, staff_id: int | Non
         attachments.add(conn, made.id, stored, now=now, action=Action.REGISTER.value, staff_id=staff_id)
     if its.message_id is not None:
         messages.belongs(conn, its.message_id, made.id, now=now, staff_id=staff_id, action=Action.REGISTER)
-    notices.registered(conn, appeal_id=made.id, citizen_id=citizen_id, way=its.tell_by, staff_id=staff_id, now=now)
+    notices.receipt(conn, appeal_id=made.id, citizen_id=citizen_id, staff_id=staff_id, now=now)
     if its.repeat_of is not None:
         repeats.link(conn, made.id, its.repeat_of, now=now, staff_id=staff_id)
     if its.incident_id is not None:

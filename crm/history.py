@@ -83,7 +83,8 @@ def move(conn: Connection, before: Standing, action: Action, *, now: dt.datetime
     add(conn, before.id, action, before.state, state, now=now, staff_id=staff_id, department_id=after.department_id,
         note=note, evidence=evidence)
     notices.follow(conn, action, state, appeal_id=before.id, version=after.version, department_id=after.department_id,
-                   citizen_id=before.citizen_id, now=now, evidence=evidence or {})
+                   passed_on=after.department_id != before.department_id, citizen_id=before.citizen_id, now=now,
+                   evidence=evidence or {}, until=changes.get("planned_for"))
     return after
 
 

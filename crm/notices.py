@@ -1,56 +1,43 @@
 """What must be told to somebody: written in the transaction of what it tells of, sent later.
 
 What follows from an action on an appeal is told by ``follow``, which ``history.move`` calls, and so by nothing else;
-``tell`` is for whoever has something more to tell. The mailer takes what is due and says how it went
-(``centre.mailer``). An applicant without an e-mail address is told by telephone, by a person.
+``tell`` is for whoever has something more to tell. Departments and people of the centre are told by letters that
+gather many (``crm.letters``); residents one by one, each by his own way (``crm.telling``), from an outbox
+(``crm.outbox``), or by a person.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Select, and_, bindparam, delete, exists, func, insert, or_, select, update
 
-from crm import texts
+from crm import telling, texts
 from crm.errors import BadInput, NotFound
-from crm.life import OPEN, TO_ACT, Action, State
+from crm.life import TO_ACT, Action, State
 from crm.schema import (
     appeal,
     appeal_event,
-    building,
+    callback,
+    callback_appeal,
     citizen,
+    citizen_phone,
     department,
     message,
     notice,
     staff,
     stopped,
-    street,
     subject,
+    taken,
 )
 from crm.store import Statement, insert_or_ignore
-
-
-class Kind(StrEnum):
-    """What is told."""
-
-    ASSIGNED = "assigned"  # to the department: there is an appeal to act on
-    RETURNED = "returned"  # to the department: the resident says that it is not solved
-    WARNING = "warning"  # the deadline is near
-    OVERDUE = "overdue"
-    UNACKNOWLEDGED = "unacknowledged"  # nobody at the department has taken note of it
-    REPRIMAND = "reprimand"
-    CONTROL = "control"  # an official has it under personal control
-    EXTENDED = "extended"  # to the applicant: it takes longer, and why
-    FORWARDED = "forwarded"  # to the applicant: to whom it was sent on
-    DEFECTIVE = "defective"  # to the applicant: what is missing
-    RECEIPT = "receipt"  # to the applicant: the number and the code of his appeal
-    REPLY = "reply"  # to whoever wrote: what a specialist, or a conversation, answers
-    UNREACHED = "unreached"  # to whom a call was promised: we could not reach him (crm.promises)
+from crm.telling import FOLLOWS, MUST_HEAR, WRITTEN, Reach, Step, next_way
+from crm.telling import Kind as Kind
+from crm.telling import Way as Way
 
 
 class Audience(StrEnum):
@@ -60,91 +47,73 @@ class Audience(StrEnum):
     SENDER = "sender"  # of a message, whoever he is
 
 
-class Way(StrEnum):
-    """How an applicant is told of an appeal; what he chose when it was filed stands in ``appeal.tell_by``."""
-
-    NONE = ""  # he has not said: by e-mail if we know one, else by a person
-    EMAIL = "email"
-    SMS = "sms"
-    FACEBOOK = "facebook"
-    PHONE = "phone"  # a person calls
-    NOTHING = "nothing"  # he looks on the site himself
-
-
-class Receipt(StrEnum):
-    """By which way an applicant wants the number and the code of his appeal."""
-
-    SAID = "said"  # he has heard them in the call, and that is enough
-    EMAIL = "email"
-    SMS = "sms"
-
-
-# What follows from an action by itself.
-FOLLOWS: dict[Action, Kind] = {
+# What a department is told by itself after an action.
+TO_OFFICE: dict[Action, Kind] = {
     Action.ASSIGN: Kind.ASSIGNED, Action.RESUME: Kind.ASSIGNED, Action.COMPLETE: Kind.ASSIGNED,
     Action.SPLIT: Kind.ASSIGNED, Action.NOT_SOLVED: Kind.RETURNED, Action.REPRIMAND: Kind.REPRIMAND,
-    Action.TAKE_CONTROL: Kind.CONTROL, Action.EXTEND: Kind.EXTENDED, Action.FORWARD: Kind.FORWARDED,
-    Action.FIND_DEFECTIVE: Kind.DEFECTIVE,
+    Action.TAKE_CONTROL: Kind.CONTROL,
 }  # fmt: skip
-TO_CITIZEN = frozenset({Kind.EXTENDED, Kind.FORWARDED, Kind.DEFECTIVE})
+NEVER = dt.datetime(9999, 1, 1, tzinfo=dt.UTC)  # when a machine tries what a person must tell
+BAD = frozenset({"undelivered", "failed"})  # reports after which the next way is taken
 _KEEP = Statement(insert(notice).inline())
 _n = notice.c
 
 
 def follow(conn: Connection, action: Action, state: State, *, appeal_id: int, version: int, department_id: int,
-           citizen_id: int | None, now: dt.datetime, evidence: Mapping[str, Any]) -> None:  # fmt: skip
-    """Keeps what ``action`` makes somebody be told, if anything: the department that the appeal now lies with to be
-    acted on, the department that is reprimanded, the applicant if there is a name. ``version``: the appeal's, since."""
-    kind = FOLLOWS.get(action)
-    if kind is None:
-        return
-    to: dict[str, Any] = {"audience": Audience.DEPARTMENT.value, "department_id": department_id, "citizen_id": None}
-    if kind in TO_CITIZEN:
-        if citizen_id is None:
-            return
-        to = {"audience": Audience.CITIZEN.value, "department_id": None, "citizen_id": citizen_id}
-    elif kind is Kind.REPRIMAND:
-        to["department_id"] = evidence.get("department_id", department_id)
-    elif state not in TO_ACT:
-        return
-    data = {"until": evidence["until"]} if "until" in evidence else {}
-    _KEEP(conn, {"key": f"{kind.value}:{appeal_id}:{version}", "kind": kind.value, "appeal_id": appeal_id,
-                         "data": data, "created_at": now, "due_at": now, **to})  # fmt: skip
+           passed_on: bool, citizen_id: int | None, now: dt.datetime, evidence: Mapping[str, Any],
+           until: dt.datetime | None = None) -> None:  # fmt: skip
+    """Keeps what ``action`` makes somebody be told: the department that the appeal now lies with to be acted on, the
+    department that is reprimanded, the applicant if there is a name. ``version``: the appeal's, since. ``passed_on``:
+    another department has it now. ``until``: for when it is planned."""
+    key = f"{appeal_id}:{version}"
+    if action in TO_OFFICE and (action is Action.REPRIMAND or state in TO_ACT):
+        kind = TO_OFFICE[action]
+        to = evidence.get("department_id", department_id) if kind is Kind.REPRIMAND else department_id
+        _KEEP(conn, {"key": f"{kind.value}:{key}", "kind": kind.value, "audience": Audience.DEPARTMENT.value,
+                     "appeal_id": appeal_id, "department_id": to, "data": {}, "created_at": now,
+                     "due_at": now})  # fmt: skip
+    if citizen_id is not None and action in FOLLOWS and (action is not Action.ASSIGN or passed_on):
+        said = evidence.get("until") or (until.isoformat() if until else None)
+        _to_applicant(conn, FOLLOWS[action], key, appeal_id, citizen_id, now, {"until": said} if said else {},
+                      answered_at=evidence.get("written", "").partition(":")[0])  # fmt: skip
 
 
 def tell(conn: Connection, *, key: str, kind: Kind, audience: Audience, now: dt.datetime,
          appeal_id: int | None = None, department_id: int | None = None, staff_id: int | None = None,
-         citizen_id: int | None = None, data: Mapping[str, Any] | None = None) -> bool:
-    """Keeps a notice to be sent; False if one with this ``key`` was kept before: it is told once."""
+         data: Mapping[str, Any] | None = None) -> bool:  # fmt: skip
+    """Keeps a notice to an office, or one that a person tells a resident; False if one with this ``key`` was kept
+    before: it is told once."""
+    by_person = audience is Audience.CITIZEN
     return insert_or_ignore(conn, notice, {
         "key": key, "kind": kind.value, "audience": audience.value, "appeal_id": appeal_id,
-        "department_id": department_id, "staff_id": staff_id, "citizen_id": citizen_id, "data": dict(data or {}),
-        "created_at": now, "due_at": now})  # fmt: skip
+        "department_id": department_id, "staff_id": staff_id, "data": dict(data or {}), "created_at": now,
+        "way": (Way.PHONE if by_person else Way.NONE).value, "due_at": NEVER if by_person else now})  # fmt: skip
 
 
-_CHOSEN = Statement(
-    select(notice.c.data).join(appeal, notice.c.appeal_id == appeal.c.id)
-    .where(appeal.c.citizen_id == bindparam("citizen"), notice.c.kind == Kind.RECEIPT.value)
-    .order_by(appeal.c.registered_at.desc(), notice.c.id.desc()).limit(1)
+def remind(conn: Connection, appeal_id: int, citizen_id: int, key: str, until: dt.datetime, now: dt.datetime) -> None:
+    """Asks him again for his word, which is awaited ``until`` then; once for each ``key``."""
+    _to_applicant(conn, Kind.REMINDED, f"{appeal_id}:{key}", appeal_id, citizen_id, now, {"until": until.isoformat()})
+
+
+_RECEIVED = Statement(
+    select(appeal.c.tell_by).where(appeal.c.citizen_id == bindparam("citizen"))
+    .order_by(appeal.c.registered_at.desc(), appeal.c.id.desc()).limit(1)
 )  # fmt: skip
 
 
-def receipt(conn: Connection, *, appeal_id: int, citizen_id: int, by: Receipt, staff_id: int | None,
-            now: dt.datetime) -> None:  # fmt: skip
-    """Keeps how the applicant gets the number and the code; what he was told in the call needs no sending."""
-    said = by is Receipt.SAID
-    insert_or_ignore(conn, notice, {
-        "key": f"{Kind.RECEIPT.value}:{appeal_id}", "kind": Kind.RECEIPT.value, "audience": Audience.CITIZEN.value,
-        "appeal_id": appeal_id, "citizen_id": citizen_id, "data": {"by": by.value}, "created_at": now, "due_at": now,
-        "state": "told" if said else "due", "sent_at": now if said else None,
-        "staff_id": staff_id if said else None})  # fmt: skip
+def receipt(conn: Connection, *, appeal_id: int, citizen_id: int, staff_id: int | None, now: dt.datetime) -> None:
+    """Keeps how the applicant gets the number and the code: by the way he chose; from a person, if he is to be called
+    and somebody has filed it for him. Otherwise he has seen them on the screen, or heard them in the call."""
+    reach = _reach(conn, appeal_id)
+    said = reach.chosen not in WRITTEN and (reach.chosen is not Way.PHONE or staff_id is None)
+    values: dict[str, Any] = {"state": "told", "sent_at": now, "staff_id": staff_id, "way": Way.NONE.value,
+                              "address": ""} if said else {}  # fmt: skip
+    _to_applicant(conn, Kind.RECEIPT, f"{appeal_id}", appeal_id, citizen_id, now, {}, reach, **values)
 
 
-def registered(conn: Connection, *, appeal_id: int, citizen_id: int, way: Way, staff_id: int | None,
-               now: dt.datetime) -> None:  # fmt: skip
-    """The same for what was filed in writing: whoever is told by no machine has seen the number on the screen."""
-    by = Receipt(way.value) if way.value in set(Receipt) else Receipt.SAID
-    receipt(conn, appeal_id=appeal_id, citizen_id=citizen_id, by=by, staff_id=staff_id, now=now)
+def chosen_way(conn: Connection, citizen_id: int) -> Way:
+    """How he wanted to be told the last time that he filed an appeal."""
+    return Way(_RECEIVED.value(conn, {"citizen": citizen_id}) or "")
 
 
 # Of a message that came by this channel, the way back.
@@ -169,11 +138,134 @@ def reply(conn: Connection, *, message_id: int, text: str, key: str, now: dt.dat
         "data": {"text": texts.text(text, 4000), **({"choices": list(choices)} if choices else {})}})  # fmt: skip
 
 
+# ── by which way ─────────────────────────────────────────────────────────────────────────────
+# He is called, and asked about it: nobody need tell him as well.
+_called = exists().where(callback_appeal.c.appeal_id == appeal.c.id, callback_appeal.c.result == "",
+                         callback.c.id == callback_appeal.c.callback_id, callback.c.ended_at.is_(None))  # fmt: skip
+_phone = (select(citizen_phone.c.e164).where(
+    citizen_phone.c.citizen_id == citizen.c.id, citizen_phone.c.wrong.is_(False),
+    citizen_phone.c.do_not_call.is_(False), citizen.c.do_not_call.is_(False))
+    .order_by(citizen_phone.c.last_used_at.desc(), citizen_phone.c.id).limit(1).scalar_subquery())  # fmt: skip
+_REACH = Statement(
+    select(appeal.c.tell_by, appeal.c.tell_to, func.coalesce(citizen.c.email, ""), func.coalesce(_phone, ""),
+           _called.label("called"))
+    .select_from(appeal.join(citizen, appeal.c.citizen_id == citizen.c.id, isouter=True))
+    .where(appeal.c.id == bindparam("appeal"))
+)  # fmt: skip
+_STOPPED = Statement(select(stopped.c.at).where(stopped.c.way == bindparam("by"), stopped.c.address == bindparam("to")))
+_HELD = select(_n.id, _n.kind, _n.audience, _n.appeal_id, _n.way, _n.address, _n.data, _n.state).with_for_update()
+_PUT = update(notice).where(_n.id == bindparam("of"))
+
+
+def _reach(conn: Connection, appeal_id: int) -> Reach:
+    """NotFound for no such appeal."""
+    for row in _REACH(conn, {"appeal": appeal_id}):
+        return Reach(Way(row[0]), row[1], row[2], row[3], bool(row[4]))
+    raise NotFound("appeal.unknown")
+
+
+def _stopped(conn: Connection, reach: Reach) -> list[tuple[Way, str]]:
+    return [(way, address) for way, address in telling.ways(reach) if is_stopped(conn, way, address)]
+
+
+def is_stopped(conn: Connection, way: Way, address: str) -> bool:
+    """Whether he wants nothing more there."""
+    return bool(_STOPPED(conn, {"by": way.value, "to": address}))
+
+
+def _to_applicant(conn: Connection, kind: Kind, key: str, appeal_id: int, citizen_id: int, now: dt.datetime,
+                  data: Mapping[str, Any], reach: Reach | None = None, *, answered_at: str = "",
+                  **values: Any) -> None:  # fmt: skip
+    """Keeps it with the way that it takes first; nothing, if neither a machine nor a person would tell it.
+    ``answered_at``: the channel by which his word came, if it is of that."""
+    reach = reach or _reach(conn, appeal_id)
+    step = next_way(kind, reach, {}, _stopped(conn, reach))
+    if kind is Kind.EXECUTED and step.way is Way.PHONE:  # he is about to be called, or nobody can reach him at all
+        return
+    if step.way in telling.WAKES and step.way == answered_at:  # that conversation has thanked him already
+        return
+    if step.way is not None or values:
+        insert_or_ignore(conn, notice, {
+            "key": f"{kind.value}:{key}", "kind": kind.value, "audience": Audience.CITIZEN.value,
+            "appeal_id": appeal_id, "citizen_id": citizen_id, "created_at": now, **_taking(step, data, now),
+            **values})  # fmt: skip
+
+
+def _taking(step: Step, data: Mapping[str, Any], now: dt.datetime) -> dict[str, Any]:
+    """What a notice keeps of the step that it takes next."""
+    closed = {way.value: why for way, why in step.closed.items()}
+    kept = {name: value for name, value in data.items() if name not in ("closed", "began", "body")}
+    return {"way": (step.way or Way.NONE).value, "address": step.address, "due_at": now if step.address else NEVER,
+            "data": {**kept, **({"closed": closed} if closed else {})}}  # fmt: skip
+
+
+def is_written_to(conn: Connection, appeal_id: int) -> bool:
+    """Whether its applicant is told in writing, and so can be asked in writing."""
+    reach = _reach(conn, appeal_id)
+    return next_way(Kind.EXECUTED, reach, {}, _stopped(conn, reach)).way in WRITTEN
+
+
+def close_way(conn: Connection, notice_id: int, why: str, now: dt.datetime) -> None:
+    """The way by which it went, or was to go, is closed to it: it takes the next one, goes to a person, or is over. An
+    answer to a message has no other way. ``why``: "stopped", what was reported, or the service's words."""
+    row = conn.execute(_HELD.where(_n.id == notice_id)).one()
+    why = texts.line(why[:1000], 1000)[:200]
+    if row.audience != Audience.CITIZEN or row.appeal_id is None:
+        conn.execute(_PUT, {"of": notice_id, "state": "void", "error": why})
+        return
+    reach = _reach(conn, row.appeal_id)
+    closed = {Way(way): was for way, was in row.data.get("closed", {}).items()} | {Way(row.way): why}
+    step = next_way(Kind(row.kind), reach, closed, _stopped(conn, reach))
+    conn.execute(_PUT, {"of": notice_id, "state": "void" if step.way is None else "due", "error": why, "tries": 0,
+                        "sent_at": None, "sent_ref": "", "delivered": "", "mail": "",
+                        **_taking(step, row.data, now)})  # fmt: skip
+
+
+SETTLED = 200  # notices that are looked at in one go
+SETTLE_AGAIN = dt.timedelta(hours=1)
+
+
+def settle(conn: Connection, now: dt.datetime, there: Collection[Way]) -> int:
+    """Gives what is due by a way that nothing serves another one of those that are ``there``; how many. Where there is
+    none it stays: a person may tell it, until the way is set up."""
+    waits = and_(_n.state == "due", _n.due_at <= now, _n.audience == Audience.CITIZEN.value, _n.appeal_id.is_not(None),
+                 _n.way.not_in([way.value for way in there]))  # fmt: skip
+    moved = 0
+    for row in conn.execute(_HELD.where(waits).order_by(_n.due_at, _n.id).limit(SETTLED)).all():
+        reach = _reach(conn, row.appeal_id)
+        closed = {Way(way): why for way, why in row.data.get("closed", {}).items()}
+        stops = _stopped(conn, reach)
+        step = next_way(Kind(row.kind), reach, closed | dict.fromkeys(WRITTEN - set(there), "off"), stops)
+        if step.way not in there:
+            step = next_way(Kind(row.kind), reach, closed, stops)
+            again = {"due_at": NEVER if step.way is Way.PHONE else now + SETTLE_AGAIN}
+            conn.execute(_PUT, {"of": row.id, **({"way": step.way.value, "address": step.address} if step.way else {}),
+                                **again})  # fmt: skip
+            continue
+        conn.execute(_PUT, {"of": row.id, **_taking(step, row.data, now)})
+        moved += 1
+    return moved
+
+
 def delivered(conn: Connection, sent_ref: str, what: str, now: dt.datetime) -> None:
-    """What a service reports of a notice that it took: "delivered", "undelivered", "failed". A worse report never takes
-    the place of "delivered", in whatever order they come; one of what we do not know is nothing."""
-    its = and_(_n.sent_ref == sent_ref, _n.delivered != "delivered")
-    conn.execute(update(notice).where(its).values(delivered=what))
+    """What a service reports of a notice that it took: "delivered", "undelivered", "failed". After a bad report it
+    takes the next way. A worse report never takes the place of "delivered", in whatever order they come; one of what we
+    do not know is nothing."""
+    if not sent_ref:
+        return
+    rows = conn.execute(select(_n.id, _n.delivered).where(_n.sent_ref == sent_ref, _n.sent_ref != "",
+                                                          _n.state == "sent").with_for_update()).all()  # fmt: skip
+    for row in rows:
+        if what in BAD and row.delivered != "delivered":
+            close_way(conn, row.id, what, now)
+        elif what not in BAD:
+            conn.execute(_PUT, {"of": row.id, "delivered": what[:12]})
+    if not rows and what in BAD and conn.execute(select(_n.id).where(_n.state == "sending").limit(1)).first():
+        # It was faster than our own commit, which asks for it (crm.outbox).
+        insert_or_ignore(conn, taken, {"source": EARLY, "key": f"{sent_ref}"[:200], "at": now})
+
+
+EARLY = "undelivered"
 
 
 def stop(conn: Connection, way: Way, address: str, now: dt.datetime) -> None:
@@ -186,161 +278,15 @@ def go_on(conn: Connection, way: Way, address: str) -> None:
     conn.execute(delete(stopped).where(stopped.c.way == way.value, stopped.c.address == address))
 
 
-def chosen_receipt(conn: Connection, citizen_id: int) -> Receipt:
-    """How he wanted it the last time."""
-    for row in _CHOSEN(conn, {"citizen": citizen_id}):
-        if row.data.get("by") in set(Receipt):  # nothing is left in it of who has been erased
-            return Receipt(row.data["by"])
-    return Receipt.SAID
-
-
-# ── what is sent ─────────────────────────────────────────────────────────────────────────────
-MOST = 200  # notices that one letter carries; the next ones come in another
-GATHERED = 2000  # notices that are looked at in one go
-LAST_TRY = 48
-LONGEST_PAUSE_S = 3600
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One notice in a letter. ``note``: the words of the action that it tells of, "" if there were none.
-    ``registered_at`` … are the appeal's; it stands as it does now."""
-
-    kind: Kind
-    number: int
-    subject_uk: str
-    subject_en: str
-    street: str
-    building: str
-    flat: str
-    place: str
-    registered_at: dt.datetime
-    due_at: dt.datetime
-    data: Mapping[str, Any]
-    note: str
-    code: str
-
-
-@dataclass(frozen=True, slots=True)
-class Mail:
-    """A letter: what it carries was settled before it was first sent, so that a second copy says that it is one."""
-
-    id: str
-    audience: Audience
-    name: str
-    email: str
-    language: str
-    tries: int
-    lines: tuple[Line, ...]
-
-
-_DUE = and_(_n.state == "due", _n.due_at <= bindparam("now"))
-_email = func.coalesce(department.c.email, staff.c.email, citizen.c.email, "")
-_TO = (notice.join(department, _n.department_id == department.c.id, isouter=True)
-       .join(staff, and_(_n.staff_id == staff.c.id, _n.audience == Audience.STAFF.value), isouter=True)
-       .join(citizen, _n.citizen_id == citizen.c.id, isouter=True))  # fmt: skip
-# He has no address, or wants it by SMS, which a person sends as long as no machine does.
-_BY_PERSON = or_(citizen.c.email == "", func.coalesce(_n.data["by"].as_string(), "") == Receipt.SMS.value)
-# What was told to act on, and has been taken note of, done or given to another since: that is told to nobody.
-_OVER = select(_n.id).join(appeal, _n.appeal_id == appeal.c.id).where(
-    _DUE, _n.mail == "",
-    or_(and_(_n.kind.in_([Kind.ASSIGNED.value, Kind.RETURNED.value, Kind.UNACKNOWLEDGED.value]),
-             or_(appeal.c.acknowledged_at.is_not(None), appeal.c.state.not_in([state.value for state in TO_ACT]))),
-        and_(_n.kind.in_([Kind.ASSIGNED.value, Kind.RETURNED.value]), appeal.c.department_id != _n.department_id),
-        and_(_n.kind.in_([Kind.WARNING.value, Kind.OVERDUE.value]),
-             appeal.c.state.not_in([state.value for state in OPEN]))),
-).limit(bindparam("limit"))  # fmt: skip
-_LOOSE = (select(_n.id, _n.audience, _n.department_id, _n.staff_id, _n.citizen_id, _n.created_at,
-                 _email.label("email")).select_from(_TO)
-          .where(_DUE, _n.mail == "", or_(_n.audience != Audience.CITIZEN.value, ~_BY_PERSON))
-          .order_by(_n.due_at, _n.id).limit(bindparam("limit")))  # fmt: skip
-_said = (select(appeal_event.c.note).where(
-    appeal_event.c.appeal_id == _n.appeal_id, appeal_event.c.at == _n.created_at, appeal_event.c.note != "",
-    or_(*(and_(appeal_event.c.action == action.value, _n.kind == kind.value) for action, kind in FOLLOWS.items())),
-).order_by(appeal_event.c.id.desc()).limit(1).scalar_subquery())  # fmt: skip
-_IN_MAILS: Select[Any] = (
-    select(_n.mail, _n.audience, func.coalesce(department.c.name, staff.c.name, citizen.c.name, "").label("name"),
-           _email.label("email"), func.coalesce(staff.c.language, citizen.c.language, "uk").label("language"), _n.tries,
-           _n.kind, appeal.c.number, subject.c.name_uk, subject.c.name_en, func.coalesce(street.c.name, ""),
-           func.coalesce(building.c.number, ""), appeal.c.flat, appeal.c.place, appeal.c.registered_at,
-           appeal.c.due_at, _n.data, func.coalesce(_said, ""), appeal.c.code)
-    .select_from(_TO.join(appeal, _n.appeal_id == appeal.c.id).join(subject, appeal.c.subject_id == subject.c.id)
-                 .join(building, appeal.c.building_id == building.c.id, isouter=True)
-                 .join(street, building.c.street_id == street.c.id, isouter=True))
-    .where(_DUE, _n.mail != "").order_by(_n.due_at, _n.mail, _n.id).limit(bindparam("limit"))
-)  # fmt: skip
-_OF_MAIL = update(notice).where(_n.mail == bindparam("of"), _n.state == "due")
-_PUT = update(notice).where(_n.id == bindparam("of"))
-
-
-def clear(conn: Connection, now: dt.datetime) -> int:
-    """Ends what holds no longer and has not been put into a letter yet; how many."""
-    ids = list(conn.execute(_OVER, {"now": now, "limit": GATHERED}).scalars())
-    if ids:
-        conn.execute(_PUT, [{"of": id, "state": "void"} for id in ids])
-    return len(ids)
-
-
-def gather(conn: Connection, now: dt.datetime, digest_s: float) -> int:
-    """Puts what is due into letters, and says how many: to the applicant one for each notice, to a department or a
-    person of the centre one for all, once the oldest of them has waited for ``digest_s``. Who has no address gets
-    none; an applicant without one stays to be told by telephone."""
-    loose: dict[tuple[Any, ...], list[Any]] = {}
-    for row in conn.execute(_LOOSE, {"now": now, "limit": GATHERED}):
-        alone = row.id if row.audience == Audience.CITIZEN else None
-        loose.setdefault((row.audience, row.department_id, row.staff_id, row.citizen_id, alone), []).append(row)
-    put: list[dict[str, Any]] = []
-    letters = 0
-    for (audience, *_), rows in loose.items():
-        if not rows[0].email:
-            put += [{"of": row.id, "state": "void", "mail": "", "error": "no_address", "due_at": now} for row in rows]
-        elif audience == Audience.CITIZEN or now - rows[0].created_at >= dt.timedelta(seconds=digest_s):
-            for first in range(0, len(rows), MOST):
-                letter, letters = secrets.token_hex(16), letters + 1
-                put += [{"of": row.id, "state": "due", "mail": letter, "error": "", "due_at": now}
-                        for row in rows[first : first + MOST]]  # fmt: skip
-    if put:
-        conn.execute(_PUT, put)
-    return letters
-
-
-def mails(conn: Connection, now: dt.datetime) -> list[Mail]:
-    """Letters that may be sent now, the longest due first."""
-    letters: dict[str, list[Any]] = {}
-    rows = conn.execute(_IN_MAILS, {"now": now, "limit": GATHERED}).all()
-    for row in rows:
-        letters.setdefault(row[0], []).append(row)
-    if len(rows) == GATHERED and len(letters) > 1:
-        letters.popitem()  # it may go on beyond what was read
-    return [Mail(id, Audience(its[0].audience), its[0].name, its[0].email, its[0].language, its[0].tries,
-                 tuple(Line(Kind(row[6]), *row[7:]) for row in its)) for id, its in letters.items()]  # fmt: skip
-
-
-def sent(conn: Connection, mail_id: str, now: dt.datetime) -> None:
-    """The letter has been taken by the mail server."""
-    conn.execute(_OF_MAIL, {"of": mail_id, "state": "sent", "sent_at": now, "error": ""})
-
-
-def failed(conn: Connection, mail: Mail, error: str, now: dt.datetime) -> None:
-    """It has not: it is tried again after a pause that grows, and at last no more."""
-    tries = mail.tries + 1
-    again = now + dt.timedelta(seconds=pause_s(tries))
-    conn.execute(_OF_MAIL, {"of": mail.id, "state": "void" if tries >= LAST_TRY else "due", "tries": tries,
-                            "error": texts.line(error[:1000], 1000)[:200], "due_at": again})  # fmt: skip
-
-
-def pause_s(tries: int) -> float:
-    """Seconds until the next try after so many."""
-    return float(min(LONGEST_PAUSE_S, 60 * 2 ** min(tries - 1, 10)))
-
-
 # ── what a person tells, and what is shown ───────────────────────────────────────────────────
 @dataclass(frozen=True, slots=True)
 class ToTell:
-    """What an applicant must hear from a person: he has no e-mail address, wants an SMS, or there is no mail."""
+    """What an applicant must hear from a person. ``way``: by which it would go if anything served it, PHONE for none;
+    ``closed``: the ways that were tried or are barred, and why."""
 
     id: int
     kind: Kind
+    way: Way
     number: int
     subject_uk: str
     subject_en: str
@@ -351,47 +297,68 @@ class ToTell:
     note: str
     created_at: dt.datetime
     code: str
+    address: str
+
+    @property
+    def closed(self) -> Mapping[str, str]:
+        found: Mapping[str, str] = self.data.get("closed", {})
+        return found
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A notice of one appeal. ``to``: the department's or the person's name; "" for the applicant."""
+    """A notice of one appeal. ``to``: the department's or the person's name; "" for the applicant, who has ``way``.
+    ``delivered``: what was reported of it since."""
 
     kind: Kind
     audience: Audience
+    way: Way
     to: str
     state: str
     created_at: dt.datetime
     sent_at: dt.datetime | None
     error: str
+    delivered: str
 
 
+OFFICE = (notice.join(department, _n.department_id == department.c.id, isouter=True)
+          .join(staff, and_(_n.staff_id == staff.c.id, _n.audience == Audience.STAFF.value), isouter=True))  # fmt: skip
+# The words of the action that a notice tells of.
+words_of = (select(appeal_event.c.note).where(
+    appeal_event.c.appeal_id == _n.appeal_id, appeal_event.c.at == _n.created_at, appeal_event.c.note != "",
+    or_(*(and_(appeal_event.c.action == action.value, _n.kind == kind.value)
+          for kind, action in [*((kind, action) for action, kind in TO_OFFICE.items()),
+                               *((kind, action) for kind, actions in telling.WORDS_OF.items() for action in actions)])),
+).order_by(appeal_event.c.id.desc()).limit(1).scalar_subquery())  # fmt: skip
 _TO_TELL: Select[Any] = (
-    select(_n.id, _n.kind, appeal.c.number, subject.c.name_uk, subject.c.name_en, citizen.c.id, citizen.c.name,
-           citizen.c.language, _n.data, func.coalesce(_said, ""), _n.created_at, appeal.c.code)
+    select(_n.id, _n.kind, _n.way, appeal.c.number, subject.c.name_uk, subject.c.name_en, citizen.c.id, citizen.c.name,
+           citizen.c.language, _n.data, func.coalesce(words_of, ""), _n.created_at, appeal.c.code, _n.address)
     .select_from(notice.join(citizen, _n.citizen_id == citizen.c.id).join(appeal, _n.appeal_id == appeal.c.id)
                  .join(subject, appeal.c.subject_id == subject.c.id))
-    .where(_n.state == "due", _n.audience == Audience.CITIZEN.value).order_by(_n.due_at, _n.id)
-    .limit(bindparam("limit"))
+    .where(_n.state == "due", _n.audience == Audience.CITIZEN.value,
+           or_(_n.kind.in_([kind.value for kind in MUST_HEAR]),
+               and_(_n.kind == Kind.EXECUTED.value, ~_called,
+                    appeal.c.state.in_([state.value for state in telling.HOLDS[Kind.EXECUTED]]))))
+    .order_by(_n.created_at, _n.id)
 )  # fmt: skip
 _OF_APPEAL: Select[Any] = (
-    select(_n.kind, _n.audience, func.coalesce(department.c.name, staff.c.name, ""), _n.state, _n.created_at,
-           _n.sent_at, _n.error)
-    .select_from(_TO).where(_n.appeal_id == bindparam("appeal")).order_by(_n.id)
+    select(_n.kind, _n.audience, _n.way, func.coalesce(department.c.name, staff.c.name, ""), _n.state, _n.created_at,
+           _n.sent_at, _n.error, _n.delivered)
+    .select_from(OFFICE).where(_n.appeal_id == bindparam("appeal")).order_by(_n.id)
 )  # fmt: skip
 
 
-def to_tell(conn: Connection, *, by_mail: bool, limit: int = 100) -> list[ToTell]:
-    """What applicants must be told by a person, oldest first. ``by_mail``: whether those with an address get it by
-    mail."""
-    query = _TO_TELL.where(_BY_PERSON) if by_mail else _TO_TELL
-    return [ToTell(row[0], Kind(row[1]), *row[2:]) for row in conn.execute(query, {"limit": limit})]
+def to_tell(conn: Connection, *, there: Collection[Way], limit: int = 100) -> list[ToTell]:
+    """What applicants must be told by a person, oldest first: what has no other way, or none of those that are
+    ``there``."""
+    rows = conn.execute(_TO_TELL.where(_n.way.not_in([way.value for way in there])).limit(limit))
+    return [ToTell(row[0], Kind(row[1]), Way(row[2]), *row[3:]) for row in rows]
 
 
 def told(conn: Connection, notice_id: int, *, staff_id: int, now: dt.datetime) -> None:
     """A person has told him. Told again, nothing changes. NotFound for no such notice."""
     its = (_n.id == notice_id, _n.audience == Audience.CITIZEN.value)
-    row = conn.execute(select(_n.state).where(*its)).one_or_none()
+    row = conn.execute(select(_n.state).where(*its).with_for_update()).one_or_none()
     if row is None:
         raise NotFound("notice.unknown")
     if row.state == "due":
@@ -401,25 +368,4 @@ def told(conn: Connection, notice_id: int, *, staff_id: int, now: dt.datetime) -
 def of_appeal(conn: Connection, appeal_id: int) -> list[Told]:
     """All that was told, or is to be, of an appeal; oldest first."""
     rows = conn.execute(_OF_APPEAL, {"appeal": appeal_id}).all()
-    return [Told(Kind(row[0]), Audience(row[1]), *row[2:]) for row in rows]
-
-
-@dataclass(frozen=True, slots=True)
-class Post:
-    """How the mail stands: what waits (of it tried in vain), since when, why not; departments that have no address."""
-
-    waiting: int
-    failing: int
-    oldest: dt.datetime | None
-    error: str
-    silent: list[str]
-
-
-def post(conn: Connection) -> Post:
-    """For the control desk."""
-    ours = and_(_n.state == "due", _n.audience != Audience.CITIZEN.value)
-    waiting, failing, oldest = conn.execute(select(
-        func.count(), func.count().filter(_n.error != ""), func.min(_n.created_at)).where(ours)).one()  # fmt: skip
-    error = conn.execute(select(_n.error).where(ours, _n.error != "").order_by(_n.due_at).limit(1)).scalar()
-    silent = select(department.c.name).where(department.c.active, department.c.email == "").order_by(department.c.name)
-    return Post(waiting, failing, oldest, error or "", list(conn.execute(silent).scalars()))
+    return [Told(Kind(row[0]), Audience(row[1]), Way(row[2]), *row[3:]) for row in rows]

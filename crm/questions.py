@@ -6,8 +6,8 @@ import datetime as dt
 
 from sqlalchemy import Connection, bindparam, exists, insert, select, update
 
-from crm import history
-from crm.confirmation_rules import Mode
+from crm import history, notices
+from crm.confirmation_rules import Mode, Reached, word_by
 from crm.life import Action, State
 from crm.schema import callback, callback_appeal, citizen, citizen_phone
 from crm.store import Statement, insert_or_ignore
@@ -37,11 +37,15 @@ _UNANSWERED = Statement(select(callback_appeal.c.appeal_id, callback_appeal.c.tr
 def ask(conn: Connection, before: history.Standing, now: dt.datetime) -> history.Standing:
     """Schedules the confirmation of an executed appeal: it joins the citizen's open callback, or opens one.
 
-    With nobody to call (no citizen, no usable number, do not call) it is unconfirmed at once. The citizen is held until
-    the transaction ends: of two appeals of his that are executed at once, the second finds the first's callback.
+    With nobody to call (no citizen, no usable number, do not call) he is asked in writing alone, where he is told in
+    writing, and ``wait`` sees to it that nobody waits for ever; else it is unconfirmed at once. The citizen is held
+    until the transaction ends: of two appeals of his that are executed at once, the second finds the first's callback.
     """
-    awaiting = history.move(conn, before, Action.ASK, now=now)
     consent = None if before.citizen_id is None else _REACHABLE.value(conn, {"citizen": before.citizen_id})
+    written = consent is None and before.citizen_id is not None and notices.is_written_to(conn, before.id)
+    awaiting = history.move(conn, before, Action.ASK, now=now, watch_at=now if written else None)
+    if written:
+        return awaiting
     if consent is None:
         return history.move(conn, awaiting, Action.GIVE_UP, now=now, evidence={"reached": "no_contact"})
     callback_id = _open_callback(conn, before.citizen_id, Mode.AUTO if consent else Mode.LIVE, now)
@@ -57,6 +61,22 @@ def _open_callback(conn: Connection, citizen_id: int | None, mode: Mode, now: dt
         return int(known)
     return int(_OPENED.value(conn, {"citizen_id": citizen_id, "mode": mode.value, "state": "due", "due_at": now,
                                     "created_at": now}))  # fmt: skip
+
+
+def wait(conn: Connection, appeal_id: int, executed_at: dt.datetime, now: dt.datetime, days: int) -> dt.datetime | None:
+    """Whoever is asked in writing alone is reminded once, half-way through ``days``; after them it is unconfirmed. When
+    to look again; None for never."""
+    half, end = word_by(executed_at, days)
+    before = history.standing(conn, appeal_id)
+    if before.state is not State.AWAITING or before.citizen_id is None:
+        return None
+    if now >= end:
+        history.move(conn, before, Action.GIVE_UP, now=now, evidence={"reached": Reached.NO_ANSWER.value})
+        return None
+    if now < half:
+        return half
+    notices.remind(conn, appeal_id, before.citizen_id, f"{int(executed_at.timestamp())}", end, now)
+    return end
 
 
 def answered(conn: Connection, appeal_id: int, result: str, now: dt.datetime) -> None:

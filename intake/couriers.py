@@ -10,9 +10,24 @@ from crm.notices import Way
 
 
 @dataclass(frozen=True, slots=True)
+class Heading:
+    """What a letter has besides its text. ``name``: whom it is for; ``sender``: whom from. ``ref``: its own name, of
+    which its Message-ID is made. ``answers``: the Message-ID that it answers, "" for none. ``by_person``: somebody
+    wrote it himself."""
+
+    name: str
+    sender: str
+    subject: str
+    ref: str
+    answers: str = ""
+    by_person: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Outgoing:
     """One notice by one way. ``id``: the notice's; ``address``: where to; ``text``: as it is read, in ``language``;
-    ``began_at``: when it was first handed to the courier; ``choices``: answers that may be offered with it."""
+    ``began_at``: when it was first handed to the courier; ``choices``: answers that may be offered with it;
+    ``heading``: a letter's."""
 
     id: int
     way: Way
@@ -21,6 +36,7 @@ class Outgoing:
     language: str
     began_at: datetime
     choices: tuple[str, ...] = ()
+    heading: Heading | None = None
 
 
 @dataclass(frozen=True, slots=True)

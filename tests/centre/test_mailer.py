@@ -1,74 +1,45 @@
-"""Letters against a real mail server: sent once, tried again, recognisable when twice, and never more than a letter."""
+"""Letters to offices against a real mail server: sent once, tried again, recognisable when twice, never more than a
+letter."""
 
 from __future__ import annotations
 
 import email
 import email.policy
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import SMTP, Envelope, Session
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select, update
 
+from centre import post as centre_post
 from centre.mailer import Mailer, letter
 from centre.settings import Settings
-from crm import appeals, notices
+from crm import appeals, letters
+from crm.letters import Line, Mail
 from crm.life import Action
-from crm.notices import Audience, Kind, Line, Mail
-from crm.schema import citizen, department, notice
+from crm.notices import Kind
+from crm.schema import department, notice
 from crm.store import Database
+from intake.smtp import Server
 from tests.crm.conftest import NOON, City, found_city
+from tests.mail_server import MailServer, mail_server
 
 FROM = "1551@kyiv.example"
 MAILBOX = "heat@example.org"
 
 
-@dataclass
-class Server:
-    """A mail server on loopback: what it took, and what it says instead of taking."""
-
-    port: int = 0
-    taken: list[tuple[list[str], EmailMessage]] = field(default_factory=list)
-    refusal: str = ""  # to whom a letter may not go
-    answer: str = "250 OK"
-
-    async def handle_RCPT(self, server: SMTP, session: Session, envelope: Envelope, address: str,
-                          options: list[str]) -> str:  # fmt: skip
-        if self.refusal and self.refusal in address:
-            return "550 5.1.1 немає такої скриньки"
-        envelope.rcpt_tos.append(address)
-        return "250 OK"
-
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
-        if self.answer.startswith("250"):
-            content = envelope.content
-            assert isinstance(content, bytes)
-            said: Any = email.message_from_bytes(content, policy=email.policy.SMTP)
-            self.taken.append((list(envelope.rcpt_tos), said))
-        return self.answer
-
-
 @pytest.fixture
-def server() -> Iterator[Server]:
-    its = Server()
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        its.port = free.getsockname()[1]
-    controller = Controller(its, hostname="127.0.0.1", port=its.port)
-    controller.start()
-    yield its
-    controller.stop()
+def server() -> Iterator[MailServer]:
+    with mail_server() as its:
+        yield its
 
 
 @dataclass
@@ -79,7 +50,7 @@ class Post:
     now: datetime = NOON
 
     def run(self) -> int:
-        return Mailer(self.settings, self.db).run(self.now)
+        return Mailer(self.db, centre_post.server(self.settings), self.settings.mail_digest).run(self.now)
 
     def registered(self) -> appeals.Registered:
         with self.db.write() as conn:
@@ -96,18 +67,17 @@ class Post:
 
 
 @pytest.fixture
-def post(db: Database, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Post:
+def post(db: Database, server: MailServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Post:
     monkeypatch.setenv("CENTRE_SETTINGS", str(tmp_path / "none.toml"))
     settings = Settings(var=tmp_path, database=str(db.url.render_as_string(hide_password=False)), mail_digest=0,
                         smtp_host="127.0.0.1", smtp_port=server.port, smtp_security="none", mail_from=FROM)  # fmt: skip
     with db.write() as conn:
         city = found_city(conn)
         conn.execute(update(department).where(department.c.id == city.heating).values(email=MAILBOX))
-        conn.execute(update(citizen).values(email="maria@example.org"))
     return Post(db, settings, city)
 
 
-def test_a_department_is_told_of_all_in_one_letter_and_once(post: Post, server: Server) -> None:
+def test_a_department_is_told_of_all_in_one_letter_and_once(post: Post, server: MailServer) -> None:
     made = [post.registered() for _ in range(3)]
     assert post.run() == 1
     assert post.run() == 0
@@ -122,31 +92,7 @@ def test_a_department_is_told_of_all_in_one_letter_and_once(post: Post, server: 
     assert post.states() == ["sent"] * 3
 
 
-def test_the_applicant_is_told_why_in_his_language(post: Post, server: Server) -> None:
-    one, other = post.registered(), post.registered()
-    post.act(one, Action.FIND_DEFECTIVE)
-    with post.db.write() as conn:
-        conn.execute(update(citizen).values(language="en"))
-    post.act(other, Action.EXTEND, until=NOON + timedelta(days=30))
-    post.run()
-    bodies = {str(said["Subject"]): said.get_content() for to, said in server.taken if to == ["maria@example.org"]}
-    assert set(bodies) == {f"15-51: your appeal № {one.number}", f"15-51: your appeal № {other.number}"}
-    assert "has been extended to 24.12.2026" in bodies[f"15-51: your appeal № {other.number}"]
-    assert "Немає адреси\nі суті" in bodies[f"15-51: your appeal № {one.number}"].replace("\r\n", "\n")
-
-
-def test_a_receipt_has_the_number_and_the_code(post: Post, server: Server) -> None:
-    made = post.registered()
-    with post.db.write() as conn:
-        notices.receipt(conn, appeal_id=made.id, citizen_id=post.city.citizen, by=notices.Receipt.EMAIL, staff_id=None,
-                        now=NOON)  # fmt: skip
-    post.run()
-    (body,) = [said.get_content() for to, said in server.taken if to == ["maria@example.org"]]
-    assert f"Номер: {made.number}\nКод: {made.code}" in body.replace("\r\n", "\n")
-    assert "до 09.12.2026" in body
-
-
-def test_with_no_server_set_nothing_is_sent_and_nothing_lost(post: Post, server: Server) -> None:
+def test_with_no_server_set_nothing_is_sent_and_nothing_lost(post: Post, server: MailServer) -> None:
     made, over = post.registered(), post.registered()
     post.act(over, Action.ACKNOWLEDGE)
     there = post.settings
@@ -158,13 +104,13 @@ def test_with_no_server_set_nothing_is_sent_and_nothing_lost(post: Post, server:
     assert str(made.number) in server.taken[0][1].get_content()
 
 
-def test_a_server_that_is_down_is_asked_again_later_and_then_takes_all(post: Post, server: Server) -> None:
+def test_a_server_that_is_down_is_asked_again_later_and_then_takes_all(post: Post, server: MailServer) -> None:
     post.registered()
     there = post.settings
     post.settings = there.model_copy(update={"smtp_port": 1})
     assert post.run() == 0
     with post.db.read() as conn:
-        state = notices.post(conn)
+        state = letters.post(conn)
     assert (state.waiting, state.failing) == (1, 1)
     assert "refused" in state.error.lower()
     post.settings = there
@@ -173,19 +119,21 @@ def test_a_server_that_is_down_is_asked_again_later_and_then_takes_all(post: Pos
     assert post.run() == 1
 
 
-def test_a_letter_that_is_refused_keeps_no_other_back(post: Post, server: Server) -> None:
-    post.act(post.registered(), Action.FIND_DEFECTIVE)
+def test_a_letter_that_is_refused_keeps_no_other_back(post: Post, server: MailServer) -> None:
+    with post.db.write() as conn:
+        conn.execute(update(department).where(department.c.id == post.city.roads).values(email="roads@example.org"))
+    post.act(post.registered(), Action.ASSIGN, department_id=post.city.roads)
     post.registered()
-    server.refusal = "maria"
+    server.refusal = "roads"
     assert post.run() == 1
     assert [to for to, _ in server.taken] == [[MAILBOX]]
     server.refusal = ""
     post.now += timedelta(seconds=60)
     assert post.run() == 1
-    assert [to for to, _ in server.taken] == [[MAILBOX], ["maria@example.org"]]
+    assert [to for to, _ in server.taken] == [[MAILBOX], ["roads@example.org"]]
 
 
-def test_a_server_that_takes_nothing_now_is_no_reason_to_lose_anything(post: Post, server: Server) -> None:
+def test_a_server_that_takes_nothing_now_is_no_reason_to_lose_anything(post: Post, server: MailServer) -> None:
     post.registered()
     server.answer = "451 4.3.0 пізніше"
     assert post.run() == 0
@@ -194,19 +142,20 @@ def test_a_server_that_takes_nothing_now_is_no_reason_to_lose_anything(post: Pos
     assert post.run() == 1
 
 
-def test_killed_between_the_servers_yes_and_our_commit_the_second_copy_says_so(post: Post, server: Server) -> None:
+def test_killed_between_the_servers_yes_and_our_commit_the_second_copy_says_so(post: Post, server: MailServer) -> None:
     """A process of its own is killed there; a new appeal of the same department does not slip into the copy."""
     first = post.registered()
     killed = subprocess.run([sys.executable, "-c", f"""
 import os
 from datetime import datetime
 from centre.mailer import Mailer
+from centre.post import server
 from centre.settings import Settings
-from crm import notices
+from crm import letters
 from crm.store import Database
-notices.sent = lambda *_: os._exit(9)
+letters.sent = lambda *_: os._exit(9)
 settings = Settings.model_validate_json({post.settings.model_dump_json()!r})
-Mailer(settings, Database(settings.database_url)).run(datetime.fromisoformat({post.now.isoformat()!r}))
+Mailer(Database(settings.database_url), server(settings), 0).run(datetime.fromisoformat({post.now.isoformat()!r}))
 """], check=False, capture_output=True, text=True, timeout=60, env=dict(os.environ))  # fmt: skip
     assert killed.returncode == 9, killed.stderr
     assert post.states() == ["due"]
@@ -219,15 +168,16 @@ Mailer(settings, Database(settings.database_url)).run(datetime.fromisoformat({po
     assert post.states() == ["sent", "sent"]
 
 
-LINE = Line(Kind.ASSIGNED, 26000001, "Немає тепла", "No heating", "вулиця", "1", "", "", NOON, NOON, {}, "", "4821")
+LINE = Line(Kind.ASSIGNED, 26000001, "Немає тепла", "No heating", "вулиця", "1", "", "", NOON, "")
+SERVER = Server("127.0.0.1", 25, "none", "", "", FROM)
 
 
 @given(st.text(max_size=60), st.text(max_size=60))
 def test_whatever_a_name_or_a_note_is_it_adds_no_header(name: str, note: str) -> None:
     for bait in ("", "\r\nBcc: x@example.org", "\nSubject: y\n\n"):
         line = replace(LINE, note=note + bait)
-        mail = Mail("ab" * 16, Audience.DEPARTMENT, name + bait, MAILBOX, "uk", 0, (line,))
-        said = email.message_from_bytes(letter(mail, FROM, NOON).as_bytes(), policy=email.policy.SMTP)
+        mail = Mail("ab" * 16, name + bait, MAILBOX, "uk", 0, (line,))
+        said = email.message_from_bytes(letter(mail, SERVER, NOON).as_bytes(), policy=email.policy.SMTP)
         assert sorted(said.keys()) == sorted(["From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted",
                                               "Content-Type", "Content-Transfer-Encoding", "MIME-Version"])  # fmt: skip
         assert [address.addr_spec for address in said["To"].addresses] == [MAILBOX]
@@ -237,17 +187,17 @@ def test_whatever_a_name_or_a_note_is_it_adds_no_header(name: str, note: str) ->
     "a@b.ua\r\nBcc: c@d.ua", "a@b.ua, c@d.ua", "a b@c.ua", "@b.ua", "a@", "<a@b.ua>", "a@b.ua\x01",
     "скринька@місто.укр", "a@b.ua> SIZE=1", '"a\r\nDATA"@b.ua',
 ])  # fmt: skip
-def test_an_address_that_is_none_is_not_written_to(post: Post, server: Server, address: str) -> None:
+def test_an_address_that_is_none_is_not_written_to(post: Post, server: MailServer, address: str) -> None:
     with post.db.write() as conn:
         conn.execute(update(department).values(email=address))
     post.registered()
     assert post.run() == 0
     assert server.taken == []
     with post.db.read() as conn:
-        assert notices.post(conn).error == "bad_address"
+        assert letters.post(conn).error == "bad_address"
 
 
-def test_the_time_of_a_letter_is_the_rounds(post: Post, server: Server) -> None:
+def test_the_time_of_a_letter_is_the_rounds(post: Post, server: MailServer) -> None:
     post.registered()
     post.run()
     assert server.taken[0][1]["Date"].datetime == NOON.astimezone(UTC)

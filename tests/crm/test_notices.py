@@ -1,44 +1,42 @@
-"""What must be told: kept with what it tells of, told once, and not told when it holds no longer."""
+"""What must be told: kept with what it tells of, told once, by the right way, and by a person where there is none."""
 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Collection
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from sqlalchemy import func, select, update
 
 from crm import appeals, citizens, notices, repeats
 from crm.confirmation_rules import Result
 from crm.errors import BadInput, NotFound
-from crm.life import Action, State
-from crm.notices import Audience, Kind, Receipt
-from crm.schema import citizen, department, notice
-from crm.store import insert_row
-from tests.crm.conftest import City
+from crm.life import TRANSITIONS, Action, State
+from crm.notices import Audience, Kind, Way
+from crm.schema import citizen, notice
+from crm.telling import FOLLOWS, HOLDS
+from tests.crm.conftest import PHONE, City
 
-MAILBOX = "heat@example.org"
+EMAIL = "maria@example.org"
+EVERY = frozenset({Way.EMAIL, Way.SMS, Way.FACEBOOK})
 
 
-def told(city: City, appeal_id: int) -> list[tuple[Kind, str]]:
-    return [(one.kind, one.state) for one in notices.of_appeal(city.conn, appeal_id)]
+def told(city: City, appeal_id: int, audience: Collection[Audience] = tuple(Audience)) -> list[tuple[Kind, str]]:
+    return [(one.kind, one.state) for one in notices.of_appeal(city.conn, appeal_id) if one.audience in audience]
+
+
+def to_him(city: City, made: appeals.Registered) -> list[tuple[Kind, Way, str]]:
+    """What the applicant is told of it, by which way, and how far that has come."""
+    return [(one.kind, one.way, one.state) for one in notices.of_appeal(city.conn, made.id)
+            if one.audience is Audience.CITIZEN]  # fmt: skip
 
 
 def act(city: City, made: appeals.Registered, action: Action, **more: object) -> appeals.Appeal:
     return appeals.act(city.conn, made.id, action, now=city.now, note="Підстава", **more)  # type: ignore[arg-type]
 
 
-def give_addresses(city: City, citizens_too: bool = False) -> None:
-    city.conn.execute(update(department).where(department.c.id == city.heating).values(email=MAILBOX))
-    if citizens_too:
-        city.conn.execute(update(citizen).values(email="maria@example.org"))
-
-
-def letters(city: City, digest_s: float = 0) -> list[notices.Mail]:
-    notices.clear(city.conn, city.now)
-    notices.gather(city.conn, city.now, digest_s)
-    return notices.mails(city.conn, city.now)
+def by_email(city: City) -> appeals.Registered:
+    return city.registered(tell_by="email", tell_to=EMAIL)
 
 
 # ── who hears of what ──
@@ -57,7 +55,8 @@ def test_each_passing_is_told_and_each_once(city: City) -> None:
     appeals.resume_planned(city.conn, city.now)
     city.execute(made.id)
     city.say(city.get(made), Result.NOT_SOLVED)
-    assert told(city, made.id) == [(Kind.ASSIGNED, "due"), (Kind.ASSIGNED, "due"), (Kind.RETURNED, "due")]
+    assert told(city, made.id, [Audience.DEPARTMENT]) == [
+        (Kind.ASSIGNED, "due"), (Kind.ASSIGNED, "due"), (Kind.RETURNED, "due")]  # fmt: skip
 
 
 def test_what_was_returned_twice_is_the_control_desks_and_told_to_no_department(city: City) -> None:
@@ -92,7 +91,7 @@ def test_the_applicant_is_told_what_the_law_says_that_he_must_be(city: City, act
     assert [told_kind for told_kind, _ in told(city, made.id)] == [
         Kind.ASSIGNED, Kind.CONTROL, kind, Kind.REPRIMAND]  # fmt: skip
     assert kind not in [told_kind for told_kind, _ in told(city, nameless.id)]
-    (one,) = notices.to_tell(city.conn, by_mail=False)
+    (one,) = notices.to_tell(city.conn, there=())
     assert (one.kind, one.number, one.citizen, one.note) == (kind, made.number, "Марія Іваненко", "Підстава")
     assert ("until" in one.data) == (action is Action.EXTEND)
 
@@ -101,7 +100,7 @@ def test_each_co_complainant_is_told_where_it_was_sent(city: City) -> None:
     lead, other = city.registered(), city.registered()
     repeats.merge(city.conn, other.id, lead.id, now=city.now)
     act(city, lead, Action.FORWARD, department_id=city.police)
-    assert {one.number for one in notices.to_tell(city.conn, by_mail=False)} == {lead.number, other.number}
+    assert {one.number for one in notices.to_tell(city.conn, there=())} == {lead.number, other.number}
 
 
 def test_a_reprimand_goes_to_whom_it_is_for_though_another_has_the_appeal_now(city: City) -> None:
@@ -119,125 +118,203 @@ def test_the_same_is_told_once(city: City) -> None:
     assert city.conn.execute(select(func.count()).select_from(notice)).scalar_one() == 1
 
 
-# ── letters ──
-def test_a_department_gets_one_letter_for_all_once_the_oldest_has_waited(city: City) -> None:
-    give_addresses(city)
-    first = city.registered()
-    city.later(minutes=10)
-    second = city.registered()
-    assert letters(city, digest_s=900) == []
-    city.later(minutes=5)
-    (mail,) = letters(city, digest_s=900)
-    assert (mail.email, mail.name, mail.audience) == (MAILBOX, "Київтеплоенерго", Audience.DEPARTMENT)
-    assert [(line.kind, line.number, line.street) for line in mail.lines] == [
-        (Kind.ASSIGNED, made.number, "проспект Степана Бандери") for made in (first, second)]
-    city.registered()
-    assert letters(city, digest_s=900) == [mail], "what comes later goes into another: this one is settled"
-    notices.sent(city.conn, mail.id, city.now)
-    assert letters(city, digest_s=900) == []
-    assert [one.sent_at for one in notices.of_appeal(city.conn, first.id)] == [city.now]
+# ── what he is told, by his own way ──
+def test_he_is_told_of_every_step_and_of_every_ending_and_once(city: City) -> None:
+    """One appeal through everything that can be done to it."""
+    made = by_email(city)
+    notices.receipt(city.conn, appeal_id=made.id, citizen_id=city.citizen, staff_id=None, now=city.now)
+    steps: list[tuple[Action, dict[str, object]]] = [
+        (Action.ACKNOWLEDGE, {}), (Action.ASSIGN, {"department_id": city.heating}),
+        (Action.ASSIGN, {"department_id": city.roads}), (Action.EXTEND, {"until": city.now + dt.timedelta(days=30)}),
+        (Action.PLAN, {"until": city.now + dt.timedelta(days=40)}), (Action.RESUME, {}), (Action.EXECUTE, {}),
+    ]  # fmt: skip
+    for action, more in steps:
+        city.later(minutes=1)
+        act(city, made, action, **more)
+    city.say(city.get(made), Result.NOT_SOLVED)
+    city.later(minutes=1)
+    city.execute(made.id)
+    act(city, made, Action.GIVE_UP)
+    city.say(city.get(made), Result.SOLVED, linkedid="1764000000.2")
+    assert to_him(city, made) == [(kind, Way.EMAIL, "due") for kind in (
+        Kind.RECEIPT, Kind.REASSIGNED, Kind.EXTENDED, Kind.PLANNED, Kind.RESUMED, Kind.EXECUTED, Kind.SENT_BACK,
+        Kind.EXECUTED, Kind.CONFIRM, Kind.CLOSED)]  # fmt: skip
+    for action, kind, more in (
+            (Action.EXPLAIN, Kind.EXPLAINED, {}), (Action.REFUSE, Kind.REFUSED, {}),
+            (Action.FIND_DEFECTIVE, Kind.DEFECTIVE, {}), (Action.WITHDRAW, Kind.WITHDRAWN, {}),
+            (Action.FORWARD, Kind.FORWARDED, {"department_id": city.police})):  # fmt: skip
+        other = by_email(city)
+        act(city, other, action, **more)
+        assert to_him(city, other) == [(kind, Way.EMAIL, "due")], action
 
 
-def test_a_letter_is_not_endless_and_none_is_cut(city: City, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(notices, "MOST", 3)
-    monkeypatch.setattr(notices, "GATHERED", 8)
-    give_addresses(city)
-    for _ in range(10):
-        city.registered()
-    counts = []
-    while found := letters(city):
-        for mail in found:
-            counts.append(len(mail.lines))
-            notices.sent(city.conn, mail.id, city.now)
-    assert (sum(counts), max(counts)) == (10, 3)
-    put = city.conn.execute(select(func.count(notice.c.id)).group_by(notice.c.mail)).scalars().all()
-    assert sorted(counts) == sorted(put), "each went out with all that it was to carry"
+def test_no_action_that_changes_the_state_is_kept_from_him() -> None:
+    """START, EXECUTE and ANSWER: taken up without a word; told with the question that follows at once."""
+    changing = {action for action, (_, state) in TRANSITIONS.items() if state is not None}
+    assert changing - set(FOLLOWS) == {Action.REGISTER, Action.START, Action.EXECUTE, Action.ANSWER}
+    assert set(HOLDS) <= set(FOLLOWS.values()) | {Kind.REMINDED}
 
 
-@pytest.mark.parametrize("action", [Action.ACKNOWLEDGE, Action.START, Action.EXECUTE, Action.ASSIGN, Action.WITHDRAW])
-def test_what_holds_no_longer_is_told_to_nobody(city: City, action: Action) -> None:
-    give_addresses(city)
-    made, stays = city.registered(), city.registered()
-    act(city, made, action, department_id=city.roads)
-    (mail,) = letters(city)
-    assert [line.number for line in mail.lines] == [stays.number]
+@pytest.mark.parametrize(("way", "to", "takes"), [
+    ("email", EMAIL, Way.EMAIL), ("sms", PHONE, Way.SMS), ("facebook", "771:9", Way.FACEBOOK),
+    ("phone", PHONE, Way.PHONE), ("", "", Way.PHONE), ("nothing", "", None),
+])  # fmt: skip
+def test_it_goes_by_the_way_he_chose(city: City, way: str, to: str, takes: Way | None) -> None:
+    made = city.registered(tell_by=way, tell_to=to)
+    act(city, made, Action.EXTEND, until=city.now + dt.timedelta(days=30))
+    assert to_him(city, made) == ([(Kind.EXTENDED, takes, "due")] if takes else [])
+    assert [one.number for one in notices.to_tell(city.conn, there=EVERY)] == [made.number] * (takes is Way.PHONE)
 
 
-def test_who_has_no_address_gets_no_letter_and_an_applicant_is_told_by_telephone(city: City) -> None:
+def test_who_has_not_said_is_written_to_if_we_know_an_address(city: City) -> None:
+    citizens.update(city.conn, city.citizen, email=EMAIL)
+    made = city.registered()
+    act(city, made, Action.EXPLAIN)
+    assert to_him(city, made) == [(Kind.EXPLAINED, Way.EMAIL, "due")]
+    assert notices.to_tell(city.conn, there=EVERY) == []
+    assert len(notices.to_tell(city.conn, there=())) == 1, "without a mail server a person tells them"
+
+
+def test_whoever_is_called_and_asked_anyway_is_called_for_nothing_else(city: City) -> None:
+    made = city.registered()
+    city.execute(made.id)
+    city.say(city.get(made), Result.NOT_SOLVED)
+    city.later(minutes=1)
+    city.execute(made.id)
+    city.say(city.get(made), Result.SOLVED, linkedid="1764000000.3")
+    assert to_him(city, made) == []
+
+
+def test_a_person_tells_him_and_it_is_done(city: City) -> None:
     made = city.registered()
     act(city, made, Action.EXTEND, until=city.now + dt.timedelta(days=30))
-    assert letters(city) == []
-    assert told(city, made.id) == [(Kind.ASSIGNED, "void"), (Kind.EXTENDED, "due")]
-    (one,) = notices.to_tell(city.conn, by_mail=True)
+    (one,) = notices.to_tell(city.conn, there=EVERY)
+    assert (one.kind, one.number, one.citizen, one.note) == (
+        Kind.EXTENDED, made.number, "Марія Іваненко", "Підстава")  # fmt: skip
     for _ in range(2):
         notices.told(city.conn, one.id, staff_id=city.operator, now=city.now)
-    assert notices.to_tell(city.conn, by_mail=True) == []
-    assert told(city, made.id)[1] == (Kind.EXTENDED, "told")
+    assert notices.to_tell(city.conn, there=EVERY) == []
+    assert told(city, made.id, [Audience.CITIZEN]) == [(Kind.EXTENDED, "told")]
     with pytest.raises(NotFound):
         notices.told(city.conn, 999, staff_id=city.operator, now=city.now)
 
 
-def test_an_applicant_with_an_address_gets_his_own_letter_at_once(city: City) -> None:
-    give_addresses(city, citizens_too=True)
-    for _ in range(2):
-        act(city, city.registered(), Action.FIND_DEFECTIVE)
-    found = [mail for mail in letters(city, digest_s=900) if mail.audience is Audience.CITIZEN]
-    assert [(mail.email, len(mail.lines), mail.lines[0].note) for mail in found] == [
-        ("maria@example.org", 1, "Підстава")] * 2
-    assert notices.to_tell(city.conn, by_mail=True) == []
-    assert len(notices.to_tell(city.conn, by_mail=False)) == 2, "without a mail server a person tells them too"
-
-
-def test_what_was_not_taken_is_tried_later_and_at_last_no_more(city: City) -> None:
-    give_addresses(city)
-    city.registered()
-    (mail,) = letters(city)
-    tries = 0
-    while True:
-        notices.failed(city.conn, mail, "451 зачекайте\r\nBcc: x", city.now)
-        tries += 1
-        assert notices.mails(city.conn, city.now) == []
-        city.later(seconds=notices.pause_s(tries))
-        again = notices.mails(city.conn, city.now)
-        if not again:
-            break
-        (mail,) = again
-        assert mail.tries == tries
-        assert notices.post(city.conn).error == "451 зачекайте Bcc: x"
-    assert tries == notices.LAST_TRY
-
-
-@given(st.integers(1, 10_000))
-def test_pauses_grow_to_an_hour(tries: int) -> None:
-    assert 60 <= notices.pause_s(tries) <= notices.pause_s(tries + 1) <= notices.LONGEST_PAUSE_S
-
-
-def test_the_control_desk_sees_how_the_mail_stands(city: City) -> None:
-    insert_row(city.conn, department, {"name": "Закрита служба", "active": False})
-    city.conn.execute(update(department).where(department.c.id == city.police).values(email="police@example.org"))
-    give_addresses(city)
-    city.registered()
-    post = notices.post(city.conn)
-    assert (post.waiting, post.failing, post.oldest, post.silent) == (1, 0, city.now, ["Київавтодор"])
+@pytest.mark.parametrize(("written", "thanked"), [
+    ("sms:SM1", []), ("web:x", [Kind.CLOSED]), ("email:x", [Kind.CLOSED]),
+])  # fmt: skip
+def test_what_a_conversation_has_thanked_for_is_not_thanked_for_again(city: City, written: str,
+                                                                      thanked: list[Kind]) -> None:  # fmt: skip
+    made = city.registered(tell_by="sms", tell_to=PHONE)
+    city.execute(made.id)
+    city.say(city.get(made), Result.SOLVED, linkedid="", staff_id=None, written=written)
+    assert [kind for kind, *_ in to_him(city, made)] == [Kind.EXECUTED, *thanked]
 
 
 # ── the receipt ──
-def test_a_receipt_goes_by_the_way_that_the_applicant_chose_and_the_way_is_remembered(city: City) -> None:
-    citizens.update(city.conn, city.citizen, email="olena@example.com")
-    assert notices.chosen_receipt(city.conn, city.citizen) is Receipt.SAID
-    numbers: dict[Receipt, int] = {}
-    for minute, by in enumerate(Receipt):
-        made = city.registered(now=city.now + dt.timedelta(minutes=minute))
-        numbers[by] = made.number
+def test_a_receipt_goes_by_the_way_that_he_chose_and_the_way_is_remembered(city: City) -> None:
+    assert notices.chosen_way(city.conn, city.citizen) is Way.NONE
+    for minute, (way, to, state, by_whom) in enumerate((
+            ("", "", "told", city.operator), ("email", EMAIL, "due", None), ("sms", PHONE, "due", None),
+            ("nothing", "", "told", None), ("phone", PHONE, "told", None), ("phone", PHONE, "due", city.operator))):
+        made = city.registered(now=city.now + dt.timedelta(minutes=minute), tell_by=way, tell_to=to)
         for _ in range(2):  # told again, nothing changes
-            notices.receipt(city.conn, appeal_id=made.id, citizen_id=city.citizen, by=by, staff_id=city.operator,
-                            now=city.now)  # fmt: skip
-        assert notices.chosen_receipt(city.conn, city.citizen) is by
-    sent = [line for mail in letters(city) if mail.audience is Audience.CITIZEN for line in mail.lines]
-    assert [(line.kind, line.number) for line in sent] == [(Kind.RECEIPT, numbers[Receipt.EMAIL])]
-    assert [one.number for one in notices.to_tell(city.conn, by_mail=True)] == [numbers[Receipt.SMS]]
+            notices.receipt(city.conn, appeal_id=made.id, citizen_id=city.citizen, staff_id=by_whom, now=city.now)
+        assert told(city, made.id, [Audience.CITIZEN]) == [(Kind.RECEIPT, state)]
+        assert notices.chosen_way(city.conn, city.citizen) is Way(way)
+    assert [one.number for one in notices.to_tell(city.conn, there=EVERY)] == [made.number], "who is to be called"
+    assert len(notices.to_tell(city.conn, there=[Way.EMAIL])) == 2, "with no SMS, who wants one too"
 
 
 def test_an_address_that_is_none_is_refused(city: City) -> None:
     with pytest.raises(BadInput):
         citizens.update(city.conn, city.citizen, email="olena at home")
+
+
+# ── another way ──
+def notice_of(city: City, made: appeals.Registered, kind: Kind) -> int:
+    found: int = city.conn.execute(select(notice.c.id).where(
+        notice.c.appeal_id == made.id, notice.c.kind == kind.value)).scalar_one()  # fmt: skip
+    return found
+
+
+def sent_as(city: City, notice_id: int, ref: str) -> None:
+    city.conn.execute(update(notice).where(notice.c.id == notice_id).values(state="sent", sent_ref=ref))
+
+
+def test_what_was_not_delivered_takes_the_next_way_and_at_last_a_persons(city: City) -> None:
+    made = city.registered(tell_by="sms", tell_to=PHONE)
+    citizens.update(city.conn, city.citizen, email=EMAIL)
+    act(city, made, Action.EXPLAIN)
+    its = notice_of(city, made, Kind.EXPLAINED)
+    sent_as(city, its, "SM1")
+    for _ in range(2):
+        notices.delivered(city.conn, "SM1", "undelivered", city.now)
+    assert to_him(city, made) == [(Kind.EXPLAINED, Way.EMAIL, "due")]
+    sent_as(city, its, "<1@x>")
+    notices.delivered(city.conn, "SM1", "failed", city.now)  # late, and of the way that is closed already
+    assert to_him(city, made) == [(Kind.EXPLAINED, Way.EMAIL, "sent")]
+    notices.delivered(city.conn, "<1@x>", "failed", city.now)
+    (one,) = notices.to_tell(city.conn, there=EVERY)
+    assert (one.way, dict(one.closed)) == (Way.PHONE, {"sms": "undelivered", "email": "failed"})
+
+
+def test_what_was_delivered_stays_so_in_whatever_order_it_is_reported(city: City) -> None:
+    made = by_email(city)
+    act(city, made, Action.EXPLAIN)
+    sent_as(city, notice_of(city, made, Kind.EXPLAINED), "<1@x>")
+    for what in ("delivered", "undelivered", "failed", "delivered"):
+        notices.delivered(city.conn, "<1@x>", what, city.now)
+        notices.delivered(city.conn, "", what, city.now)
+        notices.delivered(city.conn, "nobody's", what, city.now)
+    assert [(one.state, one.delivered) for one in notices.of_appeal(city.conn, made.id)][-1] == ("sent", "delivered")
+
+
+def test_a_courtesy_that_cannot_be_written_is_not_worth_a_call(city: City) -> None:
+    made = city.registered(tell_by="email", tell_to=EMAIL)
+    act(city, made, Action.ASSIGN, department_id=city.roads)
+    notices.close_way(city.conn, notice_of(city, made, Kind.REASSIGNED), "550 немає", city.now)
+    assert to_him(city, made) == [(Kind.REASSIGNED, Way.SMS, "due")]
+    notices.close_way(city.conn, notice_of(city, made, Kind.REASSIGNED), "stopped", city.now)
+    assert to_him(city, made) == [(Kind.REASSIGNED, Way.NONE, "void")]
+
+
+def test_he_wants_nothing_more_there_and_then_he_does_again(city: City) -> None:
+    notices.stop(city.conn, Way.SMS, PHONE, city.now)
+    notices.stop(city.conn, Way.SMS, PHONE, city.now)
+    made = city.registered(tell_by="sms", tell_to=PHONE)
+    act(city, made, Action.EXTEND, until=city.now + dt.timedelta(days=30))
+    (one,) = notices.to_tell(city.conn, there=EVERY)
+    assert dict(one.closed) == {"sms": "stopped"}
+    notices.go_on(city.conn, Way.SMS, PHONE)
+    act(city, made, Action.EXPLAIN)
+    assert to_him(city, made)[-1] == (Kind.EXPLAINED, Way.SMS, "due")
+
+
+def test_what_nothing_serves_takes_a_way_that_there_is_or_waits(city: City) -> None:
+    made, alone = city.registered(tell_by="sms", tell_to=PHONE), city.registered(tell_by="facebook", tell_to="1")
+    city.conn.execute(update(citizen).values(email=EMAIL))
+    city.conn.execute(update(notice).values(state="void"))
+    for each in (made, alone):
+        act(city, each, Action.EXPLAIN)
+    assert notices.settle(city.conn, city.now, [Way.SMS, Way.FACEBOOK]) == 0
+    kept_before = notice.c.id == notice_of(city, made, Kind.EXPLAINED)
+    city.conn.execute(update(notice).where(kept_before).values(way=""))
+    assert notices.settle(city.conn, city.now, [Way.EMAIL]) == 2, "what was kept before there were ways, too"
+    assert [*to_him(city, made), *to_him(city, alone)] == [(Kind.EXPLAINED, Way.EMAIL, "due")] * 2
+    assert notices.settle(city.conn, city.now, ()) == 0
+    assert len(notices.to_tell(city.conn, there=())) == 2, "a person may tell them meanwhile"
+    city.later(hours=1)
+    assert notices.settle(city.conn, city.now, [Way.EMAIL]) == 0
+    assert notices.to_tell(city.conn, there=[Way.EMAIL]) == []
+
+
+def test_a_reminder_is_sent_once_for_each_report(city: City) -> None:
+    made = by_email(city)
+    city.execute(made.id)
+    for key in ("1", "1", "2"):
+        notices.remind(city.conn, made.id, city.citizen, key, city.now, city.now)
+    assert [kind for kind, *_ in to_him(city, made)] == [Kind.EXECUTED, Kind.REMINDED, Kind.REMINDED]
+
+
+def test_the_kinds_fit_where_they_are_kept() -> None:
+    assert max(map(len, Kind)) <= notice.c.kind.type.length  # type: ignore[attr-defined]

@@ -15,7 +15,7 @@ from crm import appeals, calls, citizens, knowledge, schema
 from crm.calls import Outcome
 from crm.knowledge import ContactKind
 from crm.life import Action
-from crm.notices import Kind, Receipt
+from crm.notices import Kind, Way
 from crm.people import Role
 from tests.web.conftest import CALLER, LINKEDID, PASSWORD, Site, at_seat, snapshot
 from tests.web.test_browser import CARD, QUIET, Screens, at_a_seat, browser, choose_subject, ring, screens, suggestions
@@ -66,7 +66,7 @@ async def test_the_receipt_goes_by_the_way_he_chose_which_is_remembered(site: Si
     fields = page.form(f"{CARD}/appeals", {}).fields
     assert (fields["receipt"], fields["email"]) == ("email", "olena@example.com")
     await desk.submit(page, f"{CARD}/appeals", **subject | {"text": "І води немає", "receipt": "sms"})
-    assert receipts(site) == [(Receipt.EMAIL, "due"), (Receipt.SMS, "due")]
+    assert receipts(site) == [(Way.EMAIL, "due"), (Way.SMS, "due")]
     feedback = await site.person(Role.FEEDBACK)
     assert "через SMS: 26000002" in (await feedback.open("/notices")).text
 

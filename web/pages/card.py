@@ -31,7 +31,7 @@ from crm.confirmation_rules import Result
 from crm.confirmations import Pending
 from crm.errors import BadInput, CentreError, NotFound
 from crm.life import OPEN, State
-from crm.notices import Receipt
+from crm.notices import Way
 from crm.people import Permission
 from crm.promises import Promise
 from crm.repeats import Reason
@@ -49,6 +49,8 @@ from web.visit import Visit
 SAID = (Outcome.CONSULTED, Outcome.ABOUT_APPEAL, Outcome.WRONG_NUMBER, Outcome.SILENT, Outcome.PRANK,
         Outcome.TRANSFERRED)  # fmt: skip
 NOTE_MOST = 4000
+# By which way he gets the number and the code, and hears what becomes of it: "said" in the call, and else as we can.
+RECEIPTS = {"said": Way.NONE, "email": Way.EMAIL, "sms": Way.SMS}
 OPEN_TO_CALLER = OPEN | {State.EXECUTED, State.AWAITING, State.PLANNED, State.UNCONFIRMED}
 
 
@@ -96,12 +98,12 @@ def register(visit: Visit) -> Response:
         card = _card(visit)
         return _page(visit, card, {**form, **({"address": line_of(card.building)} if card.building else {})})
     unnamed = form["do"] == "report"
-    by = Receipt(form.choice("receipt", frozenset(Receipt)) or Receipt.SAID)
+    way = RECEIPTS.get(form.choice("receipt", RECEIPTS), Way.NONE)
     programme = form.number("programme")
     with visit.db.read() as conn:
         its = appeal_form.read(conn, form, named=not unnamed)
     if not unnamed:
-        _check_receipt(form, by, its)
+        _check_receipt(form, way, its)
     if form.problems:
         return _page(visit, _card(visit), dict(form), again=True)
     linkedid = visit.path("linkedid")
@@ -120,10 +122,10 @@ def register(visit: Visit) -> Response:
                 conn, now=visit.now, citizen_id=citizen_id, building_id=its.building_id, flat=its.flat,
                 place=its.place, subject_id=its.subject_id, text=its.text, channel="phone", staff_id=visit.person.id,
                 linkedid=linkedid, district_id=its.district_id, against_id=its.against_id, kind=its.kind,
+                tell_by=way.value, tell_to={Way.EMAIL: its.email, Way.SMS: its.phone}.get(way, ""),
             )  # fmt: skip
             calls.set_citizen(conn, linkedid, citizen_id)
-            notices.receipt(conn, appeal_id=made.id, citizen_id=citizen_id, by=by, staff_id=visit.person.id,
-                            now=visit.now)  # fmt: skip
+            notices.receipt(conn, appeal_id=made.id, citizen_id=citizen_id, staff_id=visit.person.id, now=visit.now)
             if its.repeat_of is not None:
                 repeats.link(conn, made.id, its.repeat_of, now=visit.now, staff_id=visit.person.id)
             if its.incident_id is not None:
@@ -139,11 +141,11 @@ def register(visit: Visit) -> Response:
     return visit.go(f"/calls/{linkedid}?saved={made.number}#here")
 
 
-def _check_receipt(form: Form, by: Receipt, its: Written) -> None:
+def _check_receipt(form: Form, way: Way, its: Written) -> None:
     """The way that was chosen needs an address."""
-    if by is Receipt.EMAIL and not its.email:
+    if way is Way.EMAIL and not its.email:
         form.wrong("email", BadInput("form.no_email"))
-    if by is Receipt.SMS and not its.phone and "phone" not in form.problems:
+    if way is Way.SMS and not its.phone and "phone" not in form.problems:
         form.wrong("phone", BadInput("form.sms_no_phone"))
 
 
@@ -358,7 +360,8 @@ def _filled(visit: Visit, card: Card) -> dict[str, str]:
 
 def _own(conn: Connection, who: Citizen) -> dict[str, str]:
     """What the form takes from a person's record, and how he wanted his receipt the last time."""
-    return {**appeal_form.of_person(conn, who), "receipt": notices.chosen_receipt(conn, who.id).value}
+    way = notices.chosen_way(conn, who.id)
+    return {**appeal_form.of_person(conn, who), "receipt": next((r for r, by in RECEIPTS.items() if by is way), "said")}
 
 
 def _page(visit: Visit, card: Card, filled: dict[str, str], *, problem: CentreError | None = None,
@@ -373,7 +376,7 @@ def _page(visit: Visit, card: Card, filled: dict[str, str], *, problem: CentreEr
     saved = visit.query.number("saved")
     show = visit.again if again else visit.page
     return show("call.html", card=card, filled=typed, problem=problem, already=known, answers=at_hand, said=SAID,
-                results=tuple(Result), saved=saved, fills=fills, receipts=tuple(Receipt), services=services(visit),
+                results=tuple(Result), saved=saved, fills=fills, receipts=tuple(RECEIPTS), services=services(visit),
                 mark=forms.once(), **offered)  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from crm import appeals, control, departments, law, life, notices, people
+from crm import appeals, control, departments, law, letters, life, people
 from crm.control import MOST_COUNTED, Watched
 from crm.errors import BadInput, CentreError, NotFound, Stale
 from crm.life import Action
@@ -76,7 +76,7 @@ def _page(visit: Visit, asked: Any, *, problem: CentreError | None = None,
                  next((each for each in Watched if counts[each]), Watched.OVERDUE))  # fmt: skip
         shown = listing(visit, ("list", "of"), lambda limit, after: control.listed(
             conn, which, visit.now, official_id=official, department_id=of, limit=limit, after_id=after), asked)
-        known, post = departments.departments(conn), notices.post(conn)
+        known, post = departments.departments(conn), letters.post(conn)
     if wants_file(visit):
         return as_file(visit, f"control-{which}", table_of(visit.texts, shown.found),
                        *(("appeal", each.id) for each in shown.found))  # fmt: skip

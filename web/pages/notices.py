@@ -13,7 +13,7 @@ LISTED = 100
 
 def to_tell(visit: Visit) -> Response:
     with visit.db.read() as conn:
-        found = notices.to_tell(conn, by_mail=bool(visit.parts.settings.smtp_host), limit=LISTED)
+        found = notices.to_tell(conn, there=visit.parts.settings.ways, limit=LISTED)
         unreached = promises.to_tell(conn, LISTED)
         phones = {one.citizen_id: citizens.get(conn, one.citizen_id).phones for one in found}
     visit.looked_at(*(("citizen", id) for id in phones), *(("promise", one.promise_id) for one in unreached),
