@@ -57,7 +57,7 @@ def save(conn: Connection, template_id: int | None, version: int | None, *, name
         raise BadInput("answer_template.empty")
     for gap in _GAP.findall(f"{text_uk}{text_en}"):
         if gap not in GAPS:
-            raise BadInput("answer_template.gap", gap=f"{{{gap}}}")
+            raise BadInput("answer_template.gap", gap=f"{{{gap}}}", known=", ".join(f"{{{each}}}" for each in GAPS))
     if conn.execute(select(1).where(_t.name == name, _t.id != (template_id or 0))).first() is not None:
         raise BadInput("answer_template.known")
     return edits.save(conn, answer_template, template_id, version, values, now=now, staff_id=staff_id)

@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, or_, select, true, update
 
-from crm import appeals, messages, notices, texts
+from crm import appeals, conversations, messages, notices, texts
 from crm.appeals import AppealLine
 from crm.edits import log_edit
 from crm.errors import BadInput, NotFound, Stale
@@ -71,6 +71,7 @@ class Closed(StrEnum):
     TWICE = "twice"  # the same came by another way and is dealt with
     ELSEWHERE = "elsewhere"  # answered by telephone or in person
     NAMELESS = "nameless"  # it has no name, and nobody could be asked for it
+    REPORTED = "reported"  # an emergency, told of by who gives no name
     OTHER = "other"  # the note says what
 
 
@@ -177,6 +178,7 @@ def danger(text: str) -> bool:
 
 # ── lists ────────────────────────────────────────────────────────────────────────────────────
 _m = message.c
+_WHOLE = _m.state != State.PART.value
 _OPEN = and_(_m.done_at.is_(None), _m.state == State.NEW.value)  # along ix_message_open
 _files = select(func.count()).where(message_file.c.message_id == _m.id).scalar_subquery()
 # By whatever is known at its address: a letter's "From" proves nothing, but to be looked at first takes no proof.
@@ -262,7 +264,7 @@ _MESSAGE: Select[Any] = select(message, func.coalesce(staff.c.name, "").label("s
 
 def get(conn: Connection, message_id: int) -> Message:
     """NotFound ``message.unknown``."""
-    row = conn.execute(_MESSAGE.where(_m.id == message_id)).one_or_none()
+    row = conn.execute(_MESSAGE.where(_m.id == message_id, _WHOLE)).one_or_none()
     if row is None:
         raise NotFound("message.unknown")
     data: dict[str, Any] = row.data or {}
@@ -300,7 +302,7 @@ def _file(row: Any) -> File:
 class Said:
     """One thing that was said in a conversation. ``message_id``: the message, or the one that is answered. ``ours``: an
     answer of ours; ``by``: whose, "" for the service; ``state``: how its sending stands, ``delivered``: what was
-    reported of it."""
+    reported of it. ``whole``: a message by itself, no part of a conversation's."""
 
     at: dt.datetime
     ours: bool
@@ -313,20 +315,24 @@ class Said:
     delivered: str = ""
     error: str = ""
     files: list[File] = field(default_factory=list)
+    whole: bool = True
 
 
 def conversation(conn: Connection, its: Message) -> list[Said]:
     """What this address has written by any channel, what is joined to the message, and what we answered: the last
     CONVERSATION_MOST messages, oldest first."""
     same = and_(_m.channel.in_(appeals.CHANNELS), _m.address == its.address) if its.address else _m.id == its.id
-    columns = (_m.id, _m.channel, _m.title, _m.text, _m.received_at)
+    columns = (_m.id, _m.channel, _m.title, _m.text, _m.received_at, _m.state, _m.external_id)
     rows = conn.execute(select(*columns).where(or_(same, _m.id.in_([its.id, *its.joined])))
                         .order_by(_m.received_at.desc(), _m.id.desc()).limit(CONVERSATION_MOST)).all()  # fmt: skip
     if its.id not in {row.id for row in rows}:  # an old one, of an address that has written much since
         rows = [*rows, *conn.execute(select(*columns).where(_m.id == its.id))]
     ids = [row.id for row in rows]
     came = {id: [each for each in files(conn, ids) if each.message_id == id] for id in ids}
-    said = [Said(row.received_at, False, row.id, row.channel, row.title, row.text, files=came[row.id]) for row in rows]
+    parts = any(row.state == State.PART.value for row in rows)  # then what was gathered of them need not be read twice
+    said = [Said(row.received_at, False, row.id, row.channel, row.title,
+                 "" if parts and row.external_id.startswith(conversations.TALK) else row.text, files=came[row.id],
+                 whole=row.state != State.PART.value) for row in rows]  # fmt: skip
     n = notice.c
     answers = conn.execute(
         select(n.message_id, n.way, n.data, n.created_at, n.state, n.delivered, n.error,
@@ -465,7 +471,7 @@ def reopen(conn: Connection, message_id: int, by: Act) -> None:
     """It waits again, with who says so: for what was called spam, or was done and belongs to no appeal. What was joined
     to another message is by itself again. BadInput ``message.is_appeal`` for what belongs to an appeal."""
     row = _held(conn, message_id)
-    if row.version != by.version:
+    if row.version != by.version or State(row.state) not in messages.ENDED:
         raise Stale("message.stale")
     if row.appeal_id is not None:
         raise BadInput("message.is_appeal")
@@ -480,7 +486,7 @@ def reopen(conn: Connection, message_id: int, by: Act) -> None:
 def join(conn: Connection, message_id: int, into_id: int, by: Act) -> None:
     """Two messages of one matter: this one goes where the other goes. Is the other an appeal's already, it belongs to
     that; else its words and files come with the other's. BadInput ``message.itself``, ``message.joined_over`` for one
-    that is spam or was done without an appeal; of what was joined to another, the first one counts."""
+    that does not wait, without an appeal; of what was joined to another, the first one counts."""
     _, other = sorted((_held(conn, id) for id in sorted((message_id, into_id))), key=lambda row: row.id == into_id)
     if (first_of := other.data.get(INTO)) is not None:
         other = _held(conn, first_of)
@@ -490,7 +496,7 @@ def join(conn: Connection, message_id: int, into_id: int, by: Act) -> None:
     if other.appeal_id is not None:
         messages.add_to(conn, message_id, other.appeal_id, now=by.now, staff_id=by.staff_id)
         return
-    if State(other.state) in messages.ENDED:
+    if State(other.state) is not State.NEW:
         raise BadInput("message.joined_over")
     mine = row.data.get(JOINED, [])  # what was joined to this one goes along: there are no chains
     for id in mine:
@@ -539,7 +545,7 @@ def _signed(conn: Connection, message_id: int, by: Act) -> None:
 
 def _held(conn: Connection, message_id: int) -> Any:
     """Its row, until the transaction ends. NotFound ``message.unknown``."""
-    row = conn.execute(select(message).where(_m.id == message_id).with_for_update()).one_or_none()
+    row = conn.execute(select(message).where(_m.id == message_id, _WHOLE).with_for_update()).one_or_none()
     if row is None:
         raise NotFound("message.unknown")
     return row
@@ -554,7 +560,7 @@ def _working(conn: Connection, message_id: int, by: Act, *, also_done: bool = Fa
         raise Stale("message.claimed")
     if over and not also_done:
         raise Stale("message.over")
-    if row.version != by.version:
+    if row.version != by.version or row.state == State.GATHERING.value:
         raise Stale("message.stale")
     return row
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import datetime as dt
 import io
 import wave
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import quote
 
 from sqlalchemy import Connection, delete, select, update
@@ -14,14 +14,18 @@ from sqlalchemy import Connection, delete, select, update
 from centre.sample_life.month import RULES, Month
 from centre.settings import Settings
 from crm import (
+    answer_templates,
     api_keys,
     appeals,
     attachments,
     calls,
     campaigns,
+    citizens,
     confirmations,
     guessing,
+    inbox,
     knowledge,
+    messages,
     people,
     promises,
     ratings,
@@ -34,6 +38,7 @@ from crm import (
 from crm.calls import EndCause
 from crm.campaign_rules import Mode, Step, Terms
 from crm.life import Action
+from crm.messages import Held, Incoming
 from crm.people import Role
 from crm.promise_rules import Reason
 from crm.promise_rules import Rules as PromiseRules
@@ -77,7 +82,8 @@ def fill(db: Database, settings: Settings) -> Filled:
     month.run()
     made = Filled(db)
     with db.write() as conn:
-        for role, name in ((Role.SUPERVISOR, "Марчук Оксана"), (Role.ANALYST, "Гнатюк Ірина"),
+        for role, name in ((Role.SUPERVISOR, "Марчук Оксана"), (Role.ONLINE, "Ткаченко Леся"),
+                           (Role.ANALYST, "Гнатюк Ірина"),
                            (Role.ADMINISTRATOR, "Савченко Андрій")):  # fmt: skip
             people.add_staff(conn, login=role.value, name=name, password_hash="-", role=role)
         conn.execute(update(schema.staff).values(password_given=False))
@@ -89,6 +95,7 @@ def fill(db: Database, settings: Settings) -> Filled:
         made.staff[Role.EXECUTOR] = next(one for one in people.staff(conn) if one.department_id == executing)
         _tell(conn, made)
         _follow(conn, made, settings)
+        _write(conn, made, settings)
     library.index(db, settings.recordings, RINGS, NOW)
     return made
 
@@ -118,6 +125,42 @@ def _tell(conn: Connection, made: Filled) -> None:
                        "/campaigns/{id}/step": "/campaigns/2/step",
                        "/campaigns/{id}/appeals": f"/campaigns/{campaign}/appeals?figure=left",
                        "/rules/routing/{id}": f"/rules/routing/{edition}", "/rules/keys/{id}": f"/rules/keys/{key}"}  # fmt: skip
+
+
+def _write(conn: Connection, made: Filled, settings: Settings) -> None:
+    """What came in writing: a letter of the resident who calls, with a photo, which a specialist has; an answer to what
+    he wrote before; what waits, what is held, a conversation."""
+    online = made.staff[Role.ONLINE].id
+    citizen = conn.execute(select(schema.citizen_phone.c.citizen_id).where(
+        schema.citizen_phone.c.e164 == made.caller).limit(1)).scalar_one()  # fmt: skip
+    name = citizens.get(conn, citizen).name
+    citizens.add_address(conn, citizen, "email", "resident@example.com", NOW)
+    stored = attachments.store(settings.attachments, "вікно.png", io.BytesIO(PNG))
+
+    def come(id: str, channel: str, address: str, text: str, minutes: int, **more: object) -> int:
+        taken = messages.take(conn, Incoming(
+            channel=channel, external_id=id, address=address, text=text,
+            received_at=NOW - dt.timedelta(minutes=minutes), **more))  # type: ignore[arg-type]  # fmt: skip
+        assert taken is not None
+        return taken
+
+    before = come("m1", "email", "resident@example.com", "Коли буде тепло?", 1500, name=name, title="Опалення")
+    inbox.answer(conn, before, inbox.Act(online, NOW - dt.timedelta(minutes=1400), 1), key="1", done=True,
+                 text="Роботи триватимуть до п’ятниці.")  # fmt: skip
+    letter = come("m2", "email", "resident@example.com", "Батареї й досі холодні, ось фото.", 42, name=name,
+                  title="Знову холодно", files=[replace(stored, place=(50.4501, 30.5234))])  # fmt: skip
+    inbox.claim(conn, letter, inbox.Act(online, NOW, 1))
+    come("m3", "email", "resident@example.com", "Додаю: під’їзд другий.", 30, name=name, title="Знову холодно")
+    come("m4", "sms", "+380671112233", "На подвір’ї запах газу!", 5)
+    come("m5", "web", "", "Яма на дорозі біля школи.", 90, said={"place": "біля школи № 5"}, reason=Held.NAMELESS)
+    come("m6", "facebook", "1234567890", "Не працює ліфт.", 3, name="Олексій", state=messages.State.GATHERING)
+    answer_templates.save(conn, None, None, name="Як вас звати?", text_uk="Доброго дня! Напишіть, як вас звати.",
+                          text_en="", active=True, now=NOW, staff_id=online)  # fmt: skip
+    file = inbox.files(conn, [letter])[0].id
+    made.addresses |= {
+        "/messages/files/{id}": f"/messages/files/{file}",
+        **{f"/messages/{{id}}{do}": f"/messages/{letter}{do}" for do in ("", "/appeals", "/already", "/still")},
+    }
 
 
 def _follow(conn: Connection, made: Filled, settings: Settings) -> None:

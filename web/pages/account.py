@@ -27,7 +27,9 @@ def home(visit: Visit) -> Response:
     """Where this person's work is."""
     if visit.can(Permission.TAKE_CALLS):
         return visit.go("/seat")
-    return visit.go("/live" if visit.can(Permission.SEE_LIVE) else "/appeals")
+    if visit.can(Permission.SEE_LIVE):
+        return visit.go("/live")
+    return visit.go("/messages" if visit.can(Permission.ANSWER_MESSAGES) else "/appeals")
 
 
 # ── signing in and out ───────────────────────────────────────────────────────────────────────

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection
 from starlette.responses import Response
 
-from crm import addresses, departments, knowledge, networks
+from crm import addresses, answer_templates, departments, knowledge, networks
 from crm.clock import KYIV
 from crm.errors import CentreError, NotFound
 from crm.knowledge import Bulletin, ContactKind
@@ -48,6 +48,7 @@ def _found(visit: Visit) -> dict[str, Any]:
             "to_come": [each for each in held if each.starts_at > visit.now],
             "times": knowledge.times_given(conn, visit.now - timedelta(days=COUNTED_DAYS)),
             "kinds": tuple(ContactKind), "days": COUNTED_DAYS,
+            "replies": answer_templates.listed(conn, withdrawn=True) if edits and not text else [],
         }  # fmt: skip
 
 
@@ -176,6 +177,21 @@ def _save_contact(visit: Visit, conn: Connection, id: int | None, version: int |
                                   staff_id=visit.person.id, now=visit.now)  # fmt: skip
 
 
+def _reply(conn: Connection, id: int) -> dict[str, Any]:
+    return _filled(answer_templates.get(conn, id))
+
+
+def _save_reply(visit: Visit, conn: Connection, id: int | None, version: int | None) -> int | None:
+    form = visit.form
+    name, text = (form.text("name", answer_templates.NAME_MOST, required=True),
+                  form.text("text_uk", answer_templates.TEXT_MOST, required=True))  # fmt: skip
+    text_en = form.text("text_en", answer_templates.TEXT_MOST)
+    if form.problems:
+        return None
+    return answer_templates.save(conn, id, version, name=name, text_uk=text, text_en=text_en,
+                                 active=form.ticked("active"), staff_id=visit.person.id, now=visit.now)  # fmt: skip
+
+
 def _active(visit: Visit) -> dict[str, Any]:
     return {"active": "on"}
 
@@ -190,4 +206,5 @@ _KINDS = {
     "articles": _Kind(_article, _active, _save_article),
     "bulletins": _Kind(_bulletin, _today, _save_bulletin),
     "contacts": _Kind(_contact, _active, _save_contact),
+    "replies": _Kind(_reply, _active, _save_reply),
 }

@@ -1,4 +1,4 @@
-// The card of a call, by the keyboard alone: keys that go to a field or press a button stand in the page itself
+// The card of a call, or of a message, by the keyboard alone: keys that go to a field or press a button stand in the page itself
 // (aria-keyshortcuts), phrases go into the text where the cursor is, and what is looked up while somebody types has its
 // own place: nothing moves under his hands, and the focus goes nowhere by itself.
 
@@ -31,6 +31,7 @@ function use(element, press = true) {
   element.focus();
 }
 
+const BARE = /^(?!F\d)[^+]+$/; // belongs to what is being typed
 const keys = document.getElementById("keys");
 document.addEventListener("keydown", (event) => {
   if (event.defaultPrevented) return;
@@ -40,8 +41,8 @@ document.addEventListener("keydown", (event) => {
     else keys.showModal();
     return event.preventDefault();
   }
-  const its = [...document.querySelectorAll("[aria-keyshortcuts]")].filter((one) => !one.disabled && !one.closest("[hidden]"));
-  const found = its.find((one) => isPressed(one.getAttribute("aria-keyshortcuts"), event));
+  const its = [...document.querySelectorAll("[aria-keyshortcuts]")].filter((one) => !one.disabled && !one.closest("[hidden], .player"));
+  const found = its.find((one) => isPressed(one.getAttribute("aria-keyshortcuts"), event) && !(typing && BARE.test(one.getAttribute("aria-keyshortcuts"))));
   if (!found) return;
   event.preventDefault();
   if (keys.open) keys.close();
@@ -55,7 +56,7 @@ form?.querySelector('button[value="find"]').remove(); // addresses are found whi
 for (const link of document.querySelectorAll("[data-close]")) link.addEventListener("click", () => keys.close());
 
 // Whom one calls is chosen before it is pressed: the key goes to the first, the arrows along them.
-document.querySelector(".dial").addEventListener("keydown", (event) => {
+document.querySelector(".dial")?.addEventListener("keydown", (event) => {
   const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
   if (!step) return;
   const all = [...event.currentTarget.children];
@@ -69,6 +70,7 @@ for (const link of document.querySelectorAll("[data-fill]")) {
     event.preventDefault();
     for (const [name, value] of Object.entries(JSON.parse(link.dataset.fill))) {
       const field = form.elements[name];
+      if (!field) continue; // a choice that this form does not have
       if (field.type === "checkbox") field.checked = !!value;
       else if (value || name === "name") field.value = value;
     }
@@ -192,7 +194,7 @@ form?.addEventListener("input", () => wrapUp && !wrapUp.hidden && unsaved());
 if (wrapUp && !wrapUp.hidden) unsaved();
 
 // ── what time it is in Kyiv, by the server's clock ──
-const clock = document.getElementById("now");
+const clock = document.getElementById("now"); // a call's
 const ahead = Date.now() - Date.parse(document.body.dataset.now);
 const inKyiv = new Intl.DateTimeFormat("uk", { timeZone: "Europe/Kyiv", hour: "2-digit", minute: "2-digit" });
 
@@ -200,5 +202,7 @@ function tick() {
   const text = inKyiv.format(Date.now() - ahead);
   if (clock.textContent !== text) clock.textContent = text;
 }
-tick();
-setInterval(tick, 1000);
+if (clock) {
+  tick();
+  setInterval(tick, 1000);
+}

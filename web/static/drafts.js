@@ -6,7 +6,7 @@
 const body = document.body;
 const WHOSE = `typed ${body.dataset.person} `;
 const DAY = 24 * 3600 * 1000;
-const UNKEPT = new Set(["csrf", "submit", "password", "file", "search"]); // names and types
+const UNKEPT = new Set(["csrf", "version", "submit", "password", "file", "search"]); // names and types: a version is what the page shows
 
 const keyOf = (form) => `${WHOSE}${form.getAttribute("action")} ${form.id}`;
 const fieldsOf = (form) => [...form.elements].filter((field) => field.name && !UNKEPT.has(field.name) && !UNKEPT.has(field.type));
