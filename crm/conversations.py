@@ -64,8 +64,7 @@ class Wanted:
 def heard(conn: Connection, channel: str, external_id: str, address: str, text: str, at: dt.datetime) -> int | None:
     """Keeps the words of a message: its id; None if it was taken before. Until the transaction ends, whatever else
     comes from this address waits."""
-    if conn.dialect.name == "postgresql":  # SQLite has one writer
-        conn.execute(_TURN, {"address": f"{channel}:{address}"})
+    _take_turns(conn, channel, address)
     its = name(external_id)
     new = insert_or_ignore(conn, message, {
         "channel": channel, "external_id": its, "address": address, "text": _words(text), "language": "uk", "data": {},
@@ -82,7 +81,9 @@ def last_heard(conn: Connection, channel: str, address: str) -> dt.datetime | No
 
 
 def open_one(conn: Connection, channel: str, address: str) -> Conversation | None:
-    """His conversation that goes on, or waits for a specialist or to be ended by one; held."""
+    """His conversation that goes on, or waits for a specialist or to be ended by one; it, and whatever comes from this
+    address, is held until the transaction ends."""
+    _take_turns(conn, channel, address)
     return _first(conn, _TALKS.where(_m.channel == channel, _m.address == address, _m.done_at.is_(None),
                                      _m.state.in_([State.GATHERING.value, State.NEW.value])))  # fmt: skip
 
@@ -94,11 +95,10 @@ def lately(conn: Connection, channel: str, address: str, since: dt.datetime) -> 
     return last if became else None
 
 
-def gathering(conn: Connection, channel: str) -> list[Conversation]:
-    """All that go on, the oldest first."""
-    rows = conn.execute(_TALKS.where(_m.done_at.is_(None), _m.state == State.GATHERING.value, _m.channel == channel)
-                        .order_by(_m.received_at, _m.id))  # fmt: skip
-    return [_conversation(row) for row in rows]
+def gathering(conn: Connection, channel: str) -> list[str]:
+    """From which addresses there are conversations that go on, the oldest first."""
+    found = select(_m.address).where(_m.done_at.is_(None), _m.state == State.GATHERING.value, _m.channel == channel)
+    return list(conn.scalars(found.order_by(_m.received_at, _m.id)))
 
 
 def begin(conn: Connection, channel: str, external_id: str, address: str, language: str, at: dt.datetime) -> int:
@@ -170,6 +170,11 @@ def not_fetched(conn: Connection, its: Wanted, now: dt.datetime, *, again: bool)
     conn.execute(update(message).where(_m.id == its.id).values(data={
         "url": its.url, "of": its.of, "tries": tries, "due_at": due_at.isoformat()}))  # fmt: skip
     return True
+
+
+def _take_turns(conn: Connection, channel: str, address: str) -> None:
+    if conn.dialect.name == "postgresql":  # SQLite has one writer
+        conn.execute(_TURN, {"address": f"{channel}:{address}"})
 
 
 def _done(conn: Connection, id: int, now: dt.datetime) -> bool:

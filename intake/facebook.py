@@ -197,7 +197,10 @@ class Talks:
     def silent(self, conn: Connection, now: dt.datetime) -> int:
         """Hands over the conversations in which he has said nothing more for SILENCE; how many."""
         count = 0
-        for its in conversations.gathering(conn, CHANNEL):
+        for psid in conversations.gathering(conn, CHANNEL):
+            its = conversations.open_one(conn, CHANNEL, psid)
+            if its is None or its.state is not State.GATHERING:  # meanwhile
+                continue
             if now - dt.datetime.fromisoformat(its.data["heard_at"]) < SILENCE:
                 continue
             talk = conversation.read(its.data["talk"])

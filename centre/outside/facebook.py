@@ -67,7 +67,7 @@ class Facebook:
     lists_messages: bool = True  # whether the app may read conversations
 
     def start(self) -> str:
-        """Serves on a free port of this machine: the address of the API, to be set as ``facebook_api``."""
+        """Serves on a free port of this machine; gives ``api``."""
         its = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -87,6 +87,11 @@ class Facebook:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        return self.api
+
+    @property
+    def api(self) -> str:
+        """Its address, as ``facebook_api`` has it."""
         return f"http://127.0.0.1:{self._server.server_port}/{VERSION}"
 
     def stop(self) -> None:

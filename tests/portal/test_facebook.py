@@ -13,6 +13,7 @@ import httpx
 import pytest
 from sqlalchemy import event, func, select
 
+from centre import doctor
 from centre.outside.facebook import Facebook
 from centre.settings import Settings
 from crm import schema
@@ -127,6 +128,17 @@ async def test_what_cannot_be_kept_now_is_not_acknowledged_and_comes_again(porta
     assert portal.count(State.GATHERING) == 1, "the other one is there"
     assert (await portal.call(*its)).status_code == 200
     assert portal.count(State.GATHERING) == 2
+
+
+def test_the_doctor_says_whether_it_is_on_and_the_token_is_taken(fake: Facebook, tmp_path: Path) -> None:
+    def says(**changed: str) -> set[str]:
+        its = settings_of(fake, tmp_path).model_copy(update={"facebook_api": fake.api, **changed})
+        return {remark.id for remark in doctor.facebook(its)}
+
+    nobody = {"portal_address": "http://127.0.0.1:1"}
+    assert says(**nobody) == {"facebook.unreachable", "facebook.open"}
+    assert says(**nobody, facebook_page="7") == {"facebook.unreachable", "facebook.open", "facebook.refused"}
+    assert says(facebook_page="") == {"facebook.off"}
 
 
 async def test_with_no_page_there_is_no_such_address(db: Database, tmp_path: Path) -> None:
