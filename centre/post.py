@@ -13,16 +13,30 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
 import uvloop
 
 from centre.mailer import Mailer
 from centre.settings import Secrets, Settings
-from crm import rates
+from centre.texts import section, sentence
+from centre.words import Words
+from crm import clock, conversations, notices, rates
 from crm.store import Database
+from crm.telling import Way
+from intake import facebook
+from intake.couriers import Courier
+from intake.facebook_courier import FacebookCourier
+from intake.sending import Sending
+from intake.smtp import EmailCourier, Server
+from intake.twilio.courier import SmsCourier
+from intake.twilio.fetching import Files, Missed
 
 MAIL_S = 30.0
+SEND_S = 2.0  # somebody waits for an answer
 FORGET_S = 3600.0
+TWILIO_FILES_S = 10.0
+TWILIO_MISSED_S = 600.0  # its calls reach us at once as a rule
 
 log = logging.getLogger(__name__)
 
@@ -38,16 +52,97 @@ class Part:
 
 def parts(settings: Settings, secrets: Secrets, db: Database) -> list[Part]:
     """Everything that the post does; what is not set up is left out."""
-    mailer = Mailer(settings, db)
+    mailer = Mailer(db, server(settings), settings.mail_digest)
+    words = Words(settings.portal_address.rstrip("/"), bool(settings.imap_host), secrets.web)
+    window = clock.minutes(settings.tell_from), clock.minutes(settings.tell_to)
+    sendings = [Sending(db, courier, words, window, _now) for courier in couriers(settings, db)]
+
+    def mail() -> None:
+        with db.write() as conn:
+            notices.settle(conn, _now(), settings.ways)
+        mailer.run(_now())
 
     def forget() -> None:
         with db.write() as conn:
             rates.forget(conn, _now())
 
     return [
-        Part("mail", MAIL_S, lambda: mailer.run(_now())),
+        Part("mail", MAIL_S, mail),
+        *(Part(f"send {each.courier.way}", SEND_S, each.run) for each in sendings),
+        *facebook_parts(settings, secrets, db),
+        *twilio_parts(settings, secrets, db),
         Part("rates", FORGET_S, forget),
     ]
+
+
+def server(settings: Settings) -> Server | None:
+    """Where letters are handed in; None if that is not set."""
+    its = settings
+    return Server(its.smtp_host, its.smtp_port, its.smtp_security, its.smtp_user, its.smtp_password.get_secret_value(),
+                  its.mail_from) if its.smtp_host else None  # fmt: skip
+
+
+def couriers(settings: Settings, db: Database) -> list[Courier]:
+    """What carries notices to residents: one for each of ``settings.ways``."""
+    found: list[Courier] = []
+    if letters := server(settings):
+        mailbox = settings.imap_user if "@" in settings.imap_user else letters.mail_from
+        found.append(EmailCourier(letters, mailbox if settings.imap_host else "", _now))
+    if settings.facebook_page:
+        found.append(facebook_courier(settings, db))
+    if settings.twilio_account:
+        found.append(sms_courier(settings, db))
+    return found
+
+
+def sms_courier(settings: Settings, db: Database) -> Courier:
+    def stopped(number: str) -> None:
+        with db.write() as conn:
+            notices.stop(conn, Way.SMS, number, _now())
+
+    return SmsCourier(settings.twilio_account, settings.twilio_token.get_secret_value(), settings.twilio_number,
+                      settings.twilio_api, settings.portal_address, stopped=stopped)  # fmt: skip
+
+
+def twilio_parts(settings: Settings, secrets: Secrets, db: Database) -> list[Part]:
+    """What messages still have at Twilio is fetched; what it could not bring is asked for."""
+    if not settings.twilio_account:
+        return []
+    account, token, say = settings.twilio_account, settings.twilio_token.get_secret_value(), section("by_sms")
+    files = Files(db, settings.attachments, account, token, settings.twilio_api, say=say)
+    missed = Missed(db, account, token, settings.twilio_api, settings.twilio_number, say=say, secret=secrets.web,
+                    daily=settings.file_daily)  # fmt: skip
+    return [Part("twilio files", TWILIO_FILES_S, files.run), Part("twilio missed", TWILIO_MISSED_S, missed.run)]
+
+
+def facebook_courier(settings: Settings, db: Database) -> Courier:
+    """Answers who has written to the city's page, while the platform lets us."""
+
+    def last_heard(psid: str) -> datetime | None:
+        with db.read() as conn:
+            return conversations.last_heard(conn, facebook.CHANNEL, psid)
+
+    return FacebookCourier(
+        api=settings.facebook_api, page=settings.facebook_page, token=settings.facebook_token.get_secret_value(),
+        secret=settings.facebook_secret.get_secret_value(), last_heard=last_heard)  # fmt: skip
+
+
+def facebook_parts(settings: Settings, secrets: Secrets, db: Database) -> list[Part]:
+    """What came with messages to the city's page is fetched; who has fallen silent is handed to a person."""
+    if not settings.facebook_page:
+        return []
+
+    def say(key: str, language: str, /, **values: object) -> str:
+        return sentence(f"facebook.{key}", language, **values)
+
+    files = facebook.Files(db, settings.attachments, say, also=urlsplit(settings.facebook_api).netloc)
+    talks = facebook.Talks(say, portal=settings.portal_address, secret=secrets.web)
+
+    def silent() -> None:
+        with db.write() as conn:
+            talks.silent(conn, _now())
+
+    return [Part("facebook files", SEND_S, lambda: files.fetch(_now())), Part("facebook", MAIL_S, silent)]
 
 
 def run(settings: Settings, secrets: Secrets) -> int:

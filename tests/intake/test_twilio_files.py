@@ -16,7 +16,7 @@ from PIL import Image
 from sqlalchemy import select, update
 
 from centre.outside.twilio import FakeTwilio, Fault
-from centre.texts import sentence
+from centre.texts import section
 from crm import appeals, attachments, by_sms, messages, remote_files
 from crm.attachments import Stored
 from crm.life import Action, State
@@ -29,11 +29,8 @@ from tests.crm.conftest import NOON, City, found_city
 
 ACCOUNT, TOKEN, NUMBER = "AC" + "0" * 32, "a token", "+380891234567"
 PORTAL, MARIA = "https://1551.city.example", "+380671112233"
+say = section("by_sms")
 VOICE = b"RIFF\x24\x08\x00\x00WAVEfmt " + bytes(range(256)) * 8
-
-
-def say(key: str, language: str, /, **values: object) -> str:
-    return sentence(f"by_sms.{key}", language, **values)
 
 
 def photo() -> bytes:

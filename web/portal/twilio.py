@@ -20,7 +20,7 @@ from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]
 
-from centre.texts import sentence
+from centre.texts import section
 from crm import by_sms, messages, notices, remote_files
 from crm.errors import BadInput
 from crm.messages import Incoming
@@ -36,11 +36,7 @@ ANSWERED = frozenset({"completed", "answered"})
 
 log = logging.getLogger(__name__)
 Fields = ImmutableMultiDict[str, str]
-
-
-def say(key: str, language: str, /, **values: object) -> str:
-    """What is answered to an SMS."""
-    return sentence(f"by_sms.{key}", language, **values)
+say = section("by_sms")
 
 
 def routes(parts: Parts) -> list[BaseRoute]:
