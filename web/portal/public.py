@@ -175,8 +175,8 @@ def listed(visit: Visit) -> Response:
     key = ("list", wanted.after, wanted.period, *sorted(wanted.said.items()))
     found = [] if visit.query.problems else _made(visit, key, SOON, lambda: wanted.found(visit, choices, LISTED))
     status = HTTPStatus.UNPROCESSABLE_ENTITY if visit.query.problems else HTTPStatus.OK
-    return visit.page("portal/public/list.html", status=status, wanted=wanted, choices=choices, stages=tuple(STAGES),
-                      found=found[:LISTED], next=wanted.next(found, LISTED))  # fmt: skip
+    return visit.page("portal/public/list.html", status=status, form=visit.query, wanted=wanted, choices=choices,
+                      stages=tuple(STAGES), found=found[:LISTED], next=wanted.next(found, LISTED))  # fmt: skip
 
 
 def shown(visit: Visit) -> Response:
