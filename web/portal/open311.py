@@ -258,11 +258,11 @@ def _date(said: str) -> datetime | None:
         return None
     try:
         at = datetime.fromisoformat(said.replace(" ", "+"))
-        if at.tzinfo is None:
-            raise BadInput("open311.date")
-        return at.astimezone(UTC).replace(microsecond=0)
-    except (ValueError, OverflowError):
+    except ValueError:
         raise BadInput("open311.date") from None
+    if at.tzinfo is None or not 2000 <= at.year < 2100:
+        raise BadInput("open311.date")
+    return at.astimezone(UTC).replace(microsecond=0)
 
 
 def _listed(said: str) -> list[str]:
