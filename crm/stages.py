@@ -109,9 +109,11 @@ def timeline(its: Appeal, events: Sequence[Event], departments: Mapping[int, str
             continue
         if step is Step.RETURNED and event.to_state is State.CONTROL:
             step = Step.CONTROL
+        said = event.action in ANSWERS or _own(its, event)
+        came = files if said or event.action is Action.REGISTER else ()
         stage = Stage(step, event.at, departments.get(event.department_id or 0, "") if step in _NAMED else "",
-                      event.note if event.action in ANSWERS or _own(its, event) else "", _until(event),
-                      tuple(each for each in files if each.at == event.at and each.action == event.action))  # fmt: skip
+                      event.note if said else "", _until(event),
+                      tuple(each for each in came if each.at == event.at and each.action == event.action))  # fmt: skip
         if not _again(told, stage):
             told.append(stage)
     # Only the last plan's day is known: what was planned before it came to nothing.

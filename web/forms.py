@@ -145,8 +145,11 @@ async def parse_files(request: Request, most: int) -> Form:
     except (MultiPartException, UnicodeError, KeyError) as error:
         unread = BadInput("form.too_many_files" if "files" in str(error) else "form.unreadable")
     fields = {clean(name): clean(value) for name, value in parser.items if isinstance(value, str)}
-    chosen = (file for _, file in parser.items if isinstance(file, UploadFile) and file.filename)
-    return Form(fields, () if unread else tuple(chosen), unread)
+    chosen = () if unread else tuple(
+        file for _, file in parser.items if isinstance(file, UploadFile) and file.filename)  # fmt: skip
+    for draft in {*parser._files_to_close_on_error} - {file.file for file in chosen}:
+        draft.close()  # a field in which nothing was chosen, or a file that did not come whole
+    return Form(fields, chosen, unread)
 
 
 def is_multipart(content_type: str) -> bool:
