@@ -24,7 +24,7 @@ STANDING: dict[str, tuple[str, ...]] = {
     "unconfirmed": ("unconfirmed",),  # nobody was reached
     "otherwise": ("explained", "refused", "defective", "forwarded", "withdrawn"),
 }
-_ASKED = ("awaiting", "confirmed", "unconfirmed")
+ASKED = ("awaiting", "confirmed", "unconfirmed")
 DAY_H = 24
 
 
@@ -40,8 +40,8 @@ class Line:
     @property
     def share(self) -> float | None:
         """Of what the departments reported executed, and no resident denied: how much residents confirmed."""
-        asked = [count for name in _ASKED if (count := self.standing[name]) is not None]
-        whole = sum(asked) if len(asked) == len(_ASKED) else 0
+        asked = [count for name in ASKED if (count := self.standing[name]) is not None]
+        whole = sum(asked) if len(asked) == len(ASKED) else 0
         return (self.standing["confirmed"] or 0) / whole if whole else None
 
 
