@@ -120,6 +120,14 @@ def chosen_way(conn: Connection, citizen_id: int) -> Way:
 BACK = {"email": Way.EMAIL, "sms": Way.SMS, "facebook": Way.FACEBOOK}
 
 
+def way_back(channel: str, address: str) -> Way | None:
+    """By which way whoever wrote by this channel from this address is answered; who filled in a form, or spoke to a
+    machine, at what he can be reached at. None if nobody can answer him."""
+    if not address:
+        return None
+    return BACK.get(channel) or (Way.EMAIL if "@" in address else Way.SMS if address.startswith("+") else None)
+
+
 def reply(conn: Connection, *, message_id: int, text: str, key: str, now: dt.datetime, staff_id: int | None = None,
           choices: Sequence[str] = ()) -> bool:  # fmt: skip
     """Keeps an answer to a message, to be sent back the way it came; False if one with this ``key`` was kept before.
@@ -129,12 +137,12 @@ def reply(conn: Connection, *, message_id: int, text: str, key: str, now: dt.dat
                        .where(message.c.id == message_id)).one_or_none()  # fmt: skip
     if row is None:
         raise NotFound("message.unknown")
-    if row.channel not in BACK or not row.address:
+    if (way := way_back(row.channel, row.address)) is None:
         raise BadInput("message.no_way")
     return insert_or_ignore(conn, notice, {
         "key": f"{Kind.REPLY.value}:{key}"[:80], "kind": Kind.REPLY.value, "audience": Audience.SENDER.value,
         "message_id": message_id, "citizen_id": row.citizen_id, "appeal_id": row.appeal_id, "staff_id": staff_id,
-        "way": BACK[row.channel].value, "address": row.address, "created_at": now, "due_at": now,
+        "way": way.value, "address": row.address, "created_at": now, "due_at": now,
         "data": {"text": texts.text(text, 4000), **({"choices": list(choices)} if choices else {})}})  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The sample articles, the directory and the sample programmes. What is there already, by its Ukrainian name, stays."""
+"""The sample articles, answers, the directory and the sample programmes. What is there already, by its Ukrainian name, stays."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select
 
-from crm.schema import article, building, contact, district, programme, programme_building, street, subject
-from crm.store import insert_row
+from crm.schema import answer_template, article, building, contact, district, programme, programme_building, street, subject
+from crm.store import insert_or_ignore, insert_row
 
 SOURCE = "Зразок: перед роботою замінюється текстом міста"
 
@@ -24,6 +24,9 @@ def load(conn: Connection, knowledge: dict[str, Any], programmes: dict[str, Any]
                 "body_en": row["body_en"].strip(), "keywords": row["keywords"],
                 "subject_id": subjects[row["subject"]] if "subject" in row else None, "source": SOURCE,
                 "updated_at": now})  # fmt: skip
+    for row in knowledge["replies"]:
+        insert_or_ignore(conn, answer_template, {"name": row["name"], "text_uk": row["uk"].strip(),
+                                                 "text_en": row["en"].strip()})  # fmt: skip
     _contacts(conn, knowledge)
     _programmes(conn, programmes, subjects)
 

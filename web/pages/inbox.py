@@ -333,7 +333,7 @@ def _filled(conn: Connection, its: Message, who: Citizen | None) -> dict[str, st
     if address or said.get("place"):
         own = {**own, "address": address, "flat": said.get("flat", "")}
     joined = [inbox.get(conn, id).text for id in its.joined]
-    told = said.get("tell_by") or notices.BACK.get(its.channel, Way.EMAIL if email else Way.PHONE if phone else "")
+    told = said.get("tell_by") or notices.BACK.get(its.channel, Way.EMAIL if email else Way.PHONE if phone else Way.NONE)
     return {
         "name": said.get("name") or its.name, **own, "phone": phones.display(phone or _phone_of(who)),
         "email": email or own.get("email", ""), "subject": said.get("subject_id", ""), "place": said.get("place", ""),
@@ -394,14 +394,9 @@ def _page(visit: Visit, id: int, *, typed: Form | None = None, problem: CentreEr
     return visit.page(
         "inbox/message.html", status=status, filled=filled, already=known, problem=problem, again=again, mine=mine,
         idle=its.idle(visit.now), takes_over=its.idle(visit.now) or visit.can(Permission.MANAGE_SEATS),
-        reply=reply if reply is not None else visit.form["reply"], answers=_answers(its), closings=tuple(Closed),
+        reply=reply if reply is not None else visit.form["reply"], answers=notices.way_back(its.channel, its.address) is not None, closings=tuple(Closed),
         ways=[way for way in WAYS if way is not Way.FACEBOOK or its.channel == "facebook"], mark=forms.once(),
         saved=visit.query.number("saved"), typed=typed is not None, **values)  # fmt: skip
-
-
-def _answers(its: Message) -> bool:
-    """Whether there is a way back to who wrote."""
-    return its.channel in notices.BACK and bool(its.address)
 
 
 def _places(its: Message, said: Sequence[inbox.Said]) -> list[str]:
