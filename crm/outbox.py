@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, Select, and_, bindparam, delete, func, or_, select, update
+from sqlalchemy import Connection, Select, and_, bindparam, func, or_, select, update
 
 from crm import notices, texts
 from crm.notices import EARLY, Audience, words_of
@@ -176,8 +176,8 @@ def sent(conn: Connection, its: Going, ref: str, now: dt.datetime) -> None:
     data = {name: value for name, value in its.data.items() if name not in ("began", "body")}
     conn.execute(_PUT, {"of": its.id, "state": "sent", "sent_at": now, "error": "", "sent_ref": ref[:120],
                         "delivered": "", "data": data})  # fmt: skip
-    early = conn.execute(delete(taken).where(taken.c.source == EARLY, taken.c.key == ref)).rowcount if ref else 0
-    if early:  # it had reported that before we had its name
+    early = select(taken.c.key).where(taken.c.source == EARLY, taken.c.key == ref[:200])
+    if ref and conn.execute(early).first() is not None:  # it had reported that before we had its name
         notices.delivered(conn, ref[:120], EARLY, now)
 
 

@@ -7,11 +7,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import pytest
+from sqlalchemy import select
 
 from centre.outside.twilio import FakeTwilio, Fault
+from crm import messages, notices
+from crm.messages import Incoming
+from crm.outbox import Going
+from crm.schema import notice
+from crm.store import Database
 from crm.telling import Way
 from intake.couriers import Outgoing, Refused, Sent
 from intake.segments import segments
+from intake.sending import Sending
 from intake.twilio import courier as module
 from intake.twilio.courier import SmsCourier
 
@@ -161,3 +168,105 @@ def test_a_text_that_twilio_does_not_take_is_not_cut(office: Office) -> None:
 def test_the_first_sending_does_not_search(office: Office) -> None:
     office.courier().send(replace(sms(), began_at=NOW - dt.timedelta(seconds=3)))  # the commit took so long
     assert [asked.split()[0] for asked in office.twilio.asked] == ["POST"]
+
+
+# ── in the post ──────────────────────────────────────────────────────────────────────────────
+class Plain:
+    """Sentences of no catalogue."""
+
+    def text(self, its: Going) -> str:
+        return str(its.data["text"])
+
+    def ref(self, its: Going) -> str:
+        return ""
+
+    def heading(self, its: Going) -> None:
+        return None
+
+    def choices(self, its: Going) -> tuple[str, ...]:
+        return ()
+
+
+@dataclass
+class Answering:
+    """Somebody wrote, and is answered by what is in the outbox."""
+
+    db: Database
+    office: Office
+    asked: int = 0
+
+    def answer(self, text: str = "Дякуємо") -> None:
+        self.asked += 1
+        with self.db.write() as conn:
+            came = Incoming(channel="sms", external_id=f"SM{self.asked}", address=MARIA, text="?",
+                            received_at=self.office.now)  # fmt: skip
+            message_id = messages.take(conn, came)
+            assert message_id is not None
+            notices.reply(conn, message_id=message_id, text=text, key=str(self.asked), now=self.office.now)
+
+    def run(self, courier: SmsCourier | None = None) -> None:
+        Sending(self.db, courier or self.office.courier(), Plain(), (0, 1440), lambda: self.office.now).run()
+
+    def states(self) -> list[str]:
+        with self.db.read() as conn:
+            return list(conn.scalars(select(notice.c.state).order_by(notice.c.id)))
+
+
+@pytest.fixture
+def answering(db: Database, office: Office) -> Answering:
+    return Answering(db, office)
+
+
+@pytest.mark.parametrize("sent", [True, False])
+def test_killed_in_the_midst_it_goes_out_once(answering: Answering, sent: bool) -> None:
+    class Dying(SmsCourier):
+        def send(self, its: Outgoing) -> Sent | Refused:
+            if sent:
+                super().send(its)
+            raise KeyboardInterrupt  # nothing of ours runs after it, as after kill -9
+
+    office = answering.office
+    answering.answer()
+    dying = Dying(ACCOUNT, TOKEN, NUMBER, office.twilio.api, PORTAL, stopped=office.stopped.append)
+    with pytest.raises(KeyboardInterrupt):
+        answering.run(dying)
+    assert answering.states() == ["sending"]
+    for _ in range(3):
+        office.now += dt.timedelta(minutes=3)
+        answering.run()
+    assert (office.texts(), answering.states()) == (["Дякуємо"], ["sent"])
+
+
+def test_who_has_stopped_gets_the_answer_to_that_and_nothing_more(answering: Answering) -> None:
+    answering.answer("Більше не надсилатимемо")
+    with answering.db.write() as conn:
+        notices.stop(conn, Way.SMS, MARIA, answering.office.now)
+    answering.office.now += dt.timedelta(seconds=5)
+    answering.answer("Дякуємо")
+    answering.run()
+    assert answering.office.texts() == ["Більше не надсилатимемо"]
+    assert answering.states() == ["sent", "void"]
+
+
+def test_what_became_of_it_is_known_by_its_name(answering: Answering) -> None:
+    answering.answer()
+    answering.run()
+    (its,) = answering.office.twilio.outgoing()
+    with answering.db.write() as conn:
+        notices.delivered(conn, its["sid"], "delivered", answering.office.now)
+        assert conn.execute(select(notice.c.delivered)).scalar_one() == "delivered"
+
+
+def test_a_report_that_is_faster_than_our_commit(answering: Answering) -> None:
+    class Slow(SmsCourier):
+        def send(self, its: Outgoing) -> Sent | Refused:
+            answer = super().send(its)
+            assert isinstance(answer, Sent)
+            with answering.db.write() as conn:
+                notices.delivered(conn, answer.ref, "failed", office.now)
+            return answer
+
+    office = answering.office
+    answering.answer()
+    answering.run(Slow(ACCOUNT, TOKEN, NUMBER, office.twilio.api, PORTAL, stopped=office.stopped.append))
+    assert answering.states() == ["void"]  # an answer has no other way

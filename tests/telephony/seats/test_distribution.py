@@ -41,11 +41,14 @@ async def test_one_seat_never_gets_two_calls(exchange: Any) -> None:
 
 
 async def test_landline_and_mobile_are_told_apart(exchange: Any) -> None:
-    async with exchange.caller("0441110001") as landline, exchange.caller("0671110002", host="127.0.0.2") as mobile:
-        await asyncio.gather(*(exchange.to_queue(caller) for caller in (landline, mobile)))
-        await exchange.queued(2)
-        await landline.hang_up()
-        await mobile.hang_up()
+    """Also who comes by Twilio, whose addresses are the mobile trunk's: his number is written with its plus there."""
+    async with exchange.caller("0441110001") as landline, exchange.caller("0671110002", host="127.0.0.2") as mobile, \
+            exchange.caller("+380671110003", host="127.0.0.2") as twilio:  # fmt: skip
+        callers = (landline, mobile, twilio)
+        await asyncio.gather(*(exchange.to_queue(caller) for caller in callers))
+        await exchange.queued(3)
+        for caller in callers:
+            await caller.hang_up()
         await exchange.idle()
     origins = {one["caller"]: one["origin"] for one in exchange.spooled()}
-    assert origins == {"0441110001": "landline", "0671110002": "mobile"}
+    assert origins == {"0441110001": "landline", "0671110002": "mobile", "+380671110003": "mobile"}
