@@ -1,4 +1,4 @@
-"""The sample articles, answers, the directory and the sample programmes. What is there already, by its Ukrainian name, stays."""
+"""The sample articles, answers, directory and programmes. What is there already, by its Ukrainian name, stays."""
 
 from __future__ import annotations
 
@@ -7,7 +7,17 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select
 
-from crm.schema import answer_template, article, building, contact, district, programme, programme_building, street, subject
+from crm.schema import (
+    answer_template,
+    article,
+    building,
+    contact,
+    district,
+    programme,
+    programme_building,
+    street,
+    subject,
+)
 from crm.store import insert_or_ignore, insert_row
 
 SOURCE = "Зразок: перед роботою замінюється текстом міста"

@@ -19,6 +19,7 @@ _PHONE = {"register", "answer", "complete", "link"} | _WORD
 # Written down a second time, by hand: a permission that wanders off is noticed here.
 MAY = {
     Role.OPERATOR: _PHONE,
+    Role.ONLINE: _PHONE,
     Role.FEEDBACK: _PHONE,
     Role.CONTROL: _DESK | {"start", "execute", "explain", "plan", "acknowledge", "refuse", "find_defective", "forward",
                            "extend", "reprimand"},

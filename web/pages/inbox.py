@@ -333,11 +333,12 @@ def _filled(conn: Connection, its: Message, who: Citizen | None) -> dict[str, st
     if address or said.get("place"):
         own = {**own, "address": address, "flat": said.get("flat", "")}
     joined = [inbox.get(conn, id).text for id in its.joined]
-    told = said.get("tell_by") or notices.BACK.get(its.channel, Way.EMAIL if email else Way.PHONE if phone else Way.NONE)
+    reached = Way.EMAIL if email else Way.PHONE if phone else Way.NONE
     return {
         "name": said.get("name") or its.name, **own, "phone": phones.display(phone or _phone_of(who)),
         "email": email or own.get("email", ""), "subject": said.get("subject_id", ""), "place": said.get("place", ""),
-        "text": "\n\n".join(filter(None, (its.text or its.title, *joined)))[:TEXT_MOST], "tell_by": str(told),
+        "text": "\n\n".join(filter(None, (its.text or its.title, *joined)))[:TEXT_MOST],
+        "tell_by": said.get("tell_by") or notices.BACK.get(its.channel, reached).value,
         "who": str(who.id) if who else "", "once": forms.once(),
         **({"building": str(where), "building_for": address} if where else {}),
     }  # fmt: skip
@@ -394,7 +395,8 @@ def _page(visit: Visit, id: int, *, typed: Form | None = None, problem: CentreEr
     return visit.page(
         "inbox/message.html", status=status, filled=filled, already=known, problem=problem, again=again, mine=mine,
         idle=its.idle(visit.now), takes_over=its.idle(visit.now) or visit.can(Permission.MANAGE_SEATS),
-        reply=reply if reply is not None else visit.form["reply"], answers=notices.way_back(its.channel, its.address) is not None, closings=tuple(Closed),
+        reply=reply if reply is not None else visit.form["reply"], closings=tuple(Closed),
+        answers=notices.way_back(its.channel, its.address) is not None,
         ways=[way for way in WAYS if way is not Way.FACEBOOK or its.channel == "facebook"], mark=forms.once(),
         saved=visit.query.number("saved"), typed=typed is not None, **values)  # fmt: skip
 
