@@ -50,13 +50,14 @@ from crm.people import FOR_ACTION, Permission, Role
 from crm.promise_rules import Reason as PromiseReason
 from crm.ratings import FATES
 from crm.routing import Lost, Reason, Unable
+from crm.stages import Awaited, Step
 from crm.supervision import Deed, Ear
 from crm.wrap_up import Lack
 from recordings.files import State as RecordingState
 from web.pages import card, line, reports, rules
 from web.pages import inbox as inbox_pages
 from web.pages.staffing import ASKED, COLUMNS, REAL
-from web.portal import api
+from web.portal import api, file
 from web.reporting import CALL_COLUMNS, CALL_COUNTS, PERCENTILES, SEAT_COLUMNS, SHARES
 from web.texts import LANGUAGES, Texts, texts
 
@@ -128,6 +129,8 @@ BUILT: dict[str, tuple[str, ...]] = {
     "api.field.": (*api.FIELD.values(), "wrong"),
     "public.stage.": public.STAGES, "public.stage_hint.": public.STAGES, "public.standing.": public_figures.STANDING,
     "public.how_": ("share", "days", *public_figures.STANDING),
+    "portal.step.": tuple(Step), "portal.awaited.": tuple(Awaited), "portal.way.": file.WAYS,
+    "portal.done_": ("added", "handed", "solved", "not_solved"),
     "told.": ("same", "more", "fewer"), "counted.": ("appeals", "of_appeals", "within_hours", "calls"),
 }  # fmt: skip
 # Shown only where the catalogue has them: an action without a hint has none.
