@@ -25,10 +25,10 @@ from crm.schema import visit_count
 from crm.store import Database
 
 FLUSHED_S = 5.0
-# Words by which programs call themselves; those that send the preview of a link in a conversation among them.
+# Words by which programs call themselves, messengers that show what a link leads to among them. (Cubot is a telephone.)
 _PROGRAM = re.compile(
-    r"bot\b|crawl|spider|slurp|preview|monitor|facebookexternal|whatsapp/|viber/|curl/|wget/|python|\bjava/|\bphp|go-http"
-    r"|okhttp|http-?client|axios|headless|lighthouse|libwww|\bfeed", re.IGNORECASE)  # fmt: skip
+    r"(?<!cu)bot\b|crawl|spider|slurp|preview|monitor|facebookexternal|whatsapp/|viber/|curl/|wget/|python|\bjava/|\bphp"
+    r"|go-http|okhttp|http-?client|axios|headless|lighthouse|libwww|\bfeed", re.IGNORECASE)  # fmt: skip
 
 Counted = tuple[dt.date, str, str]  # day of Kyiv's, page, language
 
