@@ -83,6 +83,45 @@ async def test_a_seat_registers_over_tls(everything: Any) -> None:
     assert b"WWW-Authenticate: Digest " in answer
 
 
+async def test_a_trunk_may_call_over_tls(everything: Any) -> None:
+    """As Twilio does where our address says so: the call is answered, and he hangs up."""
+    context = ssl.create_default_context(cafile=CERTIFICATES / "good.pem")
+    context.check_hostname = False
+    reader, writer = await asyncio.open_connection(
+        "127.0.0.1", everything.settings.sip_tls_port, ssl=context, local_addr=("127.0.0.2", 0))
+    sdp = ("v=0\r\no=- 1 1 IN IP4 127.0.0.2\r\ns=-\r\nc=IN IP4 127.0.0.2\r\nt=0 0\r\n"
+           f"m=audio {free_port('127.0.0.2')} RTP/AVP 0\r\n")  # fmt: skip
+    to = "<sip:1551@127.0.0.1;transport=tls>"
+
+    def say(method: str, number: int, body: str = "") -> None:
+        writer.write((
+            f"{method} sip:1551@127.0.0.1:{everything.settings.sip_tls_port};transport=tls SIP/2.0\r\n"
+            f"Via: SIP/2.0/TLS 127.0.0.2:5061;branch=z9hG4bK{method};rport\r\nMax-Forwards: 70\r\nTo: {to}\r\n"
+            f"From: <sip:+380671112233@city.pstn.twilio.com>;tag=them\r\nCall-ID: tls-call\r\n"
+            f"CSeq: {number} {method}\r\nContact: <sip:+380671112233@127.0.0.2:5061;transport=tls>\r\n"
+            f"Content-Type: application/sdp\r\nContent-Length: {len(body)}\r\n\r\n{body}").encode())  # fmt: skip
+
+    async def heard(beginning: str) -> str:
+        while True:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            (length,) = re.findall(r"^Content-Length: +(\d+)", head, re.MULTILINE)
+            await reader.readexactly(int(length))
+            if head.startswith(beginning):
+                return head
+
+    async with asyncio.timeout(30):
+        say("INVITE", 1, sdp)
+        answered = await heard("SIP/2.0 200 ")
+        (to,) = re.findall(r"^To: (.+?)\r", answered, re.MULTILINE)
+        say("ACK", 1)
+        say("BYE", 2)
+        await heard("SIP/2.0 200 ")
+        await everything.idle()
+    writer.transport.abort()
+    await asyncio.sleep(0)
+    assert {one["origin"] for one in everything.spooled("+380671112233") if "origin" in one} == {"mobile"}
+
+
 async def test_a_change_is_taken_and_no_call_dropped(default: Any) -> None:
     """The wrap-up is changed in a conversation, and holds from its end on. What did not change is not reloaded."""
     changed = Asterisk(default.settings.model_copy(update={"wrap_up": 4, "ring_timeout": 33}), default.secrets)
