@@ -341,7 +341,7 @@ def conversation(conn: Connection, its: Message) -> list[Said]:
         .where(n.message_id.in_(ids), n.kind == Kind.REPLY.value))  # fmt: skip
     said += [Said(row.created_at, True, row.message_id, row.way, text=row.data.get("text", ""), by=row.by,
                   state=row.state, delivered=row.delivered, error=row.error) for row in answers]  # fmt: skip
-    return sorted(said, key=lambda each: (each.at, each.ours))
+    return sorted(said, key=lambda each: (each.at, each.ours, each.message_id))
 
 
 class Why(StrEnum):
