@@ -20,13 +20,13 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
-from centre.provision.assets import module
 from centre.settings import Settings
 from crm.people import PERMISSIONS, Role
 from crm.store import Database
 from tests.web import filled
 from tests.web.conftest import FakeLine, at_seat, serving, snapshot, waiting
 from tests.web.filled import NOW, RINGS, Filled
+from tests.web.looking import HIGH, SCREEN, axe, wrong_with
 from tests.web.test_browser import browser as browser
 from tests.web.test_wall import TODAY
 from web import create_app, visit
@@ -41,17 +41,6 @@ WHOLE = [page for page in PAGES if page.method == "GET" and page.path not in PAR
 BEFORE = (Role.SUPERVISOR, Role.ADMINISTRATOR, Role.CONTROL, Role.FEEDBACK, Role.OPERATOR)
 AT_A_SEAT = ("/seat", "/desk")
 IN_ENGLISH = ("/appeals", "/calls/{linkedid}", "/control", "/reports", "/sign-in")
-OF_A_WIDTH = ["target-size", "scrollable-region-focusable"]  # the rest is as it is on any
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
-SCREEN, TELEPHONE, ENLARGED, HIGH = 1280, 390, 640, 720  # enlarged: the screen at 200 %
-
-_AXE = """async ([type, values]) => (await axe.run(document, {runOnly: {type, values}, resultTypes: ["violations"],
-  selectors: false}))
-  .violations.flatMap((found) => found.nodes.map((node) => `${found.id}: ${node.html.slice(0, 200)} `
-    + [...node.any, ...node.all].map((check) => check.message).join("; ").slice(0, 200)))"""
-_TOO_WIDE = """() => document.documentElement.scrollWidth <= document.documentElement.clientWidth ? "" :
-  [...document.body.querySelectorAll("*")].filter((part) => part.getBoundingClientRect().right > innerWidth)
-    .map((part) => part.outerHTML.slice(0, 80)).join("\\n")"""
 
 
 @dataclass
@@ -120,7 +109,6 @@ def called(path: str) -> str:
 
 async def test_every_page_is_for_everybody(centre: Centre, browser: Browser) -> None:
     """All of them in one browser, in a tab of each role; what is wrong with which is told at the end, together."""
-    axe = module("axe-core/axe.min.js").read_text()
     screens = Path(os.environ["SCREENS"]) if "SCREENS" in os.environ else None
     by_tab: dict[tuple[Role | None, str], list[str]] = defaultdict(list)
     for page in WHOLE:
@@ -143,19 +131,12 @@ async def test_every_page_is_for_everybody(centre: Centre, browser: Browser) -> 
             wrong.append(f"{said}: another language")
         if screens is not None and language == "uk":
             await draw(tab, called(path), screens)
-        for width in (SCREEN, ENLARGED, TELEPHONE):
-            await tab.set_viewport_size({"width": width, "height": HIGH})
-            if over := await tab.evaluate(_TOO_WIDE):
-                wrong.append(f"{said}: at {width} too wide are {over}")
-            if width != ENLARGED:
-                rules = {"tag": RULES} if width == SCREEN else {"rule": OF_A_WIDTH}
-                found = await tab.evaluate(_AXE, next(iter(rules.items())))
-                wrong.extend(f"{said} at {width}: {each}" for each in found)
+        wrong.extend(f"{said} {each}" for each in await wrong_with(tab))
 
     async def look_at(paths: list[str], role: Role | None, language: str) -> None:
         context = await centre.context(browser, role, reduced_motion="reduce")
         await context.add_cookies([{"name": visit.LANGUAGE, "value": language, "url": centre.base}])
-        await context.add_init_script(axe)
+        await context.add_init_script(axe())
         tab = await context.new_page()
         for path in paths:
             await tab.set_viewport_size({"width": SCREEN, "height": HIGH})
