@@ -186,6 +186,9 @@ class Settings(BaseSettings):
     file_hourly: int = Field(default=20, ge=1)  # appeals from one address; more are looked at by a person first
     file_daily: int = Field(default=10, ge=1)  # from one telephone or e-mail address
 
+    # ── webhooks out, to departments' own systems ──
+    webhook_private: bool = False  # addresses within the city's own networks, and plain HTTP, may be told too
+
     # ── web and records ──
     web_bind: IPv4Address = IPv4Address("127.0.0.1")
     web_port: Port = 1551

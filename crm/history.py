@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from crm import life, notices
+from crm import life, notices, webhooks
 from crm.errors import NotFound, Stale
 from crm.life import Action, Evidence, State
 from crm.schema import appeal, appeal_event
@@ -62,8 +62,8 @@ def _standing(conn: Connection, query: Statement, **key: int) -> Standing:
 
 def move(conn: Connection, before: Standing, action: Action, *, now: dt.datetime, staff_id: int | None = None,
          note: str = "", evidence: Mapping[str, Any] | None = None, **changes: Any) -> Standing:
-    """Does ``action``: the new state, its line of history, what somebody must be told of it (``notices.follow``), and
-    ``changes`` to other columns (plain values, no SQL).
+    """Does ``action``: the new state, its line of history, what somebody must be told of it (``notices.follow``,
+    ``webhooks.tell``), and ``changes`` to other columns (plain values, no SQL).
 
     IllegalAction as ``life.after``; Stale if the appeal changed since ``before`` was read. What an
     action must bring with it is the caller's to check, except that CONFIRM, NOT_SOLVED and HEAR
@@ -85,6 +85,8 @@ def move(conn: Connection, before: Standing, action: Action, *, now: dt.datetime
     notices.follow(conn, action, state, appeal_id=before.id, version=after.version, department_id=after.department_id,
                    passed_on=after.department_id != before.department_id, citizen_id=before.citizen_id, now=now,
                    evidence=evidence or {}, until=changes.get("planned_for"))
+    webhooks.tell(conn, before.id, action, before.state, state, version=after.version,
+                  department_id=after.department_id, left_id=before.department_id, now=now, note=note)  # fmt: skip
     return after
 
 

@@ -20,7 +20,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, and_, delete, exists, or_, select, union, update
 from sqlalchemy import false as never
 
-from crm import appeals, attachments, citizens, notices, people, phones, texts
+from crm import appeals, attachments, citizens, notices, people, phones, texts, webhooks
 from crm.edits import log_edit
 from crm.errors import BadInput, NotFound
 from crm.life import OPEN, Action, State
@@ -321,6 +321,7 @@ def _forget_words(conn: Connection, his_appeals: Sequence[int], his_calls: Seque
     conn.execute(update(appeal_event).where(of_his, appeal_event.c.action == Action.CORRECT.value)
                  .values(note="", evidence={}))  # fmt: skip
     conn.execute(update(attachment).where(attachment.c.appeal_id.in_(his_appeals)).values(name=""))
+    webhooks.unsay(conn, his_appeals)
     conn.execute(update(incident_report).where(incident_report.c.linkedid.in_(his_calls)).values(text=""))
 
 
