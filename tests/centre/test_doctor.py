@@ -10,11 +10,14 @@ import threading
 import tomllib
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from centre import doctor as module
 from centre import texts
@@ -289,6 +292,38 @@ def test_a_centre_whose_pages_are_opened_elsewhere_and_whose_audio_is_not_reache
 def test_a_restore_that_was_cut_off(settings: Settings) -> None:
     (settings.var / UNFINISHED).touch()
     assert troubles(settings) == {"restore.unfinished": Level.WRONG}
+
+
+# ── Twilio ───────────────────────────────────────────────────────────────────────────────────
+TWILIO = {"twilio_account": "AC" + "0" * 32, "twilio_token": SecretStr("a token"), "twilio_number": "+380891234567",
+          "twilio_sip": "sips:1551@sip.city.example"}  # fmt: skip
+
+
+def test_twilio_is_off_and_nothing_is_amiss(settings: Settings) -> None:
+    found = {finding.id: finding for finding in doctor(settings, load_secrets(settings), "uk")}
+    assert found["twilio.off"].level is Level.OK
+    assert found["twilio.off"].text.startswith("Twilio вимкнено")
+
+
+def test_the_portal_that_twilio_calls_is_looked_at(settings: Settings) -> None:
+    class Portal(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(HTTPStatus.OK if self.path == "/healthz" else HTTPStatus.NOT_FOUND)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Portal) as server:
+        serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        serving.start()
+        address = f"http://127.0.0.1:{server.server_address[1]}"
+        up = settings.model_copy(update={**TWILIO, "portal_address": address})
+        assert [remark.id for remark in module.twilio(up)] == ["twilio.ok", "twilio.open"]
+        server.shutdown()
+        serving.join()
+    assert troubles(settings.model_copy(update={**TWILIO, "portal_address": address, "twilio_sip": ""})) == {
+        "twilio.unreachable": Level.WARNING, "twilio.open": Level.WARNING, "twilio.no_trunk": Level.WARNING}  # fmt: skip
 
 
 # ── the catalogue ────────────────────────────────────────────────────────────────────────────
