@@ -44,6 +44,7 @@ from crm.addresses import BuildingLine
 from crm.api_keys import Key
 from crm.appeals import Appeal
 from crm.appeals import Registered as Made
+from crm.confirmation_rules import Result
 from crm.departments import is_email
 from crm.errors import BadInput, CentreError, NotAllowed, NotFound, Stale
 from crm.filing import Filing
@@ -124,9 +125,11 @@ async def _sent(request: Request) -> AsyncIterator[Sent]:
         yield Sent(await security.body_of(request, forms.MAX_BODY), None)
     elif kind == "multipart/form-data":
         form = await programs.form_of(request)
-        yield Sent(b"", form)
-        for file in form.files:
-            await file.close()
+        try:
+            yield Sent(b"", form)
+        finally:
+            for file in form.files:
+                await file.close()
     else:
         raise BadInput("api.content_type")
 
@@ -150,17 +153,17 @@ def _fails(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
     return said
 
 
-_WRITES = _fails(HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.CONFLICT,
-                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-                 HTTPStatus.TOO_MANY_REQUESTS)  # fmt: skip
-_OWN = _fails(HTTPStatus.NOT_FOUND, HTTPStatus.TOO_MANY_REQUESTS)
+_BODY = _fails(HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
+_WRITES = {**_BODY, **_fails(HTTPStatus.UNAUTHORIZED, HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS)}
+_OWN = {**_BODY, **_fails(HTTPStatus.NOT_FOUND, HTTPStatus.TOO_MANY_REQUESTS)}
 
 
-def _either(shape: type[BaseModel]) -> dict[str, Any]:
-    """A body of JSON, or the same with photos."""
-    return {"requestBody": {"required": True, "content": {
-        "application/json": {"schema": shape.model_json_schema()},
-        "multipart/form-data": {"schema": shapes.form_schema(shape)}}}}  # fmt: skip
+def _body(shape: type[BaseModel], *, photos: bool = False) -> dict[str, Any]:
+    """What is sent, for the document: it is read by ourselves, so that nothing beyond a bound ever is."""
+    content = {"application/json": {"schema": shape.model_json_schema()}}
+    if photos:
+        content["multipart/form-data"] = {"schema": shapes.form_schema(shape)}
+    return {"requestBody": {"required": True, "content": content}}
 
 
 router = APIRouter()
@@ -297,7 +300,7 @@ def _building(t: Texts, its: BuildingLine) -> shapes.Building:
 
 
 # ── filing ──
-@router.post("/appeals", status_code=201, openapi_extra=_either(NewAppeal), response_model=shapes.Registered,
+@router.post("/appeals", status_code=201, openapi_extra=_body(NewAppeal, photos=True), response_model=shapes.Registered,
              responses={202: {"model": shapes.Held, "description": "Held: a person looks at it first"}, **_WRITES})
 def create(ask: Asked, key: ApiKey, mark: Mark, sent: Body) -> Response:
     """An appeal, as JSON, or as a form with photos (``photos``, five at most)."""
@@ -345,9 +348,10 @@ def _json(its: BaseModel, status: int) -> Response:
     return JSONResponse(its.model_dump(mode="json"), status)
 
 
-@router.post("/held", responses=_fails(HTTPStatus.NOT_FOUND))
-def held(ask: Asked, its: shapes.Token) -> shapes.Became:
+@router.post("/held", openapi_extra=_body(shapes.Token), responses={**_BODY, **_fails(HTTPStatus.NOT_FOUND)})
+def held(ask: Asked, sent: Body) -> shapes.Became:
     """What has become of an appeal that was held."""
+    its = _parsed(shapes.Token, sent, ask.texts)
     with ask.parts.db.read() as conn:
         now = programs.became(conn, ask.parts, its.token)
     return shapes.Became(waits=now.waits, appeal=_made(ask.parts, now.appeal) if now.appeal else None)
@@ -363,10 +367,10 @@ def _own(ask: Ask, its: shapes.Own) -> Appeal:
     return found
 
 
-@router.post("/appeals/status", responses=_OWN)
-def status(ask: Asked, its: shapes.Own) -> shapes.Status:
+@router.post("/appeals/status", openapi_extra=_body(shapes.Own), responses=_OWN)
+def status(ask: Asked, sent: Body) -> shapes.Status:
     """How far an appeal has come, for whoever has its code: every step, the city's answers, what he added himself."""
-    return _stand(ask, _own(ask, its))
+    return _stand(ask, _own(ask, _parsed(shapes.Own, sent, ask.texts)))
 
 
 def _stand(ask: Ask, its: Appeal) -> shapes.Status:
@@ -387,7 +391,7 @@ def _stand(ask: Ask, its: Appeal) -> shapes.Status:
 _ANSWERABLE = frozenset({State.AWAITING, State.UNCONFIRMED, State.CLOSED})
 
 
-@router.post("/appeals/words", openapi_extra=_either(shapes.Words), responses={**_WRITES, **_OWN})
+@router.post("/appeals/words", openapi_extra=_body(shapes.Words, photos=True), responses={**_WRITES, **_OWN})
 def add(ask: Asked, key: ApiKey, mark: Mark, sent: Body) -> shapes.Status:
     """Words, photos or both, added to an appeal. They change nothing of its state; whoever has it sees them."""
     said, parts = _parsed(shapes.Words, sent, ask.texts), ask.parts
@@ -406,10 +410,11 @@ def add(ask: Asked, key: ApiKey, mark: Mark, sent: Body) -> shapes.Status:
     return _stand(ask, its)
 
 
-@router.post("/appeals/answer", responses={**_WRITES, **_OWN})
-def answer(ask: Asked, key: ApiKey, mark: Mark, said: shapes.Answer) -> shapes.Status:
+@router.post("/appeals/answer", openapi_extra=_body(shapes.Answer), responses={**_WRITES, **_OWN})
+def answer(ask: Asked, key: ApiKey, mark: Mark, sent: Body) -> shapes.Status:
     """The resident's word: solved, partly, not solved. It closes the appeal, or brings it back to the department. Where
     nothing is reported yet it changes nothing and is kept."""
+    said = _parsed(shapes.Answer, sent, ask.texts)
     who, its = _known_own(ask, key, said)
     with ask.parts.db.write() as conn:
         _spend(conn, ask)
@@ -417,7 +422,7 @@ def answer(ask: Asked, key: ApiKey, mark: Mark, said: shapes.Answer) -> shapes.S
                          received_at=ask.now, state=messages.State.DONE)  # fmt: skip
         message_id = messages.take(conn, taken)
         if message_id is not None:
-            confirmations.answer(conn, number=its.number, result=said.result, now=ask.now, note=said.text,
+            confirmations.answer(conn, number=its.number, result=Result(said.result), now=ask.now, note=said.text,
                                  written=f"{who.channel}:{who.id}:{mark}")  # fmt: skip
             messages.belongs(conn, message_id, its.id, now=ask.now, staff_id=None, action=Action.HEAR)
     poke_line(ask.parts, "callbacks")

@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from crm import appeals
-from crm.confirmation_rules import Result
 from crm.public import STAGES
 from crm.stages import Awaited, Step
 
@@ -73,7 +72,7 @@ class Words(Own):
 class Answer(Own):
     """The resident’s word on what the department says is done."""
 
-    result: Result
+    result: Literal["solved", "partly", "not_solved"]
     text: str = Field("", max_length=appeals.LONGEST_NOTE)
 
 
