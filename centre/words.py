@@ -10,7 +10,7 @@ from centre.texts import LANGUAGES, sentence
 from crm import tokens
 from crm.clock import KYIV
 from crm.outbox import About, Going
-from crm.telling import ASKS, Kind, Way
+from crm.telling import ASKS, WORDS_OF, Kind, Way
 from intake.couriers import Heading
 from intake.segments import segments
 
@@ -34,7 +34,7 @@ class Words:
         if its.way is Way.SMS:
             return self._sms(its, about)
         parts = [_say(its, f"citizen.{its.kind.value}", **_facts(its, about))]
-        if about.words:
+        if about.words and its.kind in WORDS_OF:
             parts.append(_say(its, f"why.{its.kind.value}", words=about.words))
         if its.kind in ASKS:
             parts.append(self._question(its, about))

@@ -28,8 +28,8 @@ TYPED = {"name": "Олена Шевчук", "phone": "044 123 45 67", "address":
 def receipts(site: Site) -> list[tuple[str, str]]:
     with site.db.read() as conn:
         n = schema.notice.c
-        rows = conn.execute(select(n.data, n.state).where(n.kind == Kind.RECEIPT.value).order_by(n.id))
-        return [(row.data["by"], row.state) for row in rows]
+        rows = conn.execute(select(n.way, n.state).where(n.kind == Kind.RECEIPT.value).order_by(n.id))
+        return [(row.way, row.state) for row in rows]
 
 
 # ── without a browser ──
@@ -68,7 +68,8 @@ async def test_the_receipt_goes_by_the_way_he_chose_which_is_remembered(site: Si
     await desk.submit(page, f"{CARD}/appeals", **subject | {"text": "І води немає", "receipt": "sms"})
     assert receipts(site) == [(Way.EMAIL, "due"), (Way.SMS, "due")]
     feedback = await site.person(Role.FEEDBACK)
-    assert "через SMS: 26000002" in (await feedback.open("/notices")).text
+    assert "номер і код звернення: 26000002" in (page := await feedback.open("/notices")).text
+    assert "SMS +380 44 123 4567: не налаштовано" in page.text
 
 
 async def test_a_call_about_an_appeal_that_there_is_stands_in_both_histories_once(site: Site) -> None:
