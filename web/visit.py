@@ -78,7 +78,7 @@ class Page:
     path: str
     answer: Callable[[Visit], Response]
     needs: tuple[Permission, ...] | None = ()
-    slow: bool = False  # hashes a password: a few at a time, and never in the way of other pages
+    slow: bool = False  # hashes a password or takes photos: a few at a time, and never in the way of other pages
     files: bool = False  # its form may bring files
     owing: tuple[Owed, ...] = ()  # opens also to who has this to do first
 

@@ -16,6 +16,7 @@ from crm.attachments import Stored
 from tests.pictures import BANDERA, JPEG, PDF, PNG, picture
 from tests.portal.conftest import FILED, Portal
 from tests.portal.test_filing import opened
+from tests.web.conftest import serving
 from web.portal import kept
 
 
@@ -255,6 +256,31 @@ async def test_what_is_hostile_is_shown_as_text(portal: Portal) -> None:
     page = await resident.open(f"/file?address={nasty}&subject={nasty}&building=-1&once=..%2F")
     assert page.status == 200
     assert "<script>alert" not in page.html
+
+
+async def test_a_link_fills_in_what_and_where_and_nothing_else(portal: Portal) -> None:
+    resident, heat = await portal.resident(), str(portal.city.subjects["Опалення"])
+    page = await resident.open(f"/file?subject={heat}&address=Бандери 10&once={'a' * 22}&text=чуже&kept=x&consent=1")
+    fields = page.form("/file", {}).fields
+    assert (fields["subject"], fields["address"]) == (heat, "Бандери 10")
+    assert (fields["text"], fields["kept"], "consent" in fields) == ("", "", False)
+    assert fields["once"] != "a" * 22
+
+
+async def test_behind_a_web_server_it_is_the_residents_address_that_counts(portal: Portal) -> None:
+    portal.settings.__dict__["file_hourly"] = 1
+    async with serving(portal.app) as portal.base:
+        reached = []
+        for address, text in (("203.0.113.7", "Раз."), ("203.0.113.8", "Два."), ("203.0.113.7", "Три.")):
+            resident = await portal.resident()
+            resident.http.headers["X-Forwarded-For"] = address
+            page = await resident.fill(await resident.open("/file"), "/file", **{**FILED, "text": text})
+            reached.append(page.url.removeprefix(portal.base)[:3])
+        plain, sealed = [(await resident.http.get("/", headers={"X-Forwarded-Proto": scheme})).headers
+                         for scheme in ("http", "https")]  # fmt: skip
+    assert "Strict-Transport-Security" in sealed
+    assert "Strict-Transport-Security" not in plain
+    assert reached == ["/a/", "/a/", "/m/"]
 
 
 # ── what is known of a place ──

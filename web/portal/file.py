@@ -47,8 +47,10 @@ class Shown:
 
 
 def show(visit: Visit) -> Response:
-    """The form; the address may say where (``address``, ``subject``)."""
-    return _page(changed(visit, form=Form({**visit.query})), Kept((), ""), Shown())
+    """The form, whose address may say what and where. Nothing else: a mark that somebody else has thought out would
+    show him what is filed with it."""
+    given = {name: visit.query[name] for name in ("subject", "address", "place")}
+    return _page(changed(visit, form=Form(given)), Kept((), ""), Shown())
 
 
 def about(visit: Visit) -> Response:

@@ -23,12 +23,13 @@ def law(visit: Visit) -> Response:
     return visit.page("portal/law.html")
 
 
+# A form with photos is slow: many of them at a time hold up each other, and no other page.
 PAGES: tuple[Page, ...] = (
     Page("GET", "/", front, None),
     Page("GET", "/law", law, None),
     Page("POST", "/language", choose_language, None),
     Page("GET", "/file", file.show, None),
-    Page("POST", "/file", file.file, None, files=True),
+    Page("POST", "/file", file.file, None, files=True, slow=True),
     Page("GET", "/file/known", file.about, None),
     Page("GET", "/addresses", suggest, None),
     Page("GET", "/follow", follow.find, None),
@@ -36,7 +37,7 @@ PAGES: tuple[Page, ...] = (
     Page("GET", "/a/{token}", follow.show, None),
     Page("GET", "/a/{token}/receipt", follow.receipt, None),
     Page("GET", "/a/{token}/files/{id}", follow.attachment, None),
-    Page("POST", "/a/{token}/add", follow.add, None, files=True),
-    Page("POST", "/a/{token}/word", follow.say, None, files=True),
+    Page("POST", "/a/{token}/add", follow.add, None, files=True, slow=True),
+    Page("POST", "/a/{token}/word", follow.say, None, files=True, slow=True),
     Page("GET", "/m/{token}", follow.held, None),
 )
