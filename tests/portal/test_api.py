@@ -395,22 +395,48 @@ CHECKS = [not_a_server_error, checks.status_code_conformance, checks.content_typ
 
 
 @pytest.fixture(scope="module")
-def documented(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def documented(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, str]]:
     with over_http(tmp_path_factory.mktemp("api")) as (office, address):
-        its = schemathesis.openapi.from_url(f"{address}{API}/openapi.json")
-        its.config.update(headers={"X-API-Key": office.key(cap=100_000)})
-        its.config.generation.update(max_examples=10, unique_inputs=False)
-        yield its
+        key = office.key(cap=100_000)
+        made, held = (httpx.post(f"{address}{API}/appeals", json=said(office, name=name), headers=headers(key)).json()
+                      for name in ("Олена Шевчук", ""))  # fmt: skip
+        document = httpx.get(f"{address}{API}/openapi.json").json()
+        _narrow(document, {"subject_id": [*office.city.subjects.values()], "phone": ["", "0671112233"],
+                           "building_id": [*office.city.buildings.values()], "email": ["o@city.ua"],
+                           "number": [made["number"]], "code": [made["code"]], "incident_id": [None],
+                           "token": [held["token"]],
+                           "id": [*office.city.buildings.values()]})  # fmt: skip
+        its = schemathesis.openapi.from_dict(document)
+        its.config.update(base_url=f"{address}{API}")
+        its.config.generation.with_security_parameters = False  # the right key is given with each case
+        yield its, key
+
+
+def _narrow(document: Any, among: dict[str, list[Any]]) -> None:
+    """What is sent under these names is one of those that there are: or else nearly everything would be unknown."""
+    match document:
+        case {"name": str(name), "schema": dict(), "in": "path"} if name in among:
+            document["schema"] |= {"enum": among[name]}
+        case {"properties": dict(properties), "additionalProperties": False}:  # of what is sent
+            for name in properties.keys() & among.keys():
+                properties[name] = {"enum": among[name]}
+        case dict():
+            for each in document.values():
+                _narrow(each, among)
+        case list():
+            for each in document:
+                _narrow(each, among)
 
 
 FITTING, UNFIT = GenerationMode.POSITIVE, GenerationMode.NEGATIVE
 
 
 @pytest.mark.parametrize("mode", [FITTING, UNFIT])
-def test_it_does_what_its_document_says(documented: Any, mode: GenerationMode) -> None:
+def test_it_does_what_its_document_says(documented: tuple[Any, str], mode: GenerationMode) -> None:
     """Every operation, with what its document allows, and with what it does not."""
-    tried = 0
-    for found in documented.get_all_operations():
+    document, key = documented
+    succeeded = set()
+    for found in document.get_all_operations():
         operation = found.ok()
         if mode is UNFIT and operation.label in ("GET /subjects", "GET /districts"):  # they take nothing
             continue
@@ -418,8 +444,8 @@ def test_it_does_what_its_document_says(documented: Any, mode: GenerationMode) -
         @given(case=operation.as_strategy(generation_mode=mode))
         @settings(max_examples=10, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
         def run(case: schemathesis.Case) -> None:
-            case.call_and_validate(checks=CHECKS)
+            if case.call_and_validate(headers={"X-API-Key": key}, checks=CHECKS).status_code < 300:
+                succeeded.add(case.operation.label)
 
         run()
-        tried += 1
-    assert tried == (10 if mode is FITTING else 8)
+    assert mode is UNFIT or len(succeeded) == 10, succeeded
