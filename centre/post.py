@@ -21,7 +21,7 @@ from centre.mailer import Mailer
 from centre.settings import Secrets, Settings
 from centre.texts import section, sentence
 from centre.words import Words
-from crm import clock, conversations, notices, rates
+from crm import clock, conversations, notices, rates, webhooks
 from crm.store import Database
 from crm.telling import Way
 from intake import facebook
@@ -31,6 +31,7 @@ from intake.sending import Sending
 from intake.smtp import EmailCourier, Server
 from intake.twilio.courier import SmsCourier
 from intake.twilio.fetching import Files, Missed
+from intake.webhooks import Deliverer
 
 MAIL_S = 30.0
 SEND_S = 2.0  # somebody waits for an answer
@@ -52,6 +53,7 @@ class Part:
 
 def parts(settings: Settings, secrets: Secrets, db: Database) -> list[Part]:
     """Everything that the post does; what is not set up is left out."""
+    deliverer = Deliverer(db, private=settings.webhook_private)
     mailer = Mailer(db, server(settings), settings.mail_digest)
     words = Words(settings.portal_address.rstrip("/"), bool(settings.imap_host), secrets.web)
     window = clock.minutes(settings.tell_from), clock.minutes(settings.tell_to)
@@ -65,12 +67,14 @@ def parts(settings: Settings, secrets: Secrets, db: Database) -> list[Part]:
     def forget() -> None:
         with db.write() as conn:
             rates.forget(conn, _now())
+            webhooks.forget(conn, _now())
 
     return [
         Part("mail", MAIL_S, mail),
         *(Part(f"send {each.courier.way}", SEND_S, each.run) for each in sendings),
         *facebook_parts(settings, secrets, db),
         *twilio_parts(settings, secrets, db),
+        Part("webhooks", SEND_S, deliverer.run),
         Part("rates", FORGET_S, forget),
     ]
 
