@@ -12,6 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, or_, select, true, update
@@ -48,7 +49,7 @@ _DANGER = re.compile(
     r"запах\w* газ|газом|витік газ|вибух|пожеж|горить|заді?м|дим\b|диму\b|іскр|обірва\w* (?:дріт|дрот|провід|кабел)"
     r"|оголен\w* (?:дріт|дрот|провід|кабел)|б.є струм|прорв|прорив|затоплю|заливає|провал\w|обвал|завали|впал[оа] дерев"
     r"|застряг\w* (?:в|у) ліфт|непритомн|загроз\w* житт|smell of gas|gas leak|\bfire\b|smoke|explo|flood"
-    r"|live wire|stuck in (?:the|a) lift|collaps", re.IGNORECASE)  # fmt: skip
+    r"|live wire|stuck in (?:the|a) lift|collaps")  # fmt: skip
 
 
 class View(StrEnum):
@@ -171,9 +172,10 @@ class Message:
         return self.claimed_at is not None and now - self.claimed_at >= CLAIM
 
 
+@lru_cache(maxsize=4096)
 def danger(text: str) -> bool:
     """Whether it speaks of what cannot wait: gas, fire, a wire on the ground, somebody in a lift."""
-    return _DANGER.search(text) is not None
+    return _DANGER.search(text.lower()) is not None
 
 
 # ── lists ────────────────────────────────────────────────────────────────────────────────────

@@ -78,7 +78,7 @@ def take(conn: Connection, its: Incoming) -> int | None:
     new = insert_or_ignore(conn, message, {
         "channel": its.channel, "external_id": external_id, "address": texts.line(its.address[:200], 200),
         "name": texts.line(its.name[:200], 200), "title": texts.line(its.title[:300], 300),
-        "text": texts.text(its.text[:LONGEST_TEXT], LONGEST_TEXT), "language": its.language, "data": dict(its.said),
+        "text": texts.text(its.text[:LONGEST_TEXT], LONGEST_TEXT), "language": its.language, "data": _clean(its.said),
         "state": its.state.value, "reason": its.reason.value if its.reason else "", "received_at": its.received_at,
         "done_at": its.received_at if its.state in ENDED else None,
     })  # fmt: skip
@@ -88,6 +88,10 @@ def take(conn: Connection, its: Incoming) -> int | None:
     message_id = conn.execute(select(message.c.id).where(*own)).scalar_one()
     add_files(conn, message_id, its.files)
     return int(message_id)
+
+
+def _clean(said: Mapping[str, str | int | float]) -> dict[str, str | int | float]:
+    return {key: texts.line(value[:1000], 1000) if isinstance(value, str) else value for key, value in said.items()}
 
 
 def add_files(conn: Connection, message_id: int, files: Sequence[Stored]) -> None:

@@ -158,7 +158,7 @@ def act(visit: Visit) -> Response:
     by = Act(visit.person.id, visit.now, version)
     try:
         with visit.db.write() as conn:
-            if not calls.taken_once(conn, "form", f"{visit.person.id}:{mark}", visit.now):
+            if not calls.taken_once(conn, "form", f"{visit.person.id}:{mark}:{do}", visit.now):
                 return visit.go(f"/messages/{id}?done=message_already")
             _do(conn, visit, id, do, by, fields)
     except CentreError as error:
