@@ -35,12 +35,13 @@ from web.app import PAGES
 # What is no page: files, and parts of pages that their scripts ask for.
 PARTS = {"/attachments/{id}", "/announcements/{language}/{mark}", "/addresses", "/addresses/history",
          "/knowledge/found", "/knowledge/answers", "/knowledge/addresses", "/calls/{linkedid}/lacking",
-         "/privacy/citizens/{id}/data", "/recordings/audio/{ticket}"}  # fmt: skip
+         "/privacy/citizens/{id}/data", "/recordings/audio/{ticket}", "/messages/part",
+         "/messages/files/{id}"}  # fmt: skip
 WHOLE = [page for page in PAGES if page.method == "GET" and page.path not in PARTS]
 # Who looks at a page that several may open: whoever may do most there.
 BEFORE = (Role.SUPERVISOR, Role.ADMINISTRATOR, Role.CONTROL, Role.FEEDBACK, Role.OPERATOR)
 AT_A_SEAT = ("/seat", "/desk")
-IN_ENGLISH = ("/appeals", "/calls/{linkedid}", "/control", "/reports", "/sign-in")
+IN_ENGLISH = ("/appeals", "/calls/{linkedid}", "/control", "/messages/{id}", "/reports", "/sign-in")
 
 
 @dataclass
@@ -91,6 +92,8 @@ def who(page: visit.Page) -> Role | None:
     """Who looks at it; None for one that is open to everybody."""
     if page.path in AT_A_SEAT:
         return Role.OPERATOR
+    if page.path.startswith("/messages"):  # whose work it is, and not who watches over it
+        return Role.ONLINE
     return None if page.needs is None else next(
         role for role in BEFORE if not page.needs or set(page.needs) & PERMISSIONS[role])
 
