@@ -52,6 +52,7 @@ from web.pages import (
     staffing,
     supervising,
     wall,
+    webhooks,
 )
 from web.pages import people as people_pages
 from web.render import Renderer
@@ -187,6 +188,10 @@ PAGES = (
     Page("GET", "/rules/keys", api_keys.listed, (P.EDIT_RULES,)),
     Page("GET", "/rules/keys/{id}", api_keys.show, (P.EDIT_RULES,)),
     Page("POST", "/rules/keys/{id}", api_keys.save, (P.EDIT_RULES,)),
+    Page("GET", "/rules/webhooks", webhooks.listed, (P.EDIT_RULES,)),
+    Page("GET", "/rules/webhooks/{id}", webhooks.show, (P.EDIT_RULES,)),
+    Page("POST", "/rules/webhooks/{id}", webhooks.save, (P.EDIT_RULES,)),
+    Page("POST", "/rules/webhooks/{id}/act", webhooks.act, (P.EDIT_RULES,)),
     Page("GET", "/staffing", staffing.show, (P.SEE_REPORTS, P.MANAGE_SEATS)),
     Page("POST", "/staffing", staffing.save, (P.MANAGE_SEATS,)),
     Page("GET", "/reports", reports.overview, (P.SEE_REPORTS,)),

@@ -9,7 +9,7 @@ import wave
 from dataclasses import dataclass, field, replace
 from urllib.parse import quote
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from centre.sample_life.month import RULES, Month
 from centre.settings import Settings
@@ -34,6 +34,7 @@ from crm import (
     sign_in,
     staffing,
     surges,
+    webhooks,
 )
 from crm.calls import EndCause
 from crm.campaign_rules import Mode, Step, Terms
@@ -117,6 +118,7 @@ def _tell(conn: Connection, made: Filled) -> None:
     staffing.put(conn, NOW.date(), dict.fromkeys(range(480, 1200, 30), 6), now=NOW, staff_id=by)
     key, _ = api_keys.make(conn, name="Застосунок міста, Android", channel="mobile", hourly_cap=600, now=NOW,
                            staff_id=by)  # fmt: skip
+    hook = _hook(conn, made, by)
     edition = routing_editions.draft(conn, note="Узимку аварії тепломереж — одразу районам", now=NOW, staff_id=by)
     surges.switch_on(conn, surges.Kind.SURGE, now=NOW - dt.timedelta(hours=30), staff_id=by, reason="прорив на мережі")
     surges.switch_off(conn, surges.Kind.SURGE, now=NOW - dt.timedelta(hours=28), staff_id=by)
@@ -124,7 +126,20 @@ def _tell(conn: Connection, made: Filled) -> None:
                        "/campaigns/{id}": f"/campaigns/{campaign}", "/campaigns/{id}/edit": "/campaigns/2/edit",
                        "/campaigns/{id}/step": "/campaigns/2/step",
                        "/campaigns/{id}/appeals": f"/campaigns/{campaign}/appeals?figure=left",
-                       "/rules/routing/{id}": f"/rules/routing/{edition}", "/rules/keys/{id}": f"/rules/keys/{key}"}  # fmt: skip
+                       "/rules/routing/{id}": f"/rules/routing/{edition}", "/rules/keys/{id}": f"/rules/keys/{key}",
+                       "/rules/webhooks/{id}": f"/rules/webhooks/{hook}"}  # fmt: skip
+
+
+def _hook(conn: Connection, made: Filled, by: int) -> int:
+    """A department's system that is away: something waits for it."""
+    hook, _ = webhooks.add(conn, name="Диспетчерська Київтеплоенерго", url="https://heating.city.ua/1551",
+                           department_id=None, private=False, now=NOW, staff_id=by)  # fmt: skip
+    for number, error in enumerate(("HTTP 503 технічні роботи", "")):
+        conn.execute(insert(schema.delivery), {
+            "webhook_id": hook, "appeal_id": 1 + number, "body": {"id": f"26000001-{number}", "action": "assign"},
+            "tries": 3 if error else 0, "error": error, "created_at": NOW - dt.timedelta(hours=2 - number),
+            "due_at": NOW})  # fmt: skip
+    return hook
 
 
 def _write(conn: Connection, made: Filled, settings: Settings) -> None:
