@@ -5,22 +5,36 @@ from __future__ import annotations
 import datetime as dt
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import JSON, ColumnElement, Connection, String, Table, and_, func, insert, or_, select
 
 import recordings
-from crm import appeals, attachments, calls, citizens, incidents, people, privacy, promises, schema
+from crm import (
+    appeals,
+    attachments,
+    calls,
+    citizens,
+    incidents,
+    messages,
+    notices,
+    people,
+    privacy,
+    promises,
+    remote_files,
+    schema,
+)
 from crm.appeals import Correction
 from crm.calls import EndCause
 from crm.confirmation_rules import Reached, Result
 from crm.errors import BadInput, NotFound
 from crm.law import Kind
 from crm.life import Action
+from crm.notices import Way
 from crm.promise_rules import Reason, Rules
-from crm.store import Database
+from crm.store import Database, insert_row
 from tests.crm.conftest import NOON, PHONE, SECOND_PHONE, found_city
 from tests.killing import killed
 from tests.pictures import JPEG, picture
@@ -316,6 +330,162 @@ def test_looks_are_told_by_appeal_and_by_who_looked(life: Life) -> None:
         assert [look.key for look in privacy.looks(conn, appeal_id=life.appeal)] == [str(life.appeal)]
         assert len(privacy.looks(conn, staff_id=life.operator)) == 2
         assert privacy.looks(conn, staff_id=life.operator + 99) == []
+
+
+# ── what came in writing, and what was told ──────────────────────────────────────────────────
+MAILBOX, PSID = "maria@letters.example", "7715551"
+# Tables in which nothing of a resident's stands: the city's own, the staff's, counts and digests.
+OF_NOBODY = {
+    "access_log", "announcement", "answer_template", "api_key", "appeal_counter", "article", "building", "bulletin",
+    "calendar_day", "call_event", "callback", "callback_appeal", "campaign", "consultation", "contact", "department",
+    "district", "edit_log", "escalation", "incident", "law_setting", "listening", "network", "network_building",
+    "programme", "programme_building", "rate_count", "routing_rule", "routing_version", "seat_event", "session",
+    "shift", "sign_in_failure", "staff", "street", "street_name", "subject", "surge", "taken", "visit_count", "webhook",
+    "writer_mark",
+}  # fmt: skip
+# What the tests above look at, row by row.
+ELSEWHERE = {"appeal_call", "appeal_event", "attempt", "call", "citizen_phone", "incident_caller", "incident_report",
+             "promise", "rating", "recording", "silenced"}  # fmt: skip
+# Columns that name nobody, whatever stands in them: states, kinds, and names that services made.
+NAMELESS = {
+    "appeal": {"channel", "code", "kind", "old_number", "state", "tell_by"}, "attachment": {"action", "media_type",
+    "sha256"}, "citizen": {"language"}, "citizen_address": {"channel"}, "delivery": {"state"},
+    "message": {"channel", "external_id", "language", "reason", "state"}, "message_file": {"media_type", "sha256"},
+    "notice": {"audience", "delivered", "key", "kind", "mail", "sent_ref", "state", "way"},
+    "remote_file": {"path", "state"}, "stopped": {"way"},
+}  # fmt: skip
+
+
+def came(conn: Connection, external_id: str, channel: str, address: str, **more: object) -> int:
+    """A message, and that it is done with."""
+    message_id = messages.take(conn, messages.Incoming(
+        channel=channel, external_id=external_id, address=address, received_at=NOON,
+        **{"text": "Прошу прибрати сніг", "state": messages.State.DONE, **more}))  # type: ignore[arg-type]  # fmt: skip
+    assert message_id is not None
+    return message_id
+
+
+@pytest.fixture
+def written(life: Life) -> list[int]:
+    """Her messages: from her box, her conversation, her telephone, and one of her appeal from nobody knows where; then
+    one of her sister's, from a box that both are known by. All told back, stopped, passed on."""
+    with life.db.write() as conn:
+        for whose in (life.maria, life.sister):
+            citizens.add_address(conn, whose, "email", "home@example.org", NOON)
+        citizens.add_address(conn, life.maria, "email", MAILBOX, NOON)
+        citizens.add_address(conn, life.maria, "facebook", PSID, NOON)
+        photo = attachments.store(life.attachments, "марія-фото.jpg", io.BytesIO(picture("JPEG", "green")))
+        shared = attachments.store(life.attachments, "спільне.jpg", io.BytesIO(picture("JPEG", "red")))
+        hers = [came(conn, "1", "email", MAILBOX, files=[replace(photo, place=(50.45, 30.52)), shared]),
+                came(conn, "2", "facebook", PSID), came(conn, "3", "sms", PHONE), came(conn, "4", "web", "")]
+        messages.belongs(conn, hers[3], life.appeal, now=NOON, staff_id=None, action=Action.HEAR)
+        theirs = came(conn, "5", "email", "home@example.org", files=[shared], text="Софіїн лист")
+        remote_files.expect(conn, hers[2], [("/Media/ME1", "марія-ммс.jpg")], NOON)
+        for message_id in (*hers[:3], theirs):
+            notices.reply(conn, message_id=message_id, text="Відповідь для Марії", key=str(message_id), now=NOON)
+        for way, address in ((Way.SMS, PHONE), (Way.EMAIL, MAILBOX), (Way.EMAIL, "home@example.org")):
+            notices.stop(conn, way, address, NOON)
+        conn.execute(schema.appeal.update().where(schema.appeal.c.id == life.appeal).values(tell_to=MAILBOX))
+        hook = insert_row(conn, schema.webhook, {"name": "Тепло", "url": "https://x.example", "secret": "s"})
+        for appeal_id, name in ((life.appeal, NAME), (life.sisters, SISTER)):
+            conn.execute(insert(schema.delivery), {"webhook_id": hook, "appeal_id": appeal_id, "created_at": NOON,
+                                                   "due_at": NOON, "body": {"applicant": name}})  # fmt: skip
+        return hers
+
+
+def hers(life: Life, written: list[int]) -> dict[Table, ColumnElement[bool]]:
+    """Which rows are hers."""
+    s = schema
+    return {
+        s.appeal: s.appeal.c.citizen_id == life.maria,
+        s.attachment: s.attachment.c.appeal_id == life.appeal, s.citizen: s.citizen.c.id == life.maria,
+        s.citizen_address: and_(s.citizen_address.c.citizen_id == life.maria,
+                                s.citizen_address.c.address != "home@example.org"),
+        s.delivery: s.delivery.c.appeal_id == life.appeal, s.message: s.message.c.id.in_(written),
+        s.message_file: s.message_file.c.message_id.in_(written),
+        s.notice: or_(s.notice.c.citizen_id == life.maria, s.notice.c.message_id.in_(written)),
+        s.remote_file: s.remote_file.c.message_id.in_(written),
+        s.stopped: s.stopped.c.address.in_([PHONE, MAILBOX]),
+    }  # fmt: skip
+
+
+def test_every_column_that_can_name_her_lets_go_of_her(life: Life, written: list[int]) -> None:
+    """Of each table of the schema it is said here whose it is. Whatever is not said to name nobody is filled with a
+    word of its own, in her rows; none of the words is left."""
+    withdraw(life)
+    rows = hers(life, written)
+    assert {table.name for table in schema.metadata.sorted_tables} == (
+        {table.name for table in rows} | OF_NOBODY | ELSEWHERE), "a new table: whose is it?"  # fmt: skip
+    planted = []
+    with life.db.write() as conn:
+        for table, mine in rows.items():
+            assert conn.execute(select(func.count()).select_from(table).where(mine)).scalar_one(), table.name
+            for column in table.columns:
+                if column.foreign_keys or column.name in NAMELESS[table.name]:
+                    continue
+                if (table.name, column.name) in (("citizen_address", "address"), ("message", "address"),
+                                                 ("stopped", "address")):  # by which they are found
+                    continue
+                word = f"w{len(planted)}.{table.name}.{column.name}"
+                if isinstance(column.type, JSON):
+                    planted.append(word)
+                    conn.execute(table.update().where(mine).values({column.name: {"until": word}}))
+                elif isinstance(column.type, String):
+                    planted.append(word := word[: column.type.length or 100])
+                    conn.execute(table.update().where(mine).values({column.name: word}))
+    assert len(planted) >= 20
+    before = everything_in(life.db)
+    assert [word for word in planted if word not in before] == []
+    assert erase(life)
+    life.finish()
+    left = everything_in(life.db)
+    assert [word for word in (*planted, MAILBOX, PSID, "50.45", *SECRETS) if word in left] == []
+
+
+def test_her_letters_are_given_out_and_erased_and_her_sisters_stay(life: Life, written: list[int]) -> None:
+    withdraw(life)
+    with life.db.read() as conn:
+        data = privacy.everything(conn, life.maria)
+    assert [each["id"] for each in data["messages"]] == written
+    assert [each["name"] for each in data["message_files"]] == ["марія-фото.jpg", "спільне.jpg"]
+    assert {(each["channel"], each["address"]) for each in data["addresses"]} == {
+        ("email", "home@example.org"), ("email", MAILBOX), ("facebook", PSID)}  # fmt: skip
+    assert {each["address"] for each in data["stopped"]} == {PHONE, MAILBOX}
+    assert [each["data"]["text"] for each in data["notices"] if each["kind"] == "reply"] == ["Відповідь для Марії"] * 3
+    assert next(each["body"]["applicant"] for each in data["told_to_departments"]) == NAME
+    assert SISTER not in json.dumps(data, ensure_ascii=False)
+    before = life.files()
+    assert erase(life)
+    life.finish()
+    with life.db.read() as conn:
+        m, f = schema.message.c, schema.message_file.c
+        assert conn.execute(select(m.address, m.text).where(m.external_id == "5")).one()._tuple() == (
+            "home@example.org", "Софіїн лист")  # fmt: skip
+        name, shared = conn.execute(select(f.name, f.sha256)).one()
+        assert name == "спільне.jpg", "which she had sent too"
+        theirs = attachments.of_appeal(conn, life.sisters)
+        assert conn.scalars(select(schema.stopped.c.address)).all() == ["home@example.org"]
+        assert conn.scalars(select(schema.remote_file.c.state)).all() == ["kept"], "it is only deleted where it lies"
+        states = set(conn.scalars(select(schema.notice.c.state).where(schema.notice.c.citizen_id == life.maria)))
+        assert states <= {"void", "sent", "told"}
+        assert came_again(life, "1") is None
+    left = {"c" * 32 + ".wav", shared, *(each.sha256 for each in theirs)}
+    assert (life.files(), len(before) > len(left)) == (left, True), "what her sister said, has in her appeal, and sent"
+
+
+def came_again(life: Life, external_id: str) -> int | None:
+    """A service that brings it once more brings nothing."""
+    with life.db.write() as conn:
+        return messages.take(conn, messages.Incoming(
+            channel="email", external_id=external_id, address=MAILBOX, text="Прошу", received_at=NOON))  # fmt: skip
+
+
+def test_what_she_wrote_and_nobody_has_read_is_dealt_with_first(life: Life) -> None:
+    withdraw(life)
+    with life.db.write() as conn:
+        came(conn, "9", "sms", PHONE, state=messages.State.NEW)
+    with pytest.raises(BadInput, match=r"privacy\.open_messages"):
+        erase(life)
 
 
 # ── killed ───────────────────────────────────────────────────────────────────────────────────
