@@ -5,7 +5,7 @@ applicant fetches the portal's form and sends it with a photo of 2 MB as a telep
 portal draws anew), or a program sends the same to the API. Each appeal is another person's, of another building, from
 another address. At the end everything that was acknowledged is looked for in the records, with its photo.
 
-form, api         appeals a second with so many at a time as WORKERS, and how long one waits for his answer (ms)
+form, api         appeals a second with eight at a time (``--workers``), and how long one waits for his answer (ms)
 pop_slowdown      of the time in which a ringing call's page can be filled (``bench pop``, 20 calls a second): its
                   median while 20 times the city's 2,500 appeals a day come, to that while none comes (aim: under
                   1.10); of the worse database
@@ -35,7 +35,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import count
+from itertools import count, islice, product
 from multiprocessing.connection import Connection
 from random import Random
 from typing import Any
@@ -59,7 +59,6 @@ from crm.store import Database
 
 A_DAY, TIMES, BUSY_HOUR = 2500, 20, 0.1
 RATE = A_DAY * TIMES * BUSY_HOUR / 3600  # a second
-WORKERS = 8
 HOUSES, PEOPLE = 3000, 20_000
 LIMIT_S = 60.0  # for one appeal: then something is wrong
 SETTLED_S = 1.0  # of each window is not counted: what the one before began is done by then
@@ -86,18 +85,17 @@ class Filed:
     seconds: float = 0.0
 
 
-def photos() -> list[bytes]:
-    """Eight of 4000 × 3000 pixels and 2 MB each, none like another."""
+def photos(count: int) -> list[bytes]:
+    """Up to eight of 4000 × 3000 pixels and 2 MB each, none like another."""
     light = Image.radial_gradient("L").resize((4000, 3000))
     grain = [Image.effect_noise((2000, 1500), 20).resize(light.size) for _ in range(3)]
     one = Image.merge("RGB", [ImageChops.add(light, each, 2) for each in grain])
+    turns = (None, Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.FLIP_TOP_BOTTOM, Image.Transpose.ROTATE_180)
     made = []
-    for image in (one, ImageChops.invert(one)):
-        for turn in (None, Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.FLIP_TOP_BOTTOM,
-                     Image.Transpose.ROTATE_180):  # fmt: skip
-            out = io.BytesIO()
-            (image if turn is None else image.transpose(turn)).save(out, "JPEG", quality=85)
-            made.append(out.getvalue())
+    for image, turn in islice(product((one, ImageChops.invert(one)), turns), count):
+        out = io.BytesIO()
+        (image if turn is None else image.transpose(turn)).save(out, "JPEG", quality=85)
+        made.append(out.getvalue())
     return made
 
 
@@ -158,18 +156,18 @@ class Applicants:
         return time.monotonic() - began
 
     # ── how often ──
-    async def at_most(self, way: str, seconds: float) -> Filed:
-        """As many as WORKERS at a time can, each after the other; one each before, that is not counted."""
+    async def at_most(self, way: str, workers: int, seconds: float) -> Filed:
+        """As many as so many at a time can, each after the other; one each before, that is not counted."""
         file = self._way(way)
         filed = Filed()
-        await asyncio.gather(*(file() for _ in range(WORKERS)))
+        await asyncio.gather(*(file() for _ in range(workers)))
         began = time.monotonic()
 
         async def work() -> None:
             while time.monotonic() < began + seconds:
                 filed.waits_s.append(await file())
 
-        await asyncio.gather(*(work() for _ in range(WORKERS)))
+        await asyncio.gather(*(work() for _ in range(workers)))
         filed.seconds = time.monotonic() - began
         return filed
 
@@ -321,7 +319,7 @@ def _waits(filed: Filed) -> dict[str, float]:
         percentile(filed.waits_s, 0.95) * 1000)}  # fmt: skip
 
 
-def measure(kind: str, taken: Sequence[bytes], seconds: float, windows: int, window_s: float) -> dict[str, Any]:
+def measure(kind: str, taken: Sequence[bytes], args: argparse.Namespace) -> dict[str, Any]:
     figures: dict[str, Any] = {}
     with centre(kind) as (settings, secrets), ExitStack() as stack:
         peer = PeerProcess({seat.number: seat.interface for seat in secrets.seats.values()}, settings.ami_port,
@@ -336,11 +334,11 @@ def measure(kind: str, taken: Sequence[bytes], seconds: float, windows: int, win
         stack.callback(applicants.close)
         acknowledged = 0
         for way in ("form", "api"):
-            applicants.begin("at_most", way, seconds)
-            filed = applicants.filed(seconds + 2 * LIMIT_S)
-            acknowledged += len(filed.waits_s) + WORKERS
+            applicants.begin("at_most", way, args.workers, args.seconds)
+            filed = applicants.filed(args.seconds + 2 * LIMIT_S)
+            acknowledged += len(filed.waits_s) + args.workers
             figures[way] = {"appeals_s": round(len(filed.waits_s) / filed.seconds, 2), **_waits(filed)}
-        figures |= asyncio.run(pops(settings, peer, applicants, windows, window_s))
+        figures |= asyncio.run(pops(settings, peer, applicants, args.windows, args.window))
         acknowledged += figures["while_calling"]["appeals"]
         figures["lost"] = acknowledged - on_record(settings)
     return figures
@@ -350,12 +348,14 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="1551 bench intake", description="Appeals in writing, and what they cost")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--seconds", type=float, default=8, help="of each way of filing, as many as can be")
+    parser.add_argument("--workers", type=int, default=8, help="who file at a time then")
     parser.add_argument("--windows", type=int, default=10, help="by turns without and with appeals while calls come")
-    parser.add_argument("--window", type=float, default=8, help="seconds of each")
+    parser.add_argument("--window", type=float, default=7, help="seconds of each")
+    parser.add_argument("--photos", type=int, default=8, help="different ones, at most eight")
     parser.add_argument("--only", choices=("sqlite", "postgresql"))
     args = parser.parse_args(arguments)
-    taken, kinds = photos(), [args.only] if args.only else ["sqlite", "postgresql"]
-    figures: dict[str, Any] = {kind: measure(kind, taken, args.seconds, args.windows, args.window) for kind in kinds}
+    taken, kinds = photos(args.photos), [args.only] if args.only else ["sqlite", "postgresql"]
+    figures: dict[str, Any] = {kind: measure(kind, taken, args) for kind in kinds}
     worst = {name: max(figures[kind][name] for kind in kinds) for name in ("pop_slowdown", "pop_p99_slowdown")}
     report({**worst, "photo_mb": round(statistics.mean(map(len, taken)) / 1e6, 2), **figures}, args.json)
     return 0

@@ -58,6 +58,19 @@ def test_pop() -> None:
     assert 0 < figures["told_p50_ms"] <= figures["p50_ms"] <= figures["p99_ms"] <= figures["max_ms"]
 
 
+def test_intake() -> None:
+    found = bench("intake", "--seconds", "0.5", "--workers", "1", "--photos", "1", "--windows", "2", "--window", "2",
+                  "--only", "sqlite")  # fmt: skip
+    figures = found["sqlite"]
+    assert found["pop_slowdown"] == figures["pop_slowdown"] > 0
+    assert figures["pop_p99_slowdown"] > 0
+    assert figures["lost"] == figures["missed"] == 0
+    assert figures["while_calling"]["appeals"] == 2, "in two seconds, at that rate"
+    for filed in (figures["form"], figures["api"]):
+        assert filed["appeals_s"] > 0
+        assert 0 < filed["p50_ms"] <= filed["p95_ms"]
+
+
 def test_pages() -> None:
     figures = bench("pages", "--size", "2000", "--rounds", "1", "--only", "sqlite")["sqlite"]
     assert figures["pages_p99_ms"] > 0
