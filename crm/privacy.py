@@ -2,9 +2,10 @@
 
 Erasing takes who he is, how he is reached, where in the house he lives, and every word of his or about him: the texts
 of his appeals and letters, the notes in their histories, what was corrected, what he was told. His recordings and the
-files of his appeals and letters are marked in the same transaction and removed after it; a run that was killed in between leaves the marks, and ``remove_files``
-and ``recordings.erase`` go on from them. What happened when, in which state, subject, district and building an appeal
-stands, that a call came and how long it waited, stays: it is nobody's any more, and reports must not change.
+files of his appeals and letters are marked in the same transaction and removed after it; a run that was killed in
+between leaves the marks, and ``remove_files`` and ``recordings.erase`` go on from them. What happened when, in which
+state, subject, district and building an appeal stands, that a call or a letter came and how long it waited, stays: it
+is nobody's any more, and reports must not change.
 
 Others are not erased with him: who shares his telephone, and who complained of the same.
 """

@@ -459,8 +459,8 @@ def test_her_letters_are_given_out_and_erased_and_her_sisters_stay(life: Life, w
     life.finish()
     with life.db.read() as conn:
         m, f = schema.message.c, schema.message_file.c
-        assert conn.execute(select(m.address, m.text).where(m.external_id == "5")).one()._tuple() == (
-            "home@example.org", "Софіїн лист")  # fmt: skip
+        said = conn.execute(select(m.address, m.text).where(m.external_id == "5")).one()
+        assert tuple(said) == ("home@example.org", "Софіїн лист")
         name, shared = conn.execute(select(f.name, f.sha256)).one()
         assert name == "спільне.jpg", "which she had sent too"
         theirs = attachments.of_appeal(conn, life.sisters)
