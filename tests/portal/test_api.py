@@ -194,8 +194,8 @@ async def test_bodies_that_are_none(office: Office, http: httpx.AsyncClient) -> 
             (b"[" * 60_000, "application/json", 400, "api.unreadable"),
             (b" " * 70_000, "application/json", 413, "form.too_big"), (b"<a/>", "text/xml", 415, "api.content_type"),
             (b"a=b", "application/x-www-form-urlencoded", 415, "api.content_type"),
-            (b"broken", "multipart/form-data; boundary=x", 400, "form.unreadable"),
-            (b"broken", "multipart/form-data", 400, "form.unreadable")):  # fmt: skip
+            (b"broken", "multipart/form-data; boundary=x", 400, "api.form"),
+            (b"broken", "multipart/form-data", 400, "api.form")):  # fmt: skip
         answer = await http.post(f"{API}/appeals", content=content, headers={**head, "Content-Type": kind})
         assert (answer.status_code, answer.json()["error"]["id"]) == (status, id), content[:20]
 

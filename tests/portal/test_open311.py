@@ -131,6 +131,15 @@ async def test_a_request_becomes_an_appeal_of_its_channel(office: Office, http: 
     assert office.line.did("changed") == [{"do": "changed", "what": "appeals"}]
 
 
+async def test_a_program_that_does_not_escape_its_letters_is_understood(
+        office: Office, http: httpx.AsyncClient) -> None:  # fmt: skip
+    body = "&".join(f"{name}={value}" for name, value in form(office, office.key()).items()).encode()
+    answer = await http.post(f"{V2}/requests.json", content=body,
+                             headers={"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"})
+    assert answer.status_code == 200, answer.text
+    assert office.only().text == TEXT
+
+
 async def test_the_same_in_xml(office: Office, http: httpx.AsyncClient) -> None:
     root = tree(await http.post(f"{V2}/requests.xml", data=form(office, office.key())))
     assert root.tag == "service_requests"

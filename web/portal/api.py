@@ -72,7 +72,7 @@ _STATUS = {
     "api_key.none": HTTPStatus.UNAUTHORIZED, "api_key.wrong": HTTPStatus.UNAUTHORIZED,
     "api_key.spent": HTTPStatus.TOO_MANY_REQUESTS, "code.guessed": HTTPStatus.TOO_MANY_REQUESTS,
     "api.too_often": HTTPStatus.TOO_MANY_REQUESTS, "api_key.reused": HTTPStatus.CONFLICT,
-    "form.unreadable": HTTPStatus.BAD_REQUEST, "api.unreadable": HTTPStatus.BAD_REQUEST,
+    "api.form": HTTPStatus.BAD_REQUEST, "api.unreadable": HTTPStatus.BAD_REQUEST,
     "api.content_type": HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "form.too_big": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     "database.away": HTTPStatus.SERVICE_UNAVAILABLE, "api.no_room": HTTPStatus.SERVICE_UNAVAILABLE,
 }  # fmt: skip

@@ -48,7 +48,7 @@ SPAN = timedelta(days=90)
 MOST = 1000  # requests in an answer
 LONGEST = 4000  # letters of a description, says the specification
 SPECIFICATION = "http://wiki.open311.org/GeoReport_v2"
-SINCE = "2026-12-01T00:00:00+02:00"  # nothing has been changed since there is this interface
+SINCE = "2026-11-30T00:00:00+02:00"  # nothing has been changed since there is this interface
 FLAT = "FLAT"
 PLACE_MOST, NAME_MOST, FLAT_MOST, URL_MOST = 200, 200, 20, 500
 _URL = re.compile(r"https?://[!-~]+")

@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 IDEMPOTENCY_KEY = r"^[A-Za-z0-9_-]{16,64}$"  # an UUID, say: nobody may guess another's
 WRONG_CODES = 30  # an hour, from one address: a person mistypes, a machine guesses
+_BEYOND_ASCII = re.compile(rb"[\x80-\xff]")  # programs do not always escape what they should
 _TAG = re.compile(r"\s*([A-Za-z]{2})(?:-[A-Za-z0-9-]+)?\s*(?:;\s*q=([01](?:\.[0-9]{1,3})?))?\s*")
 
 
@@ -46,13 +47,18 @@ def source_of(request: Request) -> str:
 
 
 async def form_of(request: Request) -> Form:
-    """What was posted as a form, with its files; whoever called it closes those. BadInput ``form.unreadable``,
-    ``form.too_big``, ``form.too_many_files``."""
-    if not forms.is_multipart(request.headers.get("content-type", "")):
-        return forms.parse(await security.body_of(request, forms.MAX_BODY), request.headers.get("content-type", ""))
-    form = await forms.parse_files(request, forms.MAX_UPLOAD)
-    if form.unread is not None:
-        raise form.unread
+    """What was posted as a form, with its files; whoever called it closes those. BadInput ``api.form`` for what is
+    none, ``form.too_big``, ``form.too_many_files``."""
+    kind = request.headers.get("content-type", "")
+    try:
+        if not forms.is_multipart(kind):
+            body = await security.body_of(request, forms.MAX_BODY)
+            return forms.parse(_BEYOND_ASCII.sub(lambda byte: b"%%%02X" % byte[0][0], body), kind)
+        form = await forms.parse_files(request, forms.MAX_UPLOAD)
+        if form.unread is not None:
+            raise form.unread
+    except BadInput as error:
+        raise (BadInput("api.form") if error.id == "form.unreadable" else error) from None
     return form
 
 
