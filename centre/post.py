@@ -11,6 +11,7 @@ import logging
 import os
 import signal
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
@@ -164,7 +165,10 @@ async def _run(settings: Settings, secrets: Secrets) -> int:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     db = Database(settings.database_url)
     try:
-        working = [asyncio.create_task(_keep(part), name=part.name) for part in parts(settings, secrets, db)]
+        found = parts(settings, secrets, db)
+        # A thread for each: one that waits for a slow service keeps no other back.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(len(found), "part"))
+        working = [asyncio.create_task(_keep(part), name=part.name) for part in found]
         log.info("the post is up")
         await stop.wait()
         for task in working:
