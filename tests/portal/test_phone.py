@@ -96,7 +96,7 @@ async def test_on_a_telephone_from_the_photo_to_solved(served: Portal, browser: 
     await fits(page)
     await page.get_by_role("main").get_by_role("link", name="Подати звернення").tap()
 
-    subject = page.get_by_role("combobox", name="Про що звернення")
+    subject = page.locator("input").and_(page.get_by_label("Про що звернення"))  # the script's, once it is there
     await subject.fill("опал")
     await page.get_by_role("listbox", name="Знайдені теми").get_by_role("option", name="Опалення").tap()
     await page.get_by_label("Опишіть своїми словами").fill("Перша спроба")
