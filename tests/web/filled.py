@@ -127,7 +127,8 @@ def _tell(conn: Connection, made: Filled) -> None:
                        "/campaigns/{id}/step": "/campaigns/2/step",
                        "/campaigns/{id}/appeals": f"/campaigns/{campaign}/appeals?figure=left",
                        "/rules/routing/{id}": f"/rules/routing/{edition}", "/rules/keys/{id}": f"/rules/keys/{key}",
-                       "/rules/webhooks/{id}": f"/rules/webhooks/{hook}"}  # fmt: skip
+                       **{f"/rules/webhooks/{{id}}{do}": f"/rules/webhooks/{hook}{do}" for do in ("", "/act")},
+                       }  # fmt: skip
 
 
 def _hook(conn: Connection, made: Filled, by: int) -> int:
