@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 
+import pytest
 from sqlalchemy import event, text, update
 
-from crm import addresses, appeals, public
+from crm import addresses, appeals, public, public_figures
+from crm.confirmation_rules import Result
+from crm.figures import COHORT
 from crm.law import Kind
 from crm.life import OPEN, Action, State
+from crm.periods import Period, month_of
 from crm.schema import building, citizen
 from crm.store import insert_row
 from crm.suppression import LEAST
@@ -133,3 +137,51 @@ def test_only_the_time_asked_for_is_walked_back_and_not_sorted(city: City) -> No
         for table in ("appeal", "citizen", "appeal_event"):
             assert f"SCAN {table}" not in plan, plan
             assert f"Seq Scan on {table}" not in plan, plan
+
+
+# ── figures ──
+def a_month(city: City) -> public_figures.Month:
+    return public_figures.month(city.conn, month_of(dt.date(2026, 11, 24)), lambda subject: subject)
+
+
+def test_figures_say_where_the_appeals_of_a_month_stand_now(city: City) -> None:
+    """Six solved by the residents' word after thirty hours, five that await it, ten in work."""
+    for n in range(LEAST + 1):
+        its = city.registered()
+        city.later(hours=30)
+        city.execute(its.id)
+        city.say(city.get(its), Result.SOLVED, linkedid=f"1764000000.{n}")
+        city.now -= dt.timedelta(hours=30)
+    for _ in range(10):
+        city.registered()
+    for _ in range(LEAST):
+        city.execute(city.registered().id)
+    made = a_month(city)
+    assert made.whole.registered == 10 + LEAST + 1 + LEAST
+    assert dict(made.whole.standing) == {"in_work": 10, "awaiting": LEAST, "confirmed": LEAST + 1, "unconfirmed": 0,
+                                         "otherwise": 0}  # fmt: skip
+    assert made.whole.share == (LEAST + 1) / (2 * LEAST + 1)
+    assert made.whole.days == 2, "half of them within thirty hours"
+    assert made.subjects == {city.no_heating: made.whole}
+    assert list(made.districts.values()) == [made.whole]
+
+
+def test_of_few_neither_a_number_nor_a_share_nor_days_are_told(city: City) -> None:
+    for _ in range(LEAST):
+        city.registered()
+    its = city.executed()
+    city.say(its, Result.SOLVED)
+    whole = a_month(city).whole
+    assert (whole.registered, whole.standing["confirmed"], whole.share, whole.days) == (LEAST + 1, None, None, None)
+
+
+def test_an_empty_month_is_noughts_and_no_other_period_is_published(city: City) -> None:
+    made = a_month(city)
+    assert (made.whole.registered, set(made.whole.standing.values()), made.whole.share) == (0, {0}, None)
+    with pytest.raises(ValueError, match="month"):
+        public_figures.month(city.conn, Period(dt.date(2026, 11, 2), dt.date(2026, 11, 30)), lambda subject: subject)
+
+
+def test_every_state_stands_in_one_column() -> None:
+    assert sorted(each for of in public_figures.STANDING.values() for each in of) == sorted(
+        COHORT.keys() - {"registered", "executed", "on_time", "returned", "repeated"})  # fmt: skip

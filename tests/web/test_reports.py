@@ -14,11 +14,12 @@ import pytest
 from sqlalchemy import insert, update
 
 from centre.demo.browser import Page
-from crm import appeals, calls, citizens, people
+from crm import appeals, calls, citizens, people, visits
 from crm.calls import EndCause
 from crm.clock import KYIV
 from crm.life import Action, Evidence
 from crm.people import PERMISSIONS, Permission, Role
+from crm.periods import day_of
 from crm.schema import appeal, department, subject
 from tests.web.conftest import Desk, Site
 from web.pages.reports import VIEWS
@@ -206,11 +207,14 @@ async def test_what_is_published_is_a_whole_month_without_small_numbers(site: Si
             "Київводоканал"]).returning(subject.c.id)).scalar_one()  # fmt: skip
         conn.execute(update(appeal).where(appeal.c.id == 1).values(subject_id=lone))
         conn.execute(update(appeal).values(registered_at=datetime.now(UTC)))
+        visits.add(conn, {(day_of(datetime.now(UTC)), page, "uk"): 3 + n
+                          for n, page in enumerate(("/appeals", "/appeals/{number}"))})  # fmt: skip
     answer = await desk.http.get("/reports/public" + query({"from": days["to"], "to": days["to"]}, file="csv"))
-    rows = {row[0]: row[1:] for row in csv.reader(io.StringIO(answer.content.decode("utf-8-sig")))}
+    rows = {row[0]: row[1:] for row in csv.reader(io.StringIO(answer.content.decode("utf-8-sig"))) if row}
     assert rows["Шум"] == [*["…" if value != "0" else "0" for value in rows["Шум"][:-1]], "…"]
     assert rows["Житло"][-1] == "…", "or the one would be worked out from the total"
     assert rows["Разом"][-1] == "24"
+    assert rows["звернення до міста"] == ["7"], "how often the portal's pages were opened"
     first = datetime.now(UTC).astimezone(KYIV).strftime("%Y-%m-01")
     assert first in answer.headers["content-disposition"]
 

@@ -8,14 +8,14 @@ from typing import Any
 
 from starlette.responses import Response
 
-from crm import addresses, appeals, call_figures, figures, knowledge, people, ratings, report, suppression
+from crm import addresses, appeals, call_figures, figures, knowledge, people, ratings, report, suppression, visits
 from crm.call_figures import SERVICE, WITHIN_S
 from crm.errors import BadInput, NotFound
 from crm.figures import BY_CALLBACK, COHORT, DIMENSIONS, FLOW, NOBODY, NOW, OPERATOR, Behind, Cut
 from crm.people import Permission
 from crm.periods import Period, day_of, month_of, week_of
 from crm.ratings import FATES, SCORES, Scores
-from web import charts
+from web import charts, visited
 from web.charts import Bars, Lines
 from web.render import line_of
 from web.reporting import (
@@ -272,12 +272,13 @@ def repeats(visit: Visit) -> Response:
 
 
 def public(visit: Visit) -> Response:
-    """A whole month for everybody: no cell, shown or worked out, is of fewer than ``suppression.LEAST``."""
+    """A whole month for everybody: no cell, shown or worked out, is of fewer than ``suppression.LEAST``; and how often
+    the portal's pages were opened."""
     with visit.db.read() as conn:
         asked = Asked.read(visit, conn)
         if not asked.period.is_month:  # two periods that differ by a day would tell of that day
             asked = Asked(visit, month_of(asked.period.first), asked.names)
-        cube = figures.cube(conn, asked.period)
+        cube, opened = figures.cube(conn, asked.period), visits.by_page(conn, asked.period)
     t = asked.t
     subjects, districts = asked.rows(cube, "subject"), asked.rows(cube, "district")
     tallies = cube.by("subject", "district", name=lambda subject, district: (
@@ -297,7 +298,7 @@ def public(visit: Visit) -> Response:
     table = Table(t("reports.public_table", period=asked.words), (
         t("reports.column_subject"), *(column.name for column in districts), t("reports.all")), tuple(rows),
         totals=bool(rows), note=t("reports.public_hint", least=suppression.LEAST))  # fmt: skip
-    return _shown(asked, "public", [table])
+    return _shown(asked, "public", [table, visited.table(t, opened)])
 
 
 def formulas(visit: Visit) -> Response:
