@@ -27,6 +27,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from centre import certificates
 from centre.backup import UNFINISHED, running_parts
+from centre.post import mailbox_account
 from centre.provision import RECIPES
 from centre.provision.tools import TOOLS, find, unpacked
 from centre.provision.work import ProvisionError
@@ -34,6 +35,7 @@ from centre.settings import Secrets, Settings, settings_file
 from centre.texts import LANGUAGES, sentence, terminal_language
 from crm import store
 from intake.facebook_courier import FacebookCourier
+from intake.mailbox import trouble
 from recordings import files
 
 GIB = 1024**3
@@ -106,7 +108,7 @@ def doctor(settings: Settings, secrets: Secrets, language: str = "en") -> list[F
         *python(sys.version_info[:3]), *disk(settings.var), *clock(datetime.now(UTC)), *hours(settings),
         *ports(settings, {*running, *_web(settings)}), *asterisk(), *database(settings), *permissions(settings),
         *certificate(settings), *audio(settings), *prompts(settings), *trunks(settings, "line" in running),
-        *restoring(settings), *twilio(settings), *facebook(settings),
+        *restoring(settings), *mailbox(settings), *twilio(settings), *facebook(settings),
     )]  # fmt: skip
 
 
@@ -328,6 +330,18 @@ def trunks(settings: Settings, running: bool) -> Iterator[Remark]:
 def restoring(settings: Settings) -> Iterator[Remark]:
     if (settings.var / UNFINISHED).exists():
         yield wrong("restore.unfinished", path=settings.var / UNFINISHED)
+
+
+def mailbox(settings: Settings) -> Iterator[Remark]:
+    account = mailbox_account(settings)
+    if account is None:
+        yield ok("mailbox.off")
+        return
+    said = {"user": account.user, "host": account.host, "folder": account.folder}
+    reason = trouble(account, PATIENCE)
+    yield wrong("mailbox.unreadable", reason=reason, **said) if reason else ok("mailbox.ok", **said)
+    if not settings.smtp_host:
+        yield warning("mailbox.mute", **said)
 
 
 def twilio(settings: Settings) -> Iterator[Remark]:

@@ -25,9 +25,11 @@ from centre.words import Words
 from crm import clock, conversations, notices, rates, webhooks
 from crm.store import Database
 from crm.telling import Way
-from intake import facebook
+from intake import facebook, letters
+from intake.arrivals import Arrivals
 from intake.couriers import Courier
 from intake.facebook_courier import FacebookCourier
+from intake.mailbox import Account, Mailbox
 from intake.sending import Sending
 from intake.smtp import EmailCourier, Server
 from intake.twilio.courier import SmsCourier
@@ -45,11 +47,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """``work``: blocking; ``every``: seconds from its end to its next beginning."""
+    """``work``: blocking; ``every``: seconds from its end to its next beginning; ``stop``: ends work that would not end
+    by itself."""
 
     name: str
     every: float
     work: Callable[[], object]
+    stop: Callable[[], None] | None = None
 
 
 def parts(settings: Settings, secrets: Secrets, db: Database) -> list[Part]:
@@ -73,11 +77,30 @@ def parts(settings: Settings, secrets: Secrets, db: Database) -> list[Part]:
     return [
         Part("mail", MAIL_S, mail),
         *(Part(f"send {each.courier.way}", SEND_S, each.run) for each in sendings),
+        *letter_parts(settings, secrets, db),
         *facebook_parts(settings, secrets, db),
         *twilio_parts(settings, secrets, db),
         Part("webhooks", SEND_S, deliverer.run),
         Part("rates", FORGET_S, forget),
     ]
+
+
+def letter_parts(settings: Settings, secrets: Secrets, db: Database) -> list[Part]:
+    """What comes to the centre's mailbox is fetched."""
+    account = mailbox_account(settings)
+    if account is None:
+        return []
+    own = {address.lower() for address in (settings.mail_from, settings.imap_user) if "@" in address}
+    arrivals = Arrivals(db, settings.attachments, own, section("by_letter"), secrets.web, settings.file_daily, _now)
+    mailbox = Mailbox(account, arrivals, largest=letters.LARGEST)
+    return [Part("letters", MAIL_S, mailbox.run, mailbox.stop)]
+
+
+def mailbox_account(settings: Settings) -> Account | None:
+    """Where letters come; None if that is not set."""
+    its = settings
+    return Account(its.imap_host, its.imap_port, its.imap_security, its.imap_user,
+                   its.imap_password.get_secret_value(), its.imap_folder) if its.imap_host else None  # fmt: skip
 
 
 def server(settings: Settings) -> Server | None:
@@ -90,9 +113,9 @@ def server(settings: Settings) -> Server | None:
 def couriers(settings: Settings, db: Database) -> list[Courier]:
     """What carries notices to residents: one for each of ``settings.ways``."""
     found: list[Courier] = []
-    if letters := server(settings):
-        mailbox = settings.imap_user if "@" in settings.imap_user else letters.mail_from
-        found.append(EmailCourier(letters, mailbox if settings.imap_host else "", _now))
+    if handed_to := server(settings):
+        mailbox = settings.imap_user if "@" in settings.imap_user else handed_to.mail_from
+        found.append(EmailCourier(handed_to, mailbox if settings.imap_host else "", _now))
     if settings.facebook_page:
         found.append(facebook_courier(settings, db))
     if settings.twilio_account:
@@ -173,6 +196,9 @@ async def _run(settings: Settings, secrets: Secrets) -> int:
         await stop.wait()
         for task in working:
             task.cancel()
+        for part in found:
+            if part.stop:
+                part.stop()
         return 0
     finally:
         db.close()

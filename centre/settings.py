@@ -218,6 +218,8 @@ class Settings(BaseSettings):
             raise ValueError("smtp_host needs mail_from: the address that letters come from")
         if self.imap_host and not self.imap_user:
             raise ValueError("imap_host needs imap_user and imap_password: whose letters are fetched")
+        if self.imap_host and self.imap_security == "none" and self.imap_host not in ("127.0.0.1", "localhost"):
+            raise ValueError("imap_security none is for a server on this machine: a password is not sent in the open")
         if self.twilio_account and not (self.twilio_token.get_secret_value() and self.twilio_number):
             raise ValueError("twilio_account needs twilio_token and twilio_number")
         if self.facebook_page and not all(each.get_secret_value() for each in (
