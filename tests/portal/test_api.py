@@ -215,8 +215,10 @@ async def test_one_address_that_files_too_much_is_left_to_a_person_and_loses_not
     key = office.key()
     for n in range(20):
         await filed(http, office, key, text=f"Холодно {n}", phone=f"06711122{n:02}")
-    answer = await http.post(f"{API}/appeals", json=said(office, text="Ще"), headers=headers(key))
+    head = headers(key)
+    answer, again = [await http.post(f"{API}/appeals", json=said(office, text="Ще"), headers=head) for _ in range(2)]
     assert (answer.status_code, answer.json().keys()) == (202, {"token", "message"})
+    assert (again.status_code, again.json()) == (202, answer.json())
     token = answer.json()["token"]
     assert (await http.post(f"{API}/held", json={"token": token})).json() == {"waits": True, "appeal": None}
     with office.db.write() as conn:
@@ -278,6 +280,18 @@ async def test_words_sent_twice_stand_once(office: Office, http: httpx.AsyncClie
     assert [event.note for event in _history(office) if event.action is Action.HEAR] == ["Ще й гуде"]
     empty = await http.post(f"{API}/appeals/words", json=own(its), headers=headers(key))
     assert empty.json()["error"]["fields"].keys() == {"text"}
+
+
+async def test_words_about_what_nobody_has_any_more_wait_for_a_person(office: Office, http: httpx.AsyncClient) -> None:
+    key = office.key()
+    its = await filed(http, office, key)
+    office.act(its["number"], Action.FIND_DEFECTIVE, "Вкажіть, який під’їзд.")
+    answer = await http.post(f"{API}/appeals/words", json={**own(its), "text": "Другий"}, headers=headers(key))
+    assert (answer.status_code, answer.json()["awaited"]) == (200, "more")
+    with office.db.read() as conn:
+        waits = conn.execute(select(schema.message.c.text, schema.message.c.data).where(
+            schema.message.c.done_at.is_(None))).one()  # fmt: skip
+    assert tuple(waits) == ("Другий", {"number": its["number"]})
 
 
 async def test_a_word_that_comes_before_the_department_s_is_kept_and_closes_nothing(

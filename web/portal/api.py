@@ -58,6 +58,7 @@ from web.forms import Form
 from web.portal import api_shapes as shapes
 from web.portal import programs
 from web.portal.api_shapes import Id, NewAppeal, Stage
+from web.portal.follow import SEEN
 from web.texts import Texts, texts
 from web.visit import Parts, poke_line
 
@@ -65,7 +66,7 @@ log = logging.getLogger(__name__)
 
 PREFIX = "/api/v1"
 SUGGESTIONS, MOST = 10, 100
-DAYS, MOST_DAYS = 90, 366  # of the public list: it walks back by time
+DAYS, MOST_DAYS = 30, 92  # of the public list: it walks back by time
 OWN_HOURLY = 60  # what applicants at one address add and answer
 
 _STATUS = {
@@ -393,7 +394,8 @@ _ANSWERABLE = frozenset({State.AWAITING, State.UNCONFIRMED, State.CLOSED})
 
 @router.post("/appeals/words", openapi_extra=_body(shapes.Words, photos=True), responses={**_WRITES, **_OWN})
 def add(ask: Asked, key: ApiKey, mark: Mark, sent: Body) -> shapes.Status:
-    """Words, photos or both, added to an appeal. They change nothing of its state; whoever has it sees them."""
+    """Words, photos or both, added to an appeal. They change nothing of its state; whoever has it sees them. Of one
+    that nobody in the city has any more, a specialist sees them first, and they are among the steps once he has."""
     said, parts = _parsed(shapes.Words, sent, ask.texts), ask.parts
     files = sent.form.files if sent.form else ()
     if not (said.text.strip() or files):
@@ -404,8 +406,9 @@ def add(ask: Asked, key: ApiKey, mark: Mark, sent: Body) -> shapes.Status:
         _spend(conn, ask)
         message_id = messages.take(conn, Incoming(
             channel=who.channel, external_id=stages.mark(its.number, f"{who.id}:{mark}"), address="",
-            text=forms.clean(said.text), received_at=ask.now, language=ask.texts.language, files=stored))  # fmt: skip
-        if message_id is not None:
+            text=forms.clean(said.text), received_at=ask.now, language=ask.texts.language, files=stored,
+            said={"number": its.number}))  # fmt: skip
+        if message_id is not None and its.state in SEEN:
             messages.add_to(conn, message_id, its.id, now=ask.now, staff_id=None)
     return _stand(ask, its)
 
