@@ -177,7 +177,8 @@ def run(settings: Settings, secrets: Secrets) -> int:
     """Until SIGTERM or SIGINT; the process's exit code."""
     os.umask(0o077)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s post %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells of each request
+    for client in ("httpx", "twilio.http_client"):  # they tell of each request, to whom and what
+        logging.getLogger(client).setLevel(logging.WARNING)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_run(settings, secrets))
 
