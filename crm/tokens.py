@@ -1,6 +1,6 @@
 """What shows that whoever writes of an appeal was told of it: its number with a seal that only the centre can make.
 
-It stands in the address of the appeal's own page, in the subject of each letter and in the address that is answered to.
+It stands in the address of the appeal's own page, in the subject of each letter and in its Message-ID.
 """
 
 from __future__ import annotations

@@ -80,7 +80,7 @@ BUILT: dict[str, tuple[str, ...]] = {
     "law.kind.": tuple(Kind), "control.list.": tuple(Watched),
     "announcement.sound_": ("uk", "en"), "announcement.text_": ("uk", "en"),
     "announcement.said_": ("solved", "not_solved"),
-    "notice.kind.": tuple(notices.Kind), "notice.state.": ("due", "sending", "sent", "told", "void"),
+    "notice.kind.": tuple(notices.Kind), "notice.state.": ("due", "call", "sending", "sent", "told", "void"),
     "notice.way.": (*notices.WRITTEN, notices.Way.PHONE), "notice.delivered.": ("delivered", *notices.BAD),
     "notice.why.": ("stopped", "undelivered", "failed", "off", "window", "bad_address", "no_address"),
     "appeals.near_": ("citizen", "building"), "law.privilege.": ("none", *Privilege),
