@@ -188,6 +188,13 @@ class Browser:
     async def open(self, path: str) -> Page:
         return self._page(await self._client.get(path))
 
+    async def fetch(self, path: str) -> bytes:
+        """What is there, whatever it is: a photo, a voice. PageError for an error page."""
+        response = await self._client.get(path)
+        if response.is_error:
+            self._page(response)
+        return response.content
+
     async def submit(self, page: Page, path: str, /, **answers: str | Path) -> Page:
         """Fills in the form that goes to ``path``, by its fields' names, and sends it.
 

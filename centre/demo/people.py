@@ -1,4 +1,4 @@
-"""The people of the demo: residents at their telephones, the centre's staff at their pages.
+"""The people of the demo: residents at their telephones or writing, the centre's staff at their pages.
 
 Residents act on what they hear, staff on what their page shows; neither knows the other but by the
 call itself.
@@ -25,30 +25,59 @@ MOBILE = re.compile(r"\+380(39|50|63|66|67|68|73|75|77|89|9\d)")
 KEYS = {"key": "1", "zero": "0", "wrong": "7", "silence": ""}
 
 
-@dataclass
-class Resident:
-    """Who calls, from where, about what. ``way``: how this one goes through the menu."""
+class StoryError(AssertionError):
+    """Something that the story tells did not really happen."""
+
+
+@dataclass(kw_only=True)
+class Applicant:
+    """Who has something to say, about what, where. ``consents``: to be asked by a machine."""
 
     name: str
-    number: str
+    number: str = ""
     street: str
     building: str
-    flat: str
+    flat: str = ""
     subject: str
     text: str
-    way: str
-    consents: bool
+    consents: bool = False
     answers: list[str] = field(default_factory=lambda: ["1"])  # to "is it solved?", the last one for good
-    # What the operator reads to him at the end of the call: the appeal's number and code.
+    # The appeal's number and code, as they reached him: at the end of the call, in a letter, on a page.
     told: asyncio.Future[tuple[str, str]] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    @property
+    def address(self) -> str:
+        return f"{self.street}, {self.building}"
+
+    def next_answer(self) -> str:
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+
+@dataclass(kw_only=True)
+class Resident(Applicant):
+    """Who calls. ``way``: how this one goes through the menu."""
+
+    way: str
 
     @property
     def host(self) -> str:
         """From where his operator's trunk calls us."""
         return "127.0.0.2" if MOBILE.match(self.number) else "127.0.0.1"
 
-    def next_answer(self) -> str:
-        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+@dataclass(kw_only=True)
+class Writer(Applicant):
+    """Who comes by another way than a call. ``by``: as the report names it. ``more``: what he has to add later."""
+
+    by: str
+    email: str = ""
+    title: str = ""
+    more: str = ""
+
+    @property
+    def is_called(self) -> bool:
+        """Whether the centre asks him by telephone: nobody can write to him."""
+        return self.by in ("voice", "visit")
 
 
 def cast(count: int) -> list[Resident]:
@@ -61,6 +90,11 @@ def cast(count: int) -> list[Resident]:
         people.append(replace(like, name=f"{like.name} {round_ + 1}", number=number, flat=str(60 + at), answers=["1"],
                               consents=True, told=asyncio.get_running_loop().create_future()))  # fmt: skip
     return people[:count]
+
+
+def writers() -> dict[str, Writer]:
+    """Those of residents.toml, by their ways."""
+    return {one["by"]: Writer(**one) for one in _given()["writer"]}
 
 
 @dataclass
@@ -127,7 +161,7 @@ async def ask(stage: Stage, who: Inquirer, voice: bytes, appeal: str, code: str,
         await phone.hang_up()
 
 
-async def pick_up(stage: Stage, who: Resident, media: Media, voice: bytes) -> None:
+async def pick_up(stage: Stage, who: Applicant, media: Media, voice: bytes) -> None:
     """Answers the centre's call: a machine's by key, a person's by speaking."""
     media.speak(voice)
     if not who.consents:
@@ -191,14 +225,9 @@ class Operator(Worker):
 
     async def _write(self, page: Page, linkedid: str, who: Resident) -> None:
         path = f"/calls/{linkedid}/appeals"
-        answers = {"name": who.name, "address": f"{who.street}, {who.building}", "flat": who.flat, "text": who.text,
+        answers = {"name": who.name, "address": who.address, "flat": who.flat, "text": who.text,
                    "subject": who.subject} | ({"consent": "on"} if who.consents else {})  # fmt: skip
-        saved = await self.browser.submit(page, path, **answers)
-        number = re.search(r"[?&]saved=(\d+)", saved.url)
-        code = re.search(r'data-code="(\d{4})"', saved.html)
-        if not number or not code:
-            raise PageError(f"no number and code to read to the caller on {saved.url}: {saved.text[:500]}")
-        who.told.set_result((number[1], code[1]))
+        who.told.set_result(_saved(await self.browser.submit(page, path, **answers)))
 
     async def answer_from_programme(self, number: str) -> None:
         """Answers an appeal from the city programme that its page offers."""
@@ -206,6 +235,45 @@ class Operator(Worker):
         page = await self.browser.open(f"/appeals/{number}")
         programme = next(iter(page.form(path, {}).options["programme"]))
         await self.browser.submit(page, path, programme=programme)
+
+
+class Specialist(Worker):
+    """Answers what comes in writing: takes a message from the inbox and makes an appeal of it."""
+
+    async def take(self, words: str) -> Page:
+        """The message with these words in its line, once it has come: it is this person's now."""
+        while (at := await self._found(words)) is None:  # noqa: ASYNC110  a list has no event
+            await asyncio.sleep(1)
+        return await self.browser.submit(await self.browser.open(at), at, do="claim")
+
+    async def _found(self, words: str) -> str | None:
+        page = await self.browser.open("/messages")
+        return next((at for at, label in page.links if words in label and re.fullmatch(r"/messages/\d+", at)), None)
+
+    async def register(self, message: Page, **answers: str) -> tuple[str, str]:
+        """The number and code of the appeal that it becomes. ``answers``: what its form does not say already."""
+        path = f"{urlsplit(message.url).path}/appeals"
+        return _saved(await self.browser.submit(message, path, **answers))
+
+    async def record(self, channel: str, who: Applicant, scan: Path) -> tuple[str, str]:
+        """Writes down what came by hand: the appeal's number and code."""
+        page = await self.browser.open("/messages/new")
+        return _saved(await self.browser.submit(
+            page, "/messages/new", channel=channel, name=who.name, phone=who.number, address=who.address,
+            flat=who.flat, subject=who.subject, text=who.text, files=scan))  # fmt: skip
+
+    async def hear(self, message: Page) -> bytes:
+        """The voice that came with it, once it is there."""
+        path = urlsplit(message.url).path
+        while (file := re.search(r"/messages/files/\d+", message.html)) is None:
+            await asyncio.sleep(1)
+            message = await self.browser.open(path)
+        return await self.browser.fetch(file[0])
+
+    async def files_of(self, number: str) -> int:
+        """How many photos and documents stand with that appeal."""
+        page = await self.browser.open(f"/appeals/{number}")
+        return len(set(re.findall(r"/attachments/\d+", page.html)))
 
 
 class Desk(Worker):
@@ -264,6 +332,14 @@ class Feedback(Worker):
         said = {"reached": "answered", f"result-{number}": "solved"}
         await self.browser.submit(await self.browser.open(path), path, **said)
 
+    async def tell(self, name: str) -> tuple[str, str]:
+        """Tells him the number and the code of his appeal, as they stand among what a person must tell."""
+        page = await self.browser.open("/notices")
+        line = next(one for one in re.findall(r"<li>.*?</li>", page.html, re.DOTALL) if name in one)
+        number, code = re.findall(r'<b class="digits">(\d+)</b>', line)
+        await self.browser.submit(page, re.findall(r'action="(/notices/\d+)"', line)[0])
+        return number, code
+
     async def _call(self, page: Page, name: str) -> Page:
         for form in page.forms:
             if re.fullmatch(r"/confirmations/\d+/call", form.path) and _row_of(page.html, form.path, name):
@@ -282,7 +358,16 @@ class Analyst(Worker):
 
 
 class Administrator(Worker):
-    """Brings the city's files in, and answers who asks what is kept of him."""
+    """Brings the city's files in, lets other programs in, and answers who asks what is kept of him."""
+
+    async def make_key(self, name: str, channel: str) -> str:
+        """A key for a program that files appeals: it is shown this once."""
+        page = await self.browser.open("/rules/keys/new")
+        made = await self.browser.submit(page, "/rules/keys/new", name=name, channel=channel)
+        key = re.search(r'<code class="big[^"]*">([^<]+)</code>', made.html)
+        if not key:
+            raise PageError(f"no key on {made.url}: {made.text[:500]}")
+        return key[1]
 
     async def check(self, kind: str, file: Path) -> Page:
         """The file is tried, and nothing of it loaded: what would come of it."""
@@ -314,6 +399,15 @@ class Watcher(Worker):
         async for name, data in self.browser.events("/events?view=live"):
             if name == "live" and _digits(number)[-4:] in _digits(data.get("waiting", "")):
                 return
+
+
+def _saved(page: Page) -> tuple[str, str]:
+    """The number and the code of the appeal that was registered, as the page has them to be told."""
+    number = re.search(r"[?&]saved=(\d+)", page.url)
+    code = re.search(r'data-code="(\d{4})"', page.html)
+    if not number or not code:
+        raise PageError(f"no number and code to tell on {page.url}: {page.text[:500]}")
+    return number[1], code[1]
 
 
 def _digits(text: str) -> str:

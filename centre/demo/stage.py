@@ -1,4 +1,5 @@
-"""The demo's stage: a centre of its own on free ports, with a database of its own, and its people.
+"""The demo's stage: a centre of its own on free ports, with a database of its own, and its people; and what lies
+between it and those who write: mail servers, and what we know of Twilio and Facebook.
 
 Everything lies in one temporary folder and is gone afterwards, but for the prompts, which are
 shared with the centre of this checkout so that they are spoken once.
@@ -12,19 +13,26 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Self
 
+import httpx
+
 from centre import accounts, certificates
 from centre.__main__ import prepare
+from centre.outside.facebook import Facebook
+from centre.outside.mail import LOOPBACK, MailServers
+from centre.outside.twilio import FakeTwilio
 from centre.phones import free_port
 from centre.settings import ROOT, Secrets, Settings, load, load_secrets
 from crm import departments, people
 from crm.store import Database
 
 START = 90.0  # seconds for the centre to be up
+MAILBOX = "1551@city.test"
+TWILIO = ("AC" + "15" * 16, "a-token-of-the-demo", "+380635551551")
 
 
 class Stage(AbstractAsyncContextManager["Stage"]):
@@ -132,3 +140,46 @@ class Stage(AbstractAsyncContextManager["Stage"]):
             if line.startswith(b"ready "):
                 return
         raise RuntimeError(f"the centre did not start:\n{self.log.read_text(errors='replace')[-3000:]}")
+
+
+class Outside(AbstractContextManager["Outside"]):
+    """``with Outside(mailboxes) as outside``: real mail servers, one fake of Twilio and one of Facebook.
+
+    ``settings``: those by which a centre uses them. ``http``: by which those two call it."""
+
+    def __init__(self, mailboxes: Sequence[str]) -> None:
+        """Raises: ProvisionError where there are no such servers; the first time they are fetched."""
+        port = free_port(kind=socket.SOCK_STREAM)
+        self.portal = f"http://{LOOPBACK}:{port}"
+        self.mail = MailServers([MAILBOX, *mailboxes])
+        self.twilio = FakeTwilio(*TWILIO, self.portal)
+        self.facebook = Facebook(post=self._post)
+        self.http = httpx.Client(timeout=20)
+        self.settings: dict[str, object] = {"portal_port": port, "portal_address": self.portal}
+        self._open = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as opening:
+            opening.enter_context(self.http)
+            opening.enter_context(self.mail)
+            opening.enter_context(self.twilio)
+            facebook_api = self.facebook.start()
+            opening.callback(self.facebook.stop)
+            self._open = opening.pop_all()
+        account, token, number = TWILIO
+        self.settings |= {
+            "smtp_host": LOOPBACK, "smtp_port": self.mail.smtp_port, "smtp_security": "none", "mail_from": MAILBOX,
+            "mail_digest": 0, "imap_host": LOOPBACK, "imap_port": self.mail.imap_port, "imap_security": "none",
+            "imap_user": MAILBOX, "imap_password": self.mail.password,
+            "twilio_account": account, "twilio_token": token, "twilio_number": number,
+            "twilio_sip": "sip:1551@centre.city.test", "twilio_api": self.twilio.api,
+            "facebook_page": self.facebook.page, "facebook_token": self.facebook.token,
+            "facebook_secret": self.facebook.secret, "facebook_verify": self.facebook.verify,
+            "facebook_api": facebook_api, "tell_from": "00:00", "tell_to": "24:00"}  # fmt: skip
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._open.close()
+
+    def _post(self, body: bytes, headers: Mapping[str, str]) -> int:
+        return self.http.post(f"{self.portal}/facebook", content=body, headers=dict(headers)).status_code

@@ -11,7 +11,10 @@
 4. One appeal is answered from a city programme, the incident is closed, departments acknowledge and report execution
    with a photo, and the centre calls every resident back, each of the merged ones too: a machine by consent, a person
    otherwise. One says "not solved": the appeal goes back, is executed again, and he is called again.
-5. An analyst reads the report of it. One resident is given all that is kept of him, and asks to be forgotten: he is,
+5. Beside all that, eight more come by every other way, one by each (``centre.demo.written``): the portal, mail, SMS, a
+   voice left by telephone, Facebook, Open311, the app, a reception. Their appeals are executed with the others, and
+   each says by his own way that it is solved; one says "not solved" first.
+6. An analyst reads the report of it. One resident is given all that is kept of him, and asks to be forgotten: he is,
    and the report stays as it was. What is on record is held against what was done.
 """
 
@@ -23,7 +26,7 @@ import json
 import statistics
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -35,30 +38,37 @@ from centre.demo.browser import Page
 from centre.demo.people import (
     Administrator,
     Analyst,
+    Applicant,
     Desk,
     Executor,
     Feedback,
     Operator,
     Resident,
+    Specialist,
+    StoryError,
     Watcher,
     Worker,
+    Writer,
     ask,
     call_in,
     cast,
     hang_up_waiting,
     inquirer,
     pick_up,
+    writers,
 )
-from centre.demo.stage import Stage
+from centre.demo.stage import Outside, Stage
+from centre.demo.written import Written
 from centre.phones import Exchange, SeatPhone
 from crm import addresses, appeals, departments, life, schema
 from crm.calls import Outcome
 from crm.clock import KYIV
-from crm.confirmation_rules import Reached, Result
+from crm.confirmation_rules import Mode, Result
 from crm.life import State
 from crm.people import Role
 
 LONGEST_ACT = 240.0  # seconds
+LONGEST_STORY = 480.0  # of what goes on beside all acts
 WHOLE_CAST = 10  # residents: then all of the story is told
 GIVES_UP = "+380631112299"
 PROOF = Path(__file__).parent / "proof.png"
@@ -78,25 +88,25 @@ KIOSKS, KIOSK_AT = "Незаконний кіоск", "вулиця Хрещат
 THEIR_NEW = "Департамент територіального контролю міста Києва"
 
 
-class StoryError(AssertionError):
-    """Something that the story tells did not really happen."""
-
-
 async def run(*, calls: int, seats: int, as_json: bool, say: Callable[[str], None]) -> int:
     """The process's exit code: 0 only if all of it came true."""
     if calls < 5 or seats < 2 or calls - 3 < seats:
         say("The story needs at least 2 seats and at least 3 calls more than seats.")
         return 2
-    started = time.monotonic()
-    async with Stage(seats, say, promise_abandoned=0) as stage:  # who hangs up in this story is not called back
+    started, who_write = time.monotonic(), writers()
+    async with contextlib.AsyncExitStack() as stack:
+        outside = stack.enter_context(Outside([who.email for who in who_write.values() if who.email]))
+        # Who hangs up in this story is not called back.
+        stage = await stack.enter_async_context(Stage(seats, say, promise_abandoned=0, **outside.settings))
         try:
-            await _Story(stage, cast(calls - 2), say).tell()
+            await _Story(stage, cast(calls - 2), Written(stage, outside, who_write, say), say).tell()
             report = await asyncio.to_thread(_report, stage, time.monotonic() - started)
-            _check(report, calls)
+            _check(report, calls, who_write)
         except (Exception, asyncio.CancelledError) as error:
             causes = "\n".join(f"  {type(one).__name__}: {one}" for one in _causes(error))
             say(f"The story did not come true:\n{causes}\n"
-                f"The centre's last words:\n{stage.log.read_text(errors='replace')[-4000:]}")  # fmt: skip
+                f"The centre's last words:\n{stage.log.read_text(errors='replace')[-4000:]}\n"
+                f"The mail servers' last words:\n{outside.mail.log()[-1000:]}")
             if not isinstance(error, AssertionError | TimeoutError | ExceptionGroup):
                 raise
             return 1
@@ -112,12 +122,14 @@ def _causes(error: BaseException) -> list[BaseException]:
 
 
 class _Story:
-    def __init__(self, stage: Stage, residents: list[Resident], say: Callable[[str], None]) -> None:
-        self.stage, self.residents, self.say = stage, residents, say
+    def __init__(self, stage: Stage, residents: list[Resident], written: Written, say: Callable[[str], None]) -> None:
+        self.stage, self.residents, self.written, self.say = stage, residents, written, say
         self.by_number = {resident.number: resident for resident in residents}
+        # Whom the centre calls back: those who called, and whom nobody can write to.
+        self.called: list[Applicant] = [*residents, *(who for who in written.writers.values() if who.is_called)]
         self.inquirer = inquirer()
         self.incident: Page | None = None
-        self.picked_up: asyncio.Queue[Resident] = asyncio.Queue()
+        self.picked_up: asyncio.Queue[Applicant] = asyncio.Queue()
         self.not_solved = next(r for r in residents if r.consents)
         self.not_solved.answers = ["2", "1"]
         self.voice = stage.prompt("ask-number").read_bytes()  # any speech will do for a resident's
@@ -147,10 +159,14 @@ class _Story:
             self.say(f"Look on at {stage.web}/live: sign in as {guest.account.login}, {guest.account.password}")
             administrator = Administrator(stage, stage.hire("administrator", Role.ADMINISTRATOR, "Адміністратор"))
             desk = Desk(stage, stage.hire("control", Role.CONTROL, "Відділ контролю"))
-            for worker in (administrator, desk):
+            specialist = Specialist(stage, stage.hire("online", Role.ONLINE, "Фахівець онлайн-звернень"))
+            for worker in (administrator, desk, specialist):
                 phones.push_async_callback(worker.browser.close)
                 await worker.sign_in()
             await self._act("preparation", self._prepare(administrator, desk))
+            beside = await phones.enter_async_context(asyncio.TaskGroup())
+            written = beside.create_task(self._act(
+                "written", self.written.play(specialist, feedback, administrator), LONGEST_STORY))  # fmt: skip
             may_write = asyncio.Event()
             at_work = _background(*(o.work(self.by_number, self.inquirer, may_write) for o in operators))
             async with at_work, asyncio.TaskGroup() as acts:
@@ -165,17 +181,18 @@ class _Story:
             async with _background(self._answer_callbacks(exchange)):
                 await self._act("answers", self._answer_at_once(operators[0], desk))
                 await self._act("callbacks", self._execute_and_confirm(feedback, at_seats[-1]))
+                await written
             analyst = Analyst(stage, stage.hire("analyst", Role.ANALYST, "Аналітик"))
             phones.push_async_callback(analyst.browser.close)
             await self._act("report", self._report_is_true(analyst))
             if self._plays(FORGOTTEN):
                 await self._act("forgetting", self._forget(administrator, analyst))
 
-    async def _act(self, name: str, act: Coroutine[Any, Any, None]) -> None:
+    async def _act(self, name: str, act: Coroutine[Any, Any, None], longest: float = LONGEST_ACT) -> None:
         try:
-            await asyncio.wait_for(act, LONGEST_ACT)
+            await asyncio.wait_for(act, longest)
         except TimeoutError as error:
-            raise StoryError(f"{name}: not finished in time: {error or LONGEST_ACT}") from error
+            raise StoryError(f"{name}: not finished in time: {error or longest}") from error
 
     async def _calls(self, seats: int, watcher: Watcher, may_write: asyncio.Event) -> None:
         stage, first, rest = self.stage, self.residents[:seats], self.residents[seats:]
@@ -198,7 +215,7 @@ class _Story:
             self.say(f"The operators write the appeals; {len(rest)} more residents call.")
             for who in rest:
                 on_line.create_task(call_in(stage, who, self.voice))
-        self.say(f"{len(self.residents)} appeals are registered; each resident was told a number and a code.")
+        self.say(f"{len(self.residents)} who called have their appeals registered; each was told a number and a code.")
 
     async def _prepare(self, administrator: Administrator, desk: Desk) -> None:
         """What the city changes before the residents call: they will meet both."""
@@ -264,11 +281,12 @@ class _Story:
     async def _report_is_true(self, analyst: Analyst) -> None:
         await analyst.sign_in()
         told = await analyst.what_happened()
-        if not told.get("зареєстровано") == told.get("підтверджено заявником") == len(self.residents):
-            raise StoryError(f"the report tells of {told}, the story has {len(self.residents)} appeals")
+        made = len(self.residents) + len(self.written.writers)
+        if not told.get("зареєстровано") == told.get("підтверджено заявником") == made:
+            raise StoryError(f"the report tells of {told}, the story has {made} appeals")
         if self._plays(TAKES_LONGER) and self._appeal_of(TAKES_LONGER).department != THEIR_NEW:
             raise StoryError(f"the new rule was not kept: {self._appeal_of(TAKES_LONGER).department} has the kiosk")
-        self.say(f"The report says so too: {len(self.residents)} registered, as many confirmed by the residents.")
+        self.say(f"The report says so too: {made} registered, as many confirmed by the residents.")
 
     async def _forget(self, administrator: Administrator, analyst: Analyst) -> None:
         """Everything that is kept of one of them is given to him, then erased; what is counted stays."""
@@ -315,52 +333,60 @@ class _Story:
     async def _answer_callbacks(self, exchange: Exchange) -> None:
         async with asyncio.TaskGroup() as homes:
             async for dialled, media in exchange.calls():
-                who = next(r for number, r in self.by_number.items() if number.endswith(dialled[-9:]))
+                who = next(each for each in self.called if each.number.endswith(dialled[-9:]))
                 homes.create_task(self._pick_up(who, media))
 
-    async def _pick_up(self, who: Resident, media: Any) -> None:
+    async def _pick_up(self, who: Applicant, media: Any) -> None:
         await pick_up(self.stage, who, media, self.voice)
         self.picked_up.put_nowait(who)
 
     async def _execute_and_confirm(self, feedback: Feedback, seat: SeatPhone) -> None:
-        stage = self.stage
+        stage, written = self.stage, self.written
+        await written.registered.wait()
         with stage.db.read() as conn:
             names = [d.name for d in departments.departments(conn) if appeals.for_department(conn, d.id, 1)]
         executors = [Executor(stage, stage.hire(f"executor{at}", Role.EXECUTOR, f"Виконавець: {name}", name))
                      for at, name in enumerate(names)]  # fmt: skip
         try:
-            for executor in executors:
-                await executor.sign_in()
-            executed = [n for executor in executors for n in await executor.execute_all(PROOF)]
-            self.say(f"Departments report {len(executed)} appeals as executed; the centre calls the residents back.")
-            live = [who for who in self.residents if not who.consents]
-            machine = len(self.residents) - len(live)
+            await asyncio.gather(*(executor.sign_in() for executor in executors))
+            executed = await self._execute(executors)
+            written.executed.set()
+            self.say(f"Departments report {len(executed)} appeals as executed; the centre calls or writes to all.")
+            live = [who for who in self.called if not who.consents]
+            machine = len(self.called) - len(live)
             for who in live:
                 await feedback.call_back(who.name, self._spoken_to(who))
                 seat.hang_up()
                 self.say(f"{who.name} was called by a person and said: solved.")
             await self._until(lambda: self._answered_by_key() >= machine)
-            # «Not solved» has gone back to its department, which reports again; then he is called again.
-            again = [n for executor in executors for n in await executor.execute_all(PROOF)]
-            if again != [self.not_solved.told.result()[0]]:
-                raise StoryError(f"{self.not_solved.name} said «not solved», but the departments had {again} to do")
-            self.say(f"{self.not_solved.name} said «not solved»: back to the department, executed, called again.")
+            await written.returned.wait()
+            # «Not solved» has gone back to its department, which reports again; then he is asked again.
+            not_solved = [self.not_solved.told.result()[0], written.not_solved.told.result()[0]]
+            again = await self._execute(executors)
+            if sorted(again) != sorted(not_solved):
+                raise StoryError(f"«not solved» was said of {not_solved}, but the departments had {again} to do")
+            self.say(f"{self.not_solved.name} said «not solved» too: both are executed again, and asked about again.")
             await self._until(lambda: self._answered_by_key() >= machine + 1)
         finally:
             for executor in executors:
                 await executor.browser.close()
 
-    async def _spoken_to(self, who: Resident) -> None:
+    @staticmethod
+    async def _execute(executors: list[Executor]) -> list[str]:
+        """Every department reports all that it has: the appeals' numbers."""
+        done = await asyncio.gather(*(executor.execute_all(PROOF) for executor in executors))
+        return [number for numbers in done for number in numbers]
+
+    async def _spoken_to(self, who: Applicant) -> None:
         while await self.picked_up.get() is not who:
             pass
 
     def _answered_by_key(self) -> int:
+        """How many answers machines have got."""
         with self.stage.db.read() as conn:
-            asked = schema.callback_appeal
-            answers = select(func.count()).select_from(asked).where(asked.c.result != "")
-            live = select(func.count()).select_from(schema.attempt).where(
-                schema.attempt.c.mode == "live", schema.attempt.c.outcome == Reached.ANSWERED)  # fmt: skip
-            return (conn.scalar(answers) or 0) - (conn.scalar(live) or 0)
+            asked, attempt = schema.callback_appeal.c, schema.attempt.c
+            by_machine = select(attempt.callback_id).where(attempt.mode == Mode.AUTO)
+            return conn.scalar(select(func.count()).where(asked.result != "", asked.callback_id.in_(by_machine))) or 0
 
     @staticmethod
     async def _until(true: Callable[[], bool]) -> None:
@@ -391,7 +417,8 @@ def _report(stage: Stage, duration: float) -> dict[str, Any]:
         events = Counter(conn.scalars(select(schema.appeal_event.c.action)))
         edits = Counter(conn.scalars(select(schema.edit_log.c.what)))
         attempts = [dict(row) for row in conn.execute(select(attempt)).mappings()]
-        results = Counter(conn.scalars(select(schema.callback_appeal.c.result)))
+        asked, called = schema.callback_appeal.c, select(attempt.c.callback_id)  # some answer in writing before that
+        results = Counter(conn.scalars(select(asked.result).where(asked.callback_id.in_(called))))
         recordings = conn.scalar(select(func.count()).select_from(schema.recording).where(
             schema.recording.c.state == "ok", schema.recording.c.duration_s > 0))  # fmt: skip
         return {
@@ -405,6 +432,7 @@ def _report(stage: Stage, duration: float) -> dict[str, Any]:
                         "confirmed": events["confirm"], "returned": events["not_solved"],
                         "unconfirmed": states[State.UNCONFIRMED],
                         "closed": states[State.CLOSED]},
+            "channels": _channels(conn),
             "callbacks": {"placed": len(attempts), "answered": sum(row["answered_at"] is not None for row in attempts),
                           "confirmed": results[Result.SOLVED], "not_solved": results[Result.NOT_SOLVED],
                           "unreached": sum(row["outcome"] in ("busy", "no_answer", "failed") for row in attempts)},
@@ -421,26 +449,39 @@ def _report(stage: Stage, duration: float) -> dict[str, Any]:
         }  # fmt: skip
 
 
+def _channels(conn: Connection) -> dict[str, dict[str, int]]:
+    """By which way appeals came, and how many of those are closed. A voice that was left is a way of its own."""
+    appeal, left = schema.appeal.c, select(schema.message.c.appeal_id).where(schema.message.c.channel == "phone")
+    ways: dict[str, dict[str, int]] = {}
+    for channel, state, voice in conn.execute(select(appeal.channel, appeal.state, appeal.id.in_(left))):
+        its = ways.setdefault("voice" if voice else channel, {"registered": 0, "closed": 0})
+        its["registered"] += 1
+        its["closed"] += state == State.CLOSED
+    return ways
+
+
 def _count(conn: Connection, table: Any, *where: Any) -> int:
     return conn.scalar(select(func.count()).select_from(table).where(*where)) or 0
 
 
-def _check(report: dict[str, Any], calls: int) -> None:
+def _check(report: dict[str, Any], calls: int, who_write: Mapping[str, Writer]) -> None:
     """StoryError unless the record tells what was done."""
     made = calls - 2
+    whole, called = made + len(who_write), made + sum(who.is_called for who in who_write.values())
     expected = {
         "calls.offered": calls, "calls.answered": made + 1, "calls.abandoned": 1,
-        "appeals.registered": made, "appeals.executed": made + 1, "appeals.confirmed": made, "appeals.returned": 1,
-        "appeals.unconfirmed": 0, "appeals.closed": made,
-        "callbacks.placed": made + 1, "callbacks.answered": made + 1, "callbacks.confirmed": made,
+        "appeals.registered": whole, "appeals.executed": whole + 2, "appeals.confirmed": whole, "appeals.returned": 2,
+        "appeals.unconfirmed": 0, "appeals.closed": whole,
+        "callbacks.placed": called + 1, "callbacks.answered": called + 1, "callbacks.confirmed": called,
         "callbacks.not_solved": 1, "callbacks.unreached": 0, "desk.consulted": 1, "desk.imported": 1,
-        "desk.published": 1,
+        "desk.published": 1, **{f"channels.{way}": {"registered": 1, "closed": 1} for way in who_write},
+        "channels.phone": {"registered": made, "closed": made},
     }  # fmt: skip
     wrong = []
     for name, value in expected.items():
         part, key = name.split(".")
-        if report[part][key] != value:
-            wrong.append(f"{name} is {report[part][key]}, the story has {value}")
+        if (its := report[part].get(key)) != value:
+            wrong.append(f"{name} is {its}, the story has {value}")
     if made >= WHOLE_CAST:
         wrong += [f"desk.{name} never happened" for name, value in report["desk"].items() if not value]
     if report["recordings"] < made:
@@ -453,7 +494,11 @@ def _table(report: dict[str, Any]) -> str:
     lines = []
     for name, value in report.items():
         if isinstance(value, dict):
-            lines.append(f"{name:<18}" + "   ".join(f"{key} {one}" for key, one in value.items()))
+            lines.append(f"{name:<18}" + "   ".join(f"{key} {_cell(one)}" for key, one in value.items()))
         else:
             lines.append(f"{name:<18}{value}")
     return "\n".join(lines)
+
+
+def _cell(value: Any) -> str:
+    return "/".join(map(str, value.values())) if isinstance(value, dict) else str(value)
