@@ -68,11 +68,12 @@ class Arrivals:
 
     def _receive(self, letter: Letter, received_at: datetime, stored: list[Stored], refused: list[Refusal],
                  too_big: int = 0) -> bool:  # fmt: skip
+        now = self.clock()
         its = Mailed(
-            id=letter.id, digest=letter.digest, sender=letter.sender, received_at=min(received_at, self.clock()), name=letter.name,
-            subject=letter.subject, text=letter.text, language=letter.language, files=stored, refused=refused,
-            too_many=letter.too_many, mentions=letter.mentions, numbers=letter.numbers, automatic=letter.automatic,
-            suspect=letter.suspect, answerable=letter.answerable, returned=letter.returned,
-            too_big=too_big)  # fmt: skip
+            id=letter.id, digest=letter.digest, sender=letter.sender, received_at=min(received_at, now),
+            name=letter.name, subject=letter.subject, text=letter.text, language=letter.language, files=stored,
+            refused=refused, too_many=letter.too_many, mentions=letter.mentions, numbers=letter.numbers,
+            automatic=letter.automatic, suspect=letter.suspect, answerable=letter.answerable,
+            returned=letter.returned, too_big=too_big)  # fmt: skip
         with self.db.write() as conn:
-            return by_letter.receive(conn, its, now=self.clock(), say=self.say, secret=self.secret, daily=self.daily)
+            return by_letter.receive(conn, its, now=now, say=self.say, secret=self.secret, daily=self.daily)

@@ -11,7 +11,7 @@ from lxml import etree, html  # type: ignore[import-untyped]
 
 from intake import quoted
 
-LONGEST = 1_000_000  # characters that are read
+LONGEST = 400_000  # characters that are read
 _NEVER_SEEN = ("script", "style", "noscript", "template", "head", "title", "object", "embed", "iframe", "svg", "math",
                "select", "textarea", "input", "button", "audio", "video", "map")  # fmt: skip
 _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden|mso-hide\s*:\s*all|(?:font-size|max-height|opacity)"
