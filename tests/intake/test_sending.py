@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select, update
+from sqlalchemy import event, select, update
 
 from centre.words import Words
 from crm import appeals, citizens, letters, messages, notices, outbox, telling, tokens
@@ -202,6 +203,27 @@ def test_after_his_stop_nothing_goes_there_but_the_answer_to_it(office: Office) 
     office.run(sms)
     assert [its.text for its in sms.went] == ["Більше не писатимемо."]
     assert office.states() == [("phone", "due"), ("sms", "sent"), ("sms", "void")]
+
+
+def test_a_look_when_nothing_is_due_reads_through_nothing(office: Office) -> None:
+    """Every two seconds, by each way, beside all that was ever told and all that waits for a person."""
+    sqlite, steps = office.db.is_sqlite, []
+
+    def explained(conn: Any, cursor: Any, statement: str, values: Any, *_: object) -> None:
+        cursor.execute(f"EXPLAIN {'QUERY PLAN ' if sqlite else ''}{statement}", values)
+        steps.extend(str(row[-1]) for row in cursor.fetchall())
+
+    with office.db.write() as conn:
+        if not sqlite:
+            conn.exec_driver_sql("SET LOCAL enable_seqscan = off")  # with so few rows it would
+        event.listen(conn, "before_cursor_execute", explained)
+        for awake in (True, False):
+            outbox.is_due(conn, Way.SMS, office.now, awake=awake)
+        event.remove(conn, "before_cursor_execute", explained)
+    plan = "\n".join(steps)
+    assert not re.search(r"(SCAN|Seq Scan on) (notice|appeal|stopped)(?! USING INDEX)", plan), plan
+    assert "ix_notice_due" in plan
+    assert "ix_notice_sending" in plan
 
 
 # ── the next way ──
