@@ -1,29 +1,25 @@
 """Messages that come one by one and are one conversation: each taken once, one conversation open for each who writes.
 
 What comes is a row of ``message`` that is shown in no list (``messages.State.PART``); the conversation is a row of its
-own, which nobody need look at while it goes on (GATHERING), and a specialist's work from then on. A photo that is to be
-fetched yet is a row of the first kind too.
+own, which nobody need look at while it goes on (GATHERING), and a specialist's work from then on.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Select, bindparam, func, select, update
 
-from crm import attachments, messages, texts
-from crm.attachments import Stored
-from crm.life import Action
+from crm import texts
 from crm.messages import LONGEST_TEXT, State
 from crm.schema import message
 from crm.store import Statement, insert_or_ignore, insert_row
 
-TALK, FILE = "talk:", "file:"  # how the names of the rows begin that are no message of his
-TRIES = 8  # to fetch a photo
+TALK = "talk:"  # how the names of conversations begin
 _LONGEST_ID = 150
 
 _m = message.c
@@ -48,17 +44,6 @@ class Conversation:
     received_at: dt.datetime
     address: str
     done_at: dt.datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """A photo or a document that is to be fetched, of this conversation or message. ``tries``: in vain, so far."""
-
-    id: int
-    of: int
-    url: str
-    tries: int
-    due_at: dt.datetime
 
 
 def heard(conn: Connection, channel: str, external_id: str, address: str, text: str, at: dt.datetime) -> int | None:
@@ -131,55 +116,9 @@ def add(conn: Connection, its: Conversation, words: str) -> bool:
     return True
 
 
-def want(conn: Connection, channel: str, external_id: str, urls: Sequence[str], of: int, now: dt.datetime) -> None:
-    """Files that came with the message of that name: to be fetched, for this conversation or message."""
-    for number, url in enumerate(urls, 1):
-        insert_or_ignore(conn, message, {
-            "channel": channel, "external_id": f"{FILE}{name(external_id)}:{number}", "address": "", "text": "",
-            "language": "uk", "data": {"url": url, "of": of, "tries": 0, "due_at": now.isoformat()},
-            "state": State.PART.value, "received_at": now})  # fmt: skip
-
-
-def wanted(conn: Connection, channel: str, now: dt.datetime) -> list[Wanted]:
-    """What is to be fetched now, in the order in which it came."""
-    rows = conn.execute(select(_m.id, _m.data).where(
-        _m.done_at.is_(None), _m.state == State.PART.value, _m.channel == channel, _m.external_id.startswith(FILE),
-    ).order_by(_m.id))  # fmt: skip
-    all = [Wanted(row.id, row.data["of"], row.data["url"], row.data["tries"], dt.datetime.fromisoformat(
-        row.data["due_at"])) for row in rows]  # fmt: skip
-    return [each for each in all if each.due_at <= now]
-
-
-def fetched(conn: Connection, its: Wanted, stored: Stored, now: dt.datetime) -> None:
-    """It is on the disk: its conversation has it, and the appeal that this has become. Told again, nothing changes."""
-    if not _done(conn, its.id, now):
-        return
-    messages.add_files(conn, its.of, [stored])
-    appeal_id = conn.execute(select(_m.appeal_id).where(_m.id == its.of).with_for_update()).scalar_one()
-    if appeal_id is not None:
-        attachments.add(conn, appeal_id, stored, now=now, action=Action.HEAR.value, staff_id=None)
-
-
-def not_fetched(conn: Connection, its: Wanted, now: dt.datetime, *, again: bool) -> bool:
-    """It is tried again after a pause that grows; False when it never will be."""
-    tries = its.tries + 1
-    if not again or tries >= TRIES:
-        _done(conn, its.id, now)
-        return False
-    due_at = now + dt.timedelta(seconds=15 * 3 ** (tries - 1))
-    conn.execute(update(message).where(_m.id == its.id).values(data={
-        "url": its.url, "of": its.of, "tries": tries, "due_at": due_at.isoformat()}))  # fmt: skip
-    return True
-
-
 def _take_turns(conn: Connection, channel: str, address: str) -> None:
     if conn.dialect.name == "postgresql":  # SQLite has one writer
         conn.execute(_TURN, {"address": f"{channel}:{address}"})
-
-
-def _done(conn: Connection, id: int, now: dt.datetime) -> bool:
-    return conn.execute(update(message).where(_m.id == id, _m.done_at.is_(None)).values(
-        data={}, done_at=now)).rowcount > 0  # fmt: skip
 
 
 def _first(conn: Connection, query: Select[Any]) -> Conversation | None:

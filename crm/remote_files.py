@@ -1,13 +1,13 @@
-"""Files of a message that still lie at the service which brought it: a photo of an MMS, a voice left by telephone.
+"""Files of a message that still lie at the service which brought it: a photo, a voice left by telephone.
 
-Each is fetched once, after its message has been taken, and is then asked to be deleted there. Whoever fetches it may
-die at any moment: what was not kept is due.
+Each is fetched once, after its message has been taken, and is then deleted there where that can be asked. Whoever
+fetches it may die at any moment: what was not kept is due.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -33,7 +33,8 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """``path``: at the service; which host that is, is not the file's to say."""
+    """``path``: at the service; which host that is, is not the file's to say. Of Facebook's the whole address, which is
+    looked at before it is asked."""
 
     id: int
     message_id: int
@@ -49,12 +50,13 @@ def expect(conn: Connection, message_id: int, files: Sequence[tuple[str, str]], 
         insert_or_ignore(conn, remote_file, {"message_id": message_id, "path": path, "name": name, "due_at": now})
 
 
-def due(conn: Connection, now: dt.datetime, limit: int = 20) -> list[RemoteFile]:
-    """To be fetched or to be deleted at the service now, the longest due first."""
+def due(conn: Connection, now: dt.datetime, *, channels: Collection[str], limit: int = 20) -> list[RemoteFile]:
+    """To be fetched or to be deleted at the service now, the longest due first. ``channels``: of what came by these."""
     f = remote_file.c
     rows = conn.execute(
-        select(f.id, f.message_id, f.path, f.name, f.state, f.tries)
-        .where(f.state.in_([State.DUE.value, State.KEPT.value]), f.due_at <= now).order_by(f.due_at).limit(limit)
+        select(f.id, f.message_id, f.path, f.name, f.state, f.tries).join(message, f.message_id == message.c.id)
+        .where(f.state.in_([State.DUE.value, State.KEPT.value]), f.due_at <= now, message.c.channel.in_(channels))
+        .order_by(f.due_at, f.id).limit(limit)
     ).all()  # fmt: skip
     return [RemoteFile(row[0], row[1], row[2], row[3], State(row[4]), row[5]) for row in rows]
 

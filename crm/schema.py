@@ -487,7 +487,7 @@ message_file = Table(
 remote_file = Table(
     "remote_file", metadata, _id(),
     _ref("message_id", "message.id"),
-    Column("path", String(300), nullable=False),  # at the service, whose host is the setting's
+    Column("path", String(1500), nullable=False),  # at the service, whose host is the setting's, or the whole address
     Column("name", String(200), nullable=False),
     Column("state", String(8), nullable=False, server_default="due"),  # crm.remote_files.State
     Column("due_at", Instant, nullable=False),  # the next try

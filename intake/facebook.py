@@ -23,20 +23,33 @@ from urllib.parse import urlsplit
 import httpx
 from sqlalchemy import Connection
 
-from crm import addresses, attachments, confirmations, conversations, departments, messages, notices, similar, tokens
+from crm import (
+    addresses,
+    attachments,
+    confirmations,
+    conversations,
+    departments,
+    messages,
+    notices,
+    remote_files,
+    similar,
+    tokens,
+)
 from crm import written as words_of
 from crm.confirmation_rules import Result
-from crm.conversations import Conversation, Wanted
+from crm.conversations import Conversation
 from crm.departments import Subject
 from crm.errors import BadInput
 from crm.life import Action
 from crm.messages import State
 from crm.notices import Way
+from crm.remote_files import RemoteFile
 from crm.store import Database
 from intake import conversation
 from intake.conversation import Button, Choice, Handed, Heard, Step, Turn
 
 CHANNEL = "facebook"
+LONGEST_ADDRESS = 1500  # characters, of a file
 LARGEST_BODY = 1024 * 1024  # bytes; the platform puts many messages into one
 WINDOW = dt.timedelta(hours=24)  # after somebody's message in which he may be answered
 SILENCE = dt.timedelta(minutes=30)  # after which a person goes on
@@ -117,7 +130,7 @@ def _read(said: Mapping[str, Any]) -> tuple[str, tuple[str, ...], tuple[float, f
         payload = payload if isinstance(payload, dict) else {}
         url = _text(payload.get("url"))
         match each.get("type"):
-            case "image" | "file" if url and "sticker_id" not in payload:
+            case "image" | "file" if _is_address(url) and "sticker_id" not in payload:
                 files.append(url)
             case "location":
                 place = _coordinates(payload.get("coordinates")) or place
@@ -125,6 +138,14 @@ def _read(said: Mapping[str, Any]) -> tuple[str, tuple[str, ...], tuple[float, f
                 shared = (text, _text(each.get("title")), url or _text(each.get("url")))
                 text = "\n".join(part for part in shared if part)
     return text, tuple(files), place
+
+
+def _is_address(url: str) -> bool:
+    """Whether it can be kept, and be read as one."""
+    try:
+        return bool(urlsplit(url).hostname) and url.isascii() and url.isprintable() and len(url) <= LONGEST_ADDRESS
+    except ValueError:
+        return False
 
 
 def _list(value: object) -> list[dict[str, Any]]:
@@ -241,7 +262,7 @@ class Talks:
             turn = replace(turn, handed=Handed.LATE)
         id = conversations.begin(conn, CHANNEL, event.mid, event.psid, language, at)
         self._keep(conn, id, event.psid, turn, at, event.mid, now)
-        conversations.want(conn, CHANNEL, event.mid, event.files[: turn.photos], id, now)
+        _expect(conn, id, event.files[: turn.photos], now)
 
     def _go_on(self, conn: Connection, its: Conversation, event: Event, at: dt.datetime, now: dt.datetime) -> None:
         talk, before = conversation.read(its.data["talk"]), dt.datetime.fromisoformat(its.data["heard_at"])
@@ -250,21 +271,21 @@ class Talks:
         else:
             turn = conversation.hear(talk, _heard(event), _City(conn, talk.language, self._say))
         self._keep(conn, its.id, its.address, turn, max(at, before), event.mid, now)
-        conversations.want(conn, CHANNEL, event.mid, event.files[: turn.photos], its.id, now)
+        _expect(conn, its.id, event.files[: turn.photos], now)
 
     def _add(self, conn: Connection, its: Conversation, event: Event, at: dt.datetime, now: dt.datetime) -> None:
         """A specialist has it, or will: who works on it answers himself."""
         if not conversations.add(conn, its, event.text):
             its = replace(its, id=conversations.begin(conn, CHANNEL, event.mid, event.psid, its.language, at))
             conversations.keep(conn, its.id, text=event.text, called="", data=_to_be_told(event.psid), over=True)
-        conversations.want(conn, CHANNEL, event.mid, event.files, its.id, now)
+        _expect(conn, its.id, event.files, now)
         if its.staff_id is None:
             _reply(conn, its.id, event.mid, self._say("added", its.language), now)
 
     def _add_to(self, conn: Connection, last: Conversation, appeal_id: int, part_id: int, event: Event,
                 now: dt.datetime) -> None:  # fmt: skip
         messages.add_to(conn, part_id, appeal_id, now=now, staff_id=None)
-        conversations.want(conn, CHANNEL, event.mid, event.files, part_id, now)
+        _expect(conn, part_id, event.files, now)
         _reply(conn, part_id, event.mid, self._say("added_to", last.language), now)
 
     def _keep(self, conn: Connection, id: int, psid: str, turn: Turn, heard_at: dt.datetime, key: str,
@@ -283,6 +304,11 @@ class Talks:
 def _reply(conn: Connection, id: int, key: str, text: str, now: dt.datetime, choices: Sequence[str] = ()) -> None:
     digest = hashlib.sha256(key.encode()).hexdigest()[:32]
     notices.reply(conn, message_id=id, text=text, key=f"{CHANNEL}:{digest}", now=now, choices=choices)
+
+
+def _expect(conn: Connection, message_id: int, urls: Sequence[str], now: dt.datetime) -> None:
+    files = [(url, urlsplit(url).path.rpartition("/")[2][-100:] or "file") for url in urls]
+    remote_files.expect(conn, message_id, files, now)
 
 
 def _heard(event: Event) -> Heard:
@@ -341,25 +367,34 @@ class Files:
     def fetch(self, now: dt.datetime) -> int:
         """All that is to be fetched now; how many were. Blocking."""
         with self._db.read() as conn:
-            wanted = conversations.wanted(conn, CHANNEL, now)
-        if not wanted:
+            found = remote_files.due(conn, now, channels=[CHANNEL])
+        if not found:
             return 0
         with httpx.Client(timeout=TIMEOUT_S, follow_redirects=False, trust_env=False) as client:
-            return sum(self._one(client, each, now) for each in wanted)
+            return sum(self._one(client, each, now) for each in found)
 
-    def _one(self, client: httpx.Client, its: Wanted, now: dt.datetime) -> bool:
-        try:
-            body = self._body(client, its.url)
-            stored = attachments.store(self._folder, urlsplit(its.url).path.rpartition("/")[2], io.BytesIO(body))
-        except (BadInput, httpx.HTTPError, httpx.InvalidURL) as error:
-            log.warning("a file was not fetched: %s", error)
-            with self._db.write() as conn:
-                if not conversations.not_fetched(conn, its, now, again=isinstance(error, httpx.HTTPError)):
-                    self._tell(conn, its, now)
-            return False
+    def _one(self, client: httpx.Client, its: RemoteFile, now: dt.datetime) -> bool:
+        stored = None
+        if its.state is remote_files.State.DUE:
+            try:
+                stored = attachments.store(self._folder, its.name, io.BytesIO(self._body(client, its.path)))
+            except (BadInput, httpx.HTTPError, httpx.InvalidURL) as error:
+                log.warning("a file was not fetched: %s", error)
+                self._failed(its, error, now)
+                return False
         with self._db.write() as conn:
-            conversations.fetched(conn, its, stored, now)
-        return True
+            if stored is not None:
+                remote_files.kept(conn, its, stored, now)
+            remote_files.done(conn, replace(its, state=remote_files.State.KEPT))  # the platform lets nobody delete it
+        return stored is not None
+
+    def _failed(self, its: RemoteFile, error: Exception, now: dt.datetime) -> None:
+        with self._db.write() as conn:
+            if isinstance(error, httpx.HTTPError) and remote_files.failed(conn, its, str(error), now):
+                return
+            language = conversations.language(conn, its.message_id)
+            remote_files.lost(conn, its, str(error), self._say("file_lost", language, name=its.name))
+            _reply(conn, its.message_id, f"file:{its.id}", self._say("photo_lost", language), now)
 
     def _body(self, client: httpx.Client, url: str) -> bytes:
         """BadInput for what is not where the platform keeps files, or is too big."""
@@ -370,10 +405,6 @@ class Files:
                 raise httpx.HTTPError(f"the answer was {response.status_code}")
             body = b"".join(_bounded(response.iter_bytes()))
         return body
-
-    def _tell(self, conn: Connection, its: Wanted, now: dt.datetime) -> None:
-        language = conversations.language(conn, its.of)
-        _reply(conn, its.of, f"file:{its.id}", self._say("photo_lost", language), now)
 
 
 def is_theirs(url: str, *, also: str = "") -> bool:

@@ -23,6 +23,7 @@ from crm.store import Database
 from intake.twilio.courier import client
 from intake.twilio.incoming import MOST_FILES, caller, media_name, root
 
+CHANNELS = (by_sms.CHANNEL, "phone")
 TIMEOUT_S = 30.0
 HOPS = 3
 # Where Twilio's API sends on who asks for a file; it is asked there without our password.
@@ -50,7 +51,7 @@ class Files:
     def run(self) -> int:
         """Fetches and deletes what is due; how many were fetched."""
         with self._db.read() as conn:
-            due = remote_files.due(conn, self._clock())
+            due = remote_files.due(conn, self._clock(), channels=CHANNELS)
         fetched = 0
         if due:
             with httpx.Client(timeout=TIMEOUT_S, trust_env=False) as http:

@@ -197,7 +197,7 @@ def upgrade() -> None:
         "remote_file",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("message_id", sa.Integer(), nullable=False),
-        sa.Column("path", sa.String(length=300), nullable=False),
+        sa.Column("path", sa.String(length=1500), nullable=False),
         sa.Column("name", sa.String(length=200), nullable=False),
         sa.Column("state", sa.String(length=8), server_default="due", nullable=False),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),

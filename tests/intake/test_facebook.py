@@ -15,7 +15,7 @@ from sqlalchemy import select
 
 from centre.outside.facebook import Facebook
 from centre.texts import sentence
-from crm import appeals, conversations, filing, inbox, messages, outbox, schema, tokens
+from crm import appeals, conversations, filing, inbox, messages, outbox, remote_files, schema, tokens
 from crm.filing import Filing
 from crm.life import State
 from crm.notices import Way
@@ -402,7 +402,7 @@ def test_what_is_no_photo_is_not_kept_and_he_is_told(page: Page) -> None:
     assert Files(page.db, page.folder, say, also=page.api.split("/")[2]).fetch(page.now) == 0
     assert page.answers()[-1] == say("photo_lost", "uk")
     with page.db.read() as conn:
-        assert conversations.wanted(conn, facebook.CHANNEL, page.now + timedelta(days=9)) == []
+        assert remote_files.due(conn, page.now + timedelta(days=9), channels=["facebook"]) == []
 
 
 @pytest.mark.parametrize("url", [

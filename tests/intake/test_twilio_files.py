@@ -23,7 +23,7 @@ from crm.life import Action, State
 from crm.messages import Incoming
 from crm.schema import appeal_event, message, remote_file
 from crm.store import Database
-from intake.twilio.fetching import Files, Missed
+from intake.twilio.fetching import CHANNELS, Files, Missed
 from intake.twilio.incoming import recorded, texted
 from tests.crm.conftest import NOON, City, found_city
 
@@ -178,7 +178,7 @@ def test_killed_before_the_commit(post: Post, monkeypatch: pytest.MonkeyPatch) -
 def test_two_that_fetch_at_once_keep_it_once(post: Post) -> None:
     message_id = post.voice()
     with post.db.read() as conn:
-        (its,) = remote_files.due(conn, post.now)
+        (its,) = remote_files.due(conn, post.now, channels=CHANNELS)
     post.files().run()
     stored = post.of(message_id)[0]
     with post.db.write() as conn:

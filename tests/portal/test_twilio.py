@@ -84,7 +84,7 @@ class Place:
 
     def expected(self) -> list[remote_files.RemoteFile]:
         with self.db.read() as conn:
-            return remote_files.due(conn, self.now)
+            return remote_files.due(conn, self.now, channels=["sms", "phone"])
 
 
 def settings(tmp_path: Path, db: Database, **more: Any) -> Settings:
