@@ -15,6 +15,7 @@ from sqlalchemy import select
 
 from centre.outside.facebook import Facebook
 from centre.texts import sentence
+from centre.words import Words
 from crm import appeals, conversations, filing, inbox, messages, outbox, remote_files, schema, tokens
 from crm.filing import Filing
 from crm.life import State
@@ -25,6 +26,7 @@ from intake.conversation import Button, Handed
 from intake.couriers import Outgoing, Refused, Sent
 from intake.facebook import Event, Files, Talks
 from intake.facebook_courier import LONGEST, FacebookCourier, split
+from intake.sending import Sending
 from tests.crm.conftest import NOON, City, found_city
 from tests.pictures import picture
 
@@ -70,6 +72,10 @@ class Page(Outside):
     talks: Talks
     folder: Path
     taken: list[bool] = field(default_factory=list)
+
+    def last_in_records(self, psid: str) -> datetime | None:
+        with self.db.read() as conn:
+            return conversations.last_heard(conn, facebook.CHANNEL, psid)
 
     def came(self, *written: dict[str, Any]) -> None:
         """What was written comes to us."""
@@ -212,6 +218,29 @@ def test_who_writes_at_night_is_answered_at_night(page: Page) -> None:
     page.say("Немає опалення вдома")
     with page.db.read() as conn:
         assert outbox.is_due(conn, Way.FACEBOOK, page.now, awake=False)
+
+
+def test_the_whole_way_there_and_back(page: Page) -> None:
+    """By the outbox that all ways have: what the conversation asks is what he gets, and what he presses is his answer.
+    A notice whose window is over takes the next way."""
+    sending = Sending(page.db, page.courier(last_heard=page.last_in_records), Words("https://1551.test", False, "s"),
+                      (540, 1200), lambda: page.now)  # fmt: skip
+    page.say("Немає опалення вдома")
+    assert sending.run() == 1
+    (asked,) = page.fake.got(PSID)
+    assert asked.choices == ("Немає опалення", "Інше")
+    page.later(seconds=20)
+    page.came(page.fake.press(PSID, "Немає опалення"))
+    assert sending.run() == 1
+    assert page.fake.got(PSID)[1].text == say("ask_place", "uk")
+    assert sending.run() == 0
+    page.say("Бандери 12-А")
+    page.later(days=2)
+    assert sending.run() == 0
+    with page.db.read() as conn:
+        late = conn.execute(select(schema.notice.c.state, schema.notice.c.error)
+                            .order_by(schema.notice.c.id.desc()).limit(1)).one()  # fmt: skip
+    assert (late.state, late.error) == ("void", "window"), "an answer has no other way"
 
 
 def test_two_people_have_two_conversations(page: Page) -> None:
