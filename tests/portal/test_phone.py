@@ -15,7 +15,7 @@ from crm.life import Action, State
 from tests.pictures import picture
 from tests.portal.conftest import FILED, Portal
 from tests.web.conftest import serving
-from tests.web.looking import axe, wrong_with
+from tests.web.looking import axe, draw, wrong_with
 from tests.web.test_browser import browser as browser
 from web import visit
 from web.portal.app import PAGES
@@ -194,13 +194,17 @@ async def test_every_page_of_the_portal_is_for_everybody(served: Portal, browser
     addresses = [known.get(path, path) for path in WHOLE] + ["/nothing-here"]
     assert not [address for address in addresses if "{" in address], "a new page: say how it is opened"
     wrong: list[str] = []
+    paths = [*WHOLE, "/nothing-here"]
     for language in ("uk", "en"):
         context = await browser.new_context(base_url=served.base, reduced_motion="reduce")
         await context.add_cookies([{"name": visit.LANGUAGE, "value": language, "url": served.base}])
         await context.add_init_script(axe())
         page = await context.new_page()
-        for address in addresses:
+        for path, address in zip(paths, addresses, strict=True):
+            await page.set_viewport_size(PHONE["viewport"])
             await page.goto(address)
+            if language == "uk":
+                await draw(page, path, "portal-")
             assert await page.evaluate("document.documentElement.lang") == language
             for part in await page.locator("details").all():
                 await part.evaluate("part => part.open = true")

@@ -3,6 +3,11 @@ screen, for a telephone, or enlarged."""
 
 from __future__ import annotations
 
+import base64
+import os
+import re
+from pathlib import Path
+
 from playwright.async_api import Page
 
 from centre.provision.assets import module
@@ -37,3 +42,14 @@ async def wrong_with(page: Page) -> list[str]:
             found = await page.evaluate(_AXE, next(iter(rules.items())))
             wrong.extend(f"at {width}: {each}" for each in found)
     return wrong
+
+
+async def draw(page: Page, path: str, prefix: str = "") -> None:
+    """The page as it is seen now, as a file of its address's name in the folder ``SCREENS``, where one is told: as
+    WebP, which only the browser itself can write here."""
+    if "SCREENS" not in os.environ:
+        return
+    devtools = await page.context.new_cdp_session(page)
+    shot = await devtools.send("Page.captureScreenshot", {"format": "webp", "quality": 60})
+    name = prefix + (re.sub(r"[^a-z]+", "-", path).strip("-") or "home")
+    (Path(os.environ["SCREENS"]) / f"{name}.webp").write_bytes(base64.b64decode(shot["data"]))

@@ -7,8 +7,6 @@ small screen, on a telephone and enlarged; what a keyboard alone needs. The tabl
 from __future__ import annotations
 
 import asyncio
-import base64
-import os
 import re
 from collections import defaultdict
 from collections.abc import AsyncIterator
@@ -26,7 +24,7 @@ from crm.store import Database
 from tests.web import filled
 from tests.web.conftest import FakeLine, at_seat, serving, snapshot, waiting
 from tests.web.filled import NOW, RINGS, Filled
-from tests.web.looking import HIGH, SCREEN, axe, wrong_with
+from tests.web.looking import HIGH, SCREEN, axe, draw, wrong_with
 from tests.web.test_browser import browser as browser
 from tests.web.test_wall import TODAY
 from web import create_app, visit
@@ -98,21 +96,8 @@ def who(page: visit.Page) -> Role | None:
         role for role in BEFORE if not page.needs or set(page.needs) & PERMISSIONS[role])
 
 
-async def draw(page: Page, name: str, folder: Path) -> None:
-    """As WebP, which only the browser itself can write here."""
-    devtools = await page.context.new_cdp_session(page)
-    shot = await devtools.send("Page.captureScreenshot", {"format": "webp", "quality": 60})
-    (folder / f"{name}.webp").write_bytes(base64.b64decode(shot["data"]))
-
-
-def called(path: str) -> str:
-    """A page's address as a file's name."""
-    return re.sub(r"[^a-z]+", "-", path).strip("-") or "home"
-
-
 async def test_every_page_is_for_everybody(centre: Centre, browser: Browser) -> None:
     """All of them in one browser, in a tab of each role; what is wrong with which is told at the end, together."""
-    screens = Path(os.environ["SCREENS"]) if "SCREENS" in os.environ else None
     by_tab: dict[tuple[Role | None, str], list[str]] = defaultdict(list)
     for page in WHOLE:
         for language in ("uk", "en") if page.path in IN_ENGLISH else ("uk",):
@@ -132,8 +117,8 @@ async def test_every_page_is_for_everybody(centre: Centre, browser: Browser) -> 
             return
         if await tab.evaluate("document.documentElement.lang") != language:
             wrong.append(f"{said}: another language")
-        if screens is not None and language == "uk":
-            await draw(tab, called(path), screens)
+        if language == "uk":
+            await draw(tab, path)
         wrong.extend(f"{said} {each}" for each in await wrong_with(tab))
 
     async def look_at(paths: list[str], role: Role | None, language: str) -> None:

@@ -68,7 +68,8 @@ async def test_the_receipt_goes_by_the_way_he_chose_which_is_remembered(site: Si
     await desk.submit(page, f"{CARD}/appeals", **subject | {"text": "І води немає", "receipt": "sms"})
     assert receipts(site) == [(Way.EMAIL, "due"), (Way.SMS, "due")]
     feedback = await site.person(Role.FEEDBACK)
-    assert "номер і код звернення: 26000002" in (page := await feedback.open("/notices")).text
+    page = await feedback.open("/notices")
+    assert "номер і код звернення: 26000002" in page.text
     assert "SMS +380 44 123 4567: не налаштовано" in page.text
 
 
