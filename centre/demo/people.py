@@ -226,7 +226,7 @@ class Operator(Worker):
     async def _write(self, page: Page, linkedid: str, who: Resident) -> None:
         path = f"/calls/{linkedid}/appeals"
         answers = {"name": who.name, "address": who.address, "flat": who.flat, "text": who.text,
-                   "subject": who.subject} | ({"consent": "on"} if who.consents else {})  # fmt: skip
+                   "subject": who.subject} | _consent(who)  # fmt: skip
         who.told.set_result(_saved(await self.browser.submit(page, path, **answers)))
 
     async def answer_from_programme(self, number: str) -> None:
@@ -260,7 +260,7 @@ class Specialist(Worker):
         page = await self.browser.open("/messages/new")
         return _saved(await self.browser.submit(
             page, "/messages/new", channel=channel, name=who.name, phone=who.number, address=who.address,
-            flat=who.flat, subject=who.subject, text=who.text, files=scan))  # fmt: skip
+            flat=who.flat, subject=who.subject, text=who.text, files=scan, **_consent(who)))  # fmt: skip
 
     async def hear(self, message: Page) -> bytes:
         """The voice that came with it, once it is there."""
@@ -399,6 +399,11 @@ class Watcher(Worker):
         async for name, data in self.browser.events("/events?view=live"):
             if name == "live" and _digits(number)[-4:] in _digits(data.get("waiting", "")):
                 return
+
+
+def _consent(who: Applicant) -> dict[str, str]:
+    """What is ticked for who may be called by a machine."""
+    return {"consent": "on"} if who.consents else {}
 
 
 def _saved(page: Page) -> tuple[str, str]:

@@ -64,7 +64,7 @@ from crm import addresses, appeals, departments, life, schema
 from crm.calls import Outcome
 from crm.clock import KYIV
 from crm.confirmation_rules import Mode, Result
-from crm.life import State
+from crm.life import Action, State
 from crm.people import Role
 
 LONGEST_ACT = 240.0  # seconds
@@ -172,6 +172,7 @@ class _Story:
             async with at_work, asyncio.TaskGroup() as acts:
                 acts.create_task(self._act("calls", self._calls(len(numbers), watcher, may_write)))
                 acts.create_task(self._act("asking", self._ask()))
+            executors = beside.create_task(self._hire_executors())
             await operators[-1].leave()
             await feedback.sit(numbers[-1])
             official = Worker(stage, stage.hire("official", Role.OFFICIAL, "Заступник голови"))
@@ -180,7 +181,8 @@ class _Story:
             await self._act("control", self._watch_over(desk, official))
             async with _background(self._answer_callbacks(exchange)):
                 await self._act("answers", self._answer_at_once(operators[0], desk))
-                await self._act("callbacks", self._execute_and_confirm(feedback, at_seats[-1]))
+                await self._act("callbacks", self._execute_and_confirm(
+                    await executors, feedback, at_seats[-1]))  # fmt: skip
                 await written
             analyst = Analyst(stage, stage.hire("analyst", Role.ANALYST, "Аналітик"))
             phones.push_async_callback(analyst.browser.close)
@@ -339,16 +341,23 @@ class _Story:
     async def _pick_up(self, who: Applicant, media: Any) -> None:
         await pick_up(self.stage, who, media, self.voice)
         self.picked_up.put_nowait(who)
+        if isinstance(who, Writer):
+            self.say(f"{who.name} was called back about № {who.told.result()[0]} and pressed «solved».")
 
-    async def _execute_and_confirm(self, feedback: Feedback, seat: SeatPhone) -> None:
-        stage, written = self.stage, self.written
-        await written.registered.wait()
+    async def _hire_executors(self) -> list[Executor]:
+        """One at each department that has anything to do."""
+        stage = self.stage
+        await self.written.registered.wait()
         with stage.db.read() as conn:
             names = [d.name for d in departments.departments(conn) if appeals.for_department(conn, d.id, 1)]
         executors = [Executor(stage, stage.hire(f"executor{at}", Role.EXECUTOR, f"Виконавець: {name}", name))
                      for at, name in enumerate(names)]  # fmt: skip
+        await asyncio.gather(*(executor.sign_in() for executor in executors))
+        return executors
+
+    async def _execute_and_confirm(self, executors: list[Executor], feedback: Feedback, seat: SeatPhone) -> None:
+        written = self.written
         try:
-            await asyncio.gather(*(executor.sign_in() for executor in executors))
             executed = await self._execute(executors)
             written.executed.set()
             self.say(f"Departments report {len(executed)} appeals as executed; the centre calls or writes to all.")
@@ -410,7 +419,7 @@ def _report(stage: Stage, duration: float) -> dict[str, Any]:
 
     with stage.db.read() as conn:
         call, attempt, appeal = schema.call, schema.attempt, schema.appeal
-        edition, look = schema.routing_version, schema.access_log
+        edition, look, proof = schema.routing_version, schema.access_log, schema.attachment
         inbound = [dict(row) for row in conn.execute(select(call).where(call.c.direction == "in")).mappings()]
         waits = sorted(row["wait_s"] for row in inbound if row["wait_s"] is not None and row["answered_at"])
         states = Counter(conn.scalars(select(appeal.c.state)))
@@ -438,7 +447,8 @@ def _report(stage: Stage, duration: float) -> dict[str, Any]:
                           "unreached": sum(row["outcome"] in ("busy", "no_answer", "failed") for row in attempts)},
             "desk": {"merged": events["merge"], "extended": events["extend"], "controlled": events["take_control"],
                      "incident": events["join"], "programme": events["answer"],
-                     "proofs": _count(conn, schema.attachment), "notices": _count(conn, schema.notice),
+                     "proofs": _count(conn, proof, proof.c.action == Action.EXECUTE),
+                     "notices": _count(conn, schema.notice),
                      "consulted": sum(row["outcome"] == Outcome.CONSULTED for row in inbound),
                      "imported": edits["import"], "published": _count(conn, edition, edition.c.live_at.is_not(None),
                                                                       edition.c.made_by.is_not(None)),
@@ -457,7 +467,7 @@ def _channels(conn: Connection) -> dict[str, dict[str, int]]:
         its = ways.setdefault("voice" if voice else channel, {"registered": 0, "closed": 0})
         its["registered"] += 1
         its["closed"] += state == State.CLOSED
-    return ways
+    return dict(sorted(ways.items()))
 
 
 def _count(conn: Connection, table: Any, *where: Any) -> int:

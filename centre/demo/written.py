@@ -10,7 +10,7 @@
 - **facebook**: is asked one thing after another; what comes of it he reads there. He says "not solved" first.
 - **open311**: a program of somebody's files it with a key. He opens the address in the letter and presses the button.
 - **mobile**: the city's app files, follows and answers by the API.
-- **visit**: was at a personal reception; a specialist writes it down, with a scan. A person calls him back.
+- **visit**: was at a personal reception; a specialist writes it down, with a scan, and the centre calls him back.
 
 What each acts on is what has reached him: his mailbox, his telephone, his page. The calls back are the story's.
 """
