@@ -74,6 +74,11 @@ _LANGUAGE = Statement(
     .where(citizen_phone.c.e164 == bindparam("e164"), citizen_phone.c.wrong.is_(False))
     .order_by(citizen_phone.c.last_used_at.desc())
 )  # fmt: skip
+_FIRST_USED = Statement(
+    select(citizen_phone.c.last_used_at)
+    .where(citizen_phone.c.e164 == bindparam("e164"), citizen_phone.c.wrong.is_(False))
+    .order_by(citizen_phone.c.last_used_at).limit(1)
+)  # fmt: skip
 _PRIVILEGED = Statement(
     select(citizen.c.id).join(citizen_phone)
     .where(citizen_phone.c.e164 == bindparam("e164"), citizen_phone.c.wrong.is_(False), citizen.c.privilege != "")
@@ -124,14 +129,15 @@ def is_privileged(conn: Connection, e164: str) -> bool:
 
 
 def add(conn: Connection, *, now: dt.datetime, name: str, phones: Sequence[str] = (), building_id: int | None = None,
-        flat: str = "", language: str = "uk", auto_confirm: bool = False, privilege: str = "",
-        email: str = "") -> int:  # fmt: skip
-    """The new citizen's id. ``phones``: E.164, as parse_phone gives them. BadInput as ``update``."""
+        flat: str = "", language: str = "uk", auto_confirm: bool = False, privilege: str = "", email: str = "",
+        proven: bool = True) -> int:  # fmt: skip
+    """The new citizen's id. ``phones``: E.164, as parse_phone gives them. ``proven``: False where anybody may have
+    written them: he comes after all who are known there. BadInput as ``update``."""
     values = _checked(conn, name=name, building_id=building_id, flat=flat, language=language, privilege=privilege,
                       email=email)  # fmt: skip
     citizen_id = insert_row(conn, citizen, {**values, "auto_confirm": auto_confirm, "created_at": now})
     for e164 in phones:
-        add_phone(conn, citizen_id, e164, now)
+        add_phone(conn, citizen_id, e164, now if proven else _before_others(conn, e164, now))
     if values["email"]:
         add_address(conn, citizen_id, "email", values["email"], now)
     return citizen_id
@@ -155,6 +161,12 @@ def add_phone(conn: Connection, citizen_id: int, e164: str, now: dt.datetime) ->
         raise BadInput("phone.malformed")
     if not insert_or_ignore(conn, citizen_phone, {"citizen_id": citizen_id, "e164": e164, "last_used_at": now}):
         _change_phone(conn, citizen_id, e164, wrong=False, last_used_at=now)
+
+
+def _before_others(conn: Connection, e164: str, now: dt.datetime) -> dt.datetime:
+    """A moment before anybody used this number last; now, if nobody did."""
+    first = _FIRST_USED.value(conn, {"e164": e164})
+    return now if first is None else min(now, first - dt.timedelta(seconds=1))
 
 
 def add_address(conn: Connection, citizen_id: int, channel: str, address: str, now: dt.datetime) -> None:

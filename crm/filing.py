@@ -107,11 +107,12 @@ def _applicant(conn: Connection, its: Filing, name: str, now: dt.datetime, staff
         citizen_id = citizens.add(
             conn, now=now, name=name, phones=[its.phone] if its.phone else [], building_id=its.building_id,
             flat=its.flat, language=its.language, auto_confirm=its.auto_confirm, privilege=its.privilege,
-            email=its.email)  # fmt: skip
+            email=its.email, proven=staff_id is not None)  # fmt: skip
     else:
         citizen_id = known.id
-        if staff_id is not None:
-            _complete(conn, known, its, now)
+        if staff_id is None:
+            return citizen_id
+        _complete(conn, known, its, now)
     for channel, address in (("email", its.email), ("facebook", its.facebook)):
         if address:
             citizens.add_address(conn, citizen_id, channel, address, now)

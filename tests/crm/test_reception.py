@@ -44,9 +44,18 @@ def test_who_says_the_name_and_number_of_a_known_person_is_that_person_and_chang
     its = appeals.get(city.conn, made.id)
     assert its.citizen_id == known
     assert citizens.get(city.conn, known).email == "o@city.ua"
+    assert citizens.by_address(city.conn, "email", "thief@evil.ua") == []  # or his letters would be hers
     other = received(city, a_filing(city, name="Іван Шевчук"), "2").appeal
     assert other is not None
     assert appeals.get(city.conn, other.id).citizen_id != known
+
+
+def test_a_number_is_not_spoken_to_in_the_language_of_who_wrote_it_into_a_form(city: City) -> None:
+    known = citizens.add(city.conn, now=city.now, name="Олена Шевчук", phones=["+380671112233"])
+    city.now += timedelta(hours=1)
+    received(city, a_filing(city, name="John Smith", language="en"))
+    assert citizens.language_of(city.conn, "+380671112233") == "uk"
+    assert citizens.by_phone(city.conn, "+380671112233")[0].id == known
 
 
 def test_an_address_with_another_telephone_is_nobody_we_know(city: City) -> None:
