@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import errno
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
@@ -28,6 +30,7 @@ LARGEST = 25 * 1024 * 1024  # bytes, as it comes
 MOST = 5  # files at a time
 LONGEST_NAME = 200
 CHUNK = 256 * 1024
+SPARED = 1024**3  # bytes of the disk that files leave to the records: without these nothing goes on
 UNNAMED = dt.timedelta(days=1)  # after which a file without a row belongs to nothing
 
 # How a file of each kind begins.
@@ -119,6 +122,8 @@ def _bounded(head: bytes, file: BinaryIO) -> Iterator[bytes]:
 def _keep(folder: Path, chunks: Iterator[bytes]) -> tuple[str, int]:
     """Its digest and how many bytes it has, once it is safely there."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if shutil.disk_usage(folder).free < SPARED:
+        raise OSError(errno.ENOSPC, "what is left of the disk is for the records")
     digest, size = hashlib.sha256(), 0
     with tempfile.NamedTemporaryFile(dir=folder, prefix=".") as draft:
         for chunk in chunks:
@@ -136,6 +141,15 @@ def _keep(folder: Path, chunks: Iterator[bytes]) -> tuple[str, int]:
         for changed in (at.parent, folder):
             sync_folder(changed)
     return digest.hexdigest(), size
+
+
+def renew(folder: Path, sha256: str, now: dt.datetime) -> bool:
+    """Keeps a file that no row names yet for another while; whether it is there."""
+    try:
+        os.utime(place(folder, sha256), (now.timestamp(), now.timestamp()))
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def remove(folder: Path, sha256: str) -> None:

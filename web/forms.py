@@ -22,6 +22,26 @@ MAX_FILES = attachments.MOST
 MAX_UPLOAD = MAX_FILES * attachments.LARGEST + MAX_BODY  # bytes, of a form with files
 
 
+class Room:
+    """How many bytes of forms with files lie here at a time, until each form is answered: they need memory and disk
+    that others need too. For one event loop."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self.held = most, 0
+
+    def take(self, count: int) -> None:
+        """BadInput ``form.busy`` where there is no more."""
+        if self.held + count > self._most:
+            raise BadInput("form.busy")
+        self.held += count
+
+    def give(self, count: int) -> None:
+        self.held -= count
+
+
+ROOM = Room(16 * MAX_UPLOAD)  # of this process: two gigabytes
+
+
 def clean(text: str) -> str:
     """As the records take it: composed, without control characters and direction overrides, trimmed."""
     return texts.text(text, MAX_BODY)
@@ -31,15 +51,23 @@ class Form(Mapping[str, str]):
     """Fields by name, cleaned; a field sent twice keeps its last value, an absent one reads as "".
 
     ``problems`` gathers what is wrong with which field, so that all of it is told at once. ``unread``: why it is not
-    whole; what came before is there.
+    whole; what came before is there. ``held``: bytes of ROOM, until it is closed.
     """
 
     def __init__(self, fields: Mapping[str, str], files: tuple[UploadFile, ...] = (),
-                 unread: BadInput | None = None) -> None:  # fmt: skip
+                 unread: BadInput | None = None, held: int = 0) -> None:  # fmt: skip
         self._fields = dict(fields)
+        self._held = held
         self.files = files  # those that were chosen, in their order; they last as long as the request
         self.problems: dict[str, BadInput] = {}
         self.unread = unread
+
+    async def close(self) -> None:
+        """Once it is answered: what it brought lies here no longer."""
+        held, self._held = self._held, 0
+        ROOM.give(held)
+        for file in self.files:
+            await file.close()
 
     def __getitem__(self, name: str) -> str:
         return self._fields.get(name, "")
@@ -123,16 +151,17 @@ def parse(body: bytes, content_type: str) -> Form:
 
 async def parse_files(request: Request, most: int) -> Form:
     """A posted form with files, which are put aside on the disk as they come. Unread, with the fields that came until
-    then: ``form.too_big`` beyond ``most`` bytes, ``form.too_many_files`` beyond MAX_FILES, ``form.unreadable`` for what
-    is not such a form."""
+    then: ``form.too_big`` beyond ``most`` bytes, ``form.too_many_files`` beyond MAX_FILES, ``form.busy`` where ROOM has
+    no more, ``form.unreadable`` for what is not such a form. Whoever called it closes it."""
     taken = 0
 
     async def bounded() -> AsyncGenerator[bytes, None]:
         nonlocal taken
         async for chunk in request.stream():
-            taken += len(chunk)
-            if taken > most:
+            if taken + len(chunk) > most:
                 raise BadInput("form.too_big")
+            ROOM.take(len(chunk))
+            taken += len(chunk)
             yield chunk
 
     parser = MultiPartParser(request.headers, bounded(), max_files=MAX_FILES, max_fields=MAX_FIELDS,
@@ -144,12 +173,15 @@ async def parse_files(request: Request, most: int) -> Form:
         unread = error
     except (MultiPartException, UnicodeError, KeyError) as error:
         unread = BadInput("form.too_many_files" if "files" in str(error) else "form.unreadable")
+    except BaseException:  # who sent it has gone
+        ROOM.give(taken)
+        raise
     fields = {clean(name): clean(value) for name, value in parser.items if isinstance(value, str)}
     chosen = () if unread else tuple(
         file for _, file in parser.items if isinstance(file, UploadFile) and file.filename)  # fmt: skip
     for draft in {*parser._files_to_close_on_error} - {file.file for file in chosen}:
         draft.close()  # a field in which nothing was chosen, or a file that did not come whole
-    return Form(fields, chosen, unread)
+    return Form(fields, chosen, unread, taken)
 
 
 def is_multipart(content_type: str) -> bool:

@@ -222,12 +222,13 @@ async def answer(page: Page, parts: Parts, request: Request) -> Response:
                 body = await security.body_of(request, forms.MAX_BODY)
         except BadInput as error:
             unread = error
-    limiter = parts.slow if page.slow else None
+    # A form that brings no files is as quick as any page: it does not wait for those that do.
+    limiter = parts.slow if page.slow and (not page.files or (form is not None and form.files)) else None
     try:
         return await anyio.to_thread.run_sync(_answer, page, parts, request, body, form, unread, limiter=limiter)
     finally:
-        for file in form.files if form else ():
-            await file.close()
+        if form is not None:
+            await form.close()
 
 
 async def _most(page: Page, parts: Parts, request: Request) -> int:
@@ -263,7 +264,7 @@ def _answer(page: Page, parts: Parts, request: Request, body: bytes, form: Form 
     except CentreError as error:
         return visit.page(f"{parts.templates}problem.html", status=status_of(error), problem=error)
     except DBAPIError as error:
-        log.error("the database failed at %s %s: %s", request.method, request.url.path, error.orig)
+        log.error("the database failed at %s %s: %s", page.method, page.path, error.orig)  # whose page is not told
         typed = page.method == "POST" and not page.slow  # a password is never shown again
         shown = "resume.html" if typed else "problem.html"
         return visit.page(f"{parts.templates}{shown}", status=HTTPStatus.SERVICE_UNAVAILABLE,

@@ -6,6 +6,7 @@ what is an applicant's own opens by its number and code, which never stand in an
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -76,6 +77,7 @@ _STATUS = {
     "api.form": HTTPStatus.BAD_REQUEST, "api.unreadable": HTTPStatus.BAD_REQUEST,
     "api.content_type": HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "form.too_big": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     "database.away": HTTPStatus.SERVICE_UNAVAILABLE, "api.no_room": HTTPStatus.SERVICE_UNAVAILABLE,
+    "form.busy": HTTPStatus.SERVICE_UNAVAILABLE,
 }  # fmt: skip
 # What a validator finds → our sentence of it; anything else is "wrong".
 FIELD = {"missing": "missing", "string_too_short": "missing", "extra_forbidden": "unknown", "string_too_long": "long",
@@ -126,11 +128,12 @@ async def _sent(request: Request) -> AsyncIterator[Sent]:
         yield Sent(await security.body_of(request, forms.MAX_BODY), None)
     elif kind == "multipart/form-data":
         form = await programs.form_of(request)
+        slow = request.app.state.parts.slow if form.files else contextlib.nullcontext()
         try:
-            yield Sent(b"", form)
+            async with slow:  # photos hold up each other, and nobody else
+                yield Sent(b"", form)
         finally:
-            for file in form.files:
-                await file.close()
+            await form.close()
     else:
         raise BadInput("api.content_type")
 
@@ -308,7 +311,8 @@ def create(ask: Asked, key: ApiKey, mark: Mark, sent: Body) -> Response:
     its, parts, t = _parsed(NewAppeal, sent, ask.texts), ask.parts, ask.texts
     with parts.db.read() as conn:
         who = programs.key_of(conn, key or "")
-    filing = _filing(t, its, who, files=programs.store(parts, sent.form.files if sent.form else ()))
+    stored = programs.store(parts, who, sent.form.files if sent.form else (), ask.now)
+    filing = _filing(t, its, who, files=stored)
     limits = Limits(parts.settings.file_hourly, parts.settings.file_daily)
     try:
         with parts.db.write() as conn:
@@ -401,7 +405,7 @@ def add(ask: Asked, key: ApiKey, mark: Mark, sent: Body) -> shapes.Status:
     if not (said.text.strip() or files):
         raise _unfit(ask.texts, "text", BadInput("appeal.no_text"))
     who, its = _known_own(ask, key, said)
-    stored = programs.store(parts, files)
+    stored = programs.store(parts, who, files, ask.now)
     with parts.db.write() as conn:
         _spend(conn, ask)
         message_id = messages.take(conn, Incoming(

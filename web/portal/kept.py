@@ -24,7 +24,7 @@ from web.forms import Form
 from web.portal.programs import source_of
 from web.visit import Parts, Visit
 
-LASTS = timedelta(hours=12)  # well before ``attachments.sweep`` takes what no row names
+LASTS = timedelta(hours=12)  # since the form came last: well before ``attachments.sweep`` takes what no row names
 FILES_HOURLY = 120  # from one address, whether an appeal came of them or not: they take room
 FIELD, DROP = "kept", "drop-"  # the form's fields: what is kept; and with the beginning of a digest, what to leave out
 
@@ -53,7 +53,7 @@ def answered(visit: Visit, answer: Callable[[Visit, Kept], Response]) -> Respons
     try:
         return answer(visit, kept)
     except DBAPIError as error:
-        log.error("the database failed at %s: %s", visit.request.url.path, error.orig)
+        log.error("the database failed at a form with files: %s", error.orig)
         return visit.page("portal/resume.html", status=HTTPStatus.SERVICE_UNAVAILABLE,
                           problem=CentreError("database.away"))  # fmt: skip
 
@@ -92,7 +92,7 @@ def opened(secret: str, words: str, folder: Path, now: datetime) -> list[Stored]
         if not security.same(security.seal(secret, "kept", said)[:32], seal):
             continue
         name, media_type, size, sha256, place, at = json.loads(base64.urlsafe_b64decode(said))
-        if now - datetime.fromisoformat(at) < LASTS and attachments.place(folder, sha256).is_file():
+        if now - datetime.fromisoformat(at) < LASTS and attachments.renew(folder, sha256, now):
             found.append(Stored(name, media_type, size, sha256, None if place is None else (place[0], place[1])))
     return found
 

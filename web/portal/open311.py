@@ -56,7 +56,7 @@ _ATTRIBUTE = re.compile(r"attribute\[([^\]]*)\](?:\[\])?")
 
 # The specification has 400 for whatever cannot be done; what a program should wait for says so.
 _LATER = {"api_key.spent": HTTPStatus.TOO_MANY_REQUESTS, "database.away": HTTPStatus.SERVICE_UNAVAILABLE,
-          "api.no_room": HTTPStatus.SERVICE_UNAVAILABLE}  # fmt: skip
+          "api.no_room": HTTPStatus.SERVICE_UNAVAILABLE, "form.busy": HTTPStatus.SERVICE_UNAVAILABLE}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +127,11 @@ async def _answer(parts: Parts, request: Request, answer: Answer) -> Response:
             form = await programs.form_of(request)
         except BadInput as error:
             unread = error
+    limiter = parts.slow if form.files else None  # photos hold up each other, and nobody else
     try:
-        return await anyio.to_thread.run_sync(_in_thread, parts, request, answer, form, unread)
+        return await anyio.to_thread.run_sync(_in_thread, parts, request, answer, form, unread, limiter=limiter)
     finally:
-        for file in form.files:
-            await file.close()
+        await form.close()
 
 
 def _in_thread(parts: Parts, request: Request, answer: Answer, form: Form, unread: BadInput | None) -> Response:
@@ -151,7 +151,7 @@ def _in_thread(parts: Parts, request: Request, answer: Answer, form: Form, unrea
     except CentreError as error:
         return ask.refuse([error])
     except DBAPIError as error:
-        log.error("the database failed at %s %s: %s", request.method, request.url.path, error.orig)
+        log.error("the database failed at %s %s: %s", request.method, request.scope["route"].path, error.orig)
         return ask.refuse([CentreError("database.away")])
 
 
@@ -315,7 +315,7 @@ def create(ask: Ask) -> Response:
     with parts.db.read() as conn:
         key = programs.key_of(conn, form["api_key"])
         said = _said(conn, ask)
-    files = programs.store(parts, form.files)
+    files = programs.store(parts, key, form.files, ask.now)
     its = replace(said.filing, channel=key.channel, language=ask.texts.language, files=files)
     device = form["device_id"] or form["account_id"]
     # One program files for many people: what it says of whose telephone it is, it is believed, within its own number.

@@ -47,8 +47,8 @@ def source_of(request: Request) -> str:
 
 
 async def form_of(request: Request) -> Form:
-    """What was posted as a form, with its files; whoever called it closes those. BadInput ``api.form`` for what is
-    none, ``form.too_big``, ``form.too_many_files``."""
+    """What was posted as a form, with its files; whoever called it closes it. BadInput ``api.form`` for what is none,
+    ``form.too_big``, ``form.too_many_files``, ``form.busy``."""
     kind = request.headers.get("content-type", "")
     try:
         if not forms.is_multipart(kind):
@@ -56,20 +56,30 @@ async def form_of(request: Request) -> Form:
             return forms.parse(_BEYOND_ASCII.sub(lambda byte: b"%%%02X" % byte[0][0], body), kind)
         form = await forms.parse_files(request, forms.MAX_UPLOAD)
         if form.unread is not None:
+            await form.close()
             raise form.unread
     except BadInput as error:
         raise (BadInput("api.form") if error.id == "form.unreadable" else error) from None
     return form
 
 
-def store(parts: Parts, files: Iterable[UploadFile]) -> list[Stored]:
-    """Puts them on the disk. Slow: not in a transaction. BadInput as ``attachments.store``; CentreError ``api.no_room``
-    where the disk takes no more."""
+def store(parts: Parts, key: Key, files: Sequence[UploadFile], now: datetime) -> list[Stored]:
+    """Puts them on the disk, whatever comes of them then. Slow: not in a transaction. BadInput ``api_key.spent`` for
+    more files an hour than its appeals can have, and as ``attachments.store``; CentreError ``api.no_room`` where the
+    disk takes no more."""
+    with parts.db.write() as conn:
+        for _ in files:
+            if rates.count(conn, rates.key(parts.secret, "key files", str(key.id)), now, HOUR) > _files_hourly(key):
+                raise BadInput("api_key.spent", seconds=api_keys.again_in_s(now))
     try:
         return [attachments.store(parts.settings.attachments, file.filename or "", file.file) for file in files]
     except OSError as error:
         log.error("a program's file was not kept: %s", error)
         raise CentreError("api.no_room") from None
+
+
+def _files_hourly(key: Key) -> int:
+    return key.hourly_cap * attachments.MOST
 
 
 def key_of(conn: Connection, key: str) -> Key:
