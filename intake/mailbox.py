@@ -29,7 +29,6 @@ PIECE = 1024 * 1024  # bytes that are asked for at a time
 HEAD = 64 * 1024  # bytes of a letter's head
 CONNECT_S, ANSWER_S = 15.0, 60.0  # of patience
 RENEW_S = 120.0  # servers end an IDLE after half an hour, and routers forget a silent connection sooner
-SOON_S = 3.0
 LOOK_S = 1.0  # how soon an order to stop is seen
 POLL_S = 30.0  # where the server does not tell of new letters
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 300.0
@@ -144,55 +143,55 @@ class Mailbox:
         finally:
             self._client = None
             with contextlib.suppress(Exception):  # it may be gone already
-                client.shutdown() if self._stop.is_set() else client.logout()
+                client.shutdown()
 
     def _attend(self, client: IMAPClient) -> None:
         """Until the connection breaks or we are stopped."""
         tells = client.has_capability("IDLE")
         while not self._stop.is_set():
-            found = self._round(client)
+            _has_told(client)  # of what is looked for now
+            self._round(client)
             self._failures = 0
-            if not tells:
-                self._stop.wait(0 if found else self._pace.poll)
+            if _has_told(client):
+                continue  # it came meanwhile, and of that we are not told again
+            if tells:
+                self._idle(client)
+            else:
+                self._stop.wait(self._pace.poll)
                 client.noop()
-                continue
-            # Of what came while others were fetched the server has told already: that is looked for once more.
-            self._idle(client, SOON_S if found else self._pace.renew)
 
-    def _idle(self, client: IMAPClient, longest: float) -> None:
+    def _idle(self, client: IMAPClient) -> None:
         client.idle()
-        until = time.monotonic() + longest
-        while not self._stop.is_set() and time.monotonic() < until:
-            told = client.idle_check(timeout=min(LOOK_S, longest))
-            if any(b"EXISTS" in each for each in told):
+        until = time.monotonic() + self._pace.renew
+        while not self._stop.is_set() and (began := time.monotonic()) < until:
+            told = client.idle_check(timeout=LOOK_S)
+            ended = not told and time.monotonic() - began < LOOK_S / 2  # nothing more can come: it does not say so
+            if ended or any(b"EXISTS" in each or b"BYE" in each for each in told):
                 break
         client.idle_done()
 
-    def _round(self, client: IMAPClient) -> int:
-        """Takes all that lies there; how many. NotNowError if some of it could not be."""
-        taken = left = 0
+    def _round(self, client: IMAPClient) -> None:
+        """Takes all that lies there. NotNowError if some of it could not be."""
+        left = 0
         uids = [uid for uid in sorted(client.search(["UNDELETED"])) if uid not in self._left]
         for first in range(0, len(uids), AT_ONCE):
             known = client.fetch(uids[first : first + AT_ONCE], ["RFC822.SIZE", "INTERNALDATE", "FLAGS"])
             for uid, said in sorted(known.items()):
                 if self._stop.is_set():
-                    return taken
-                done = self._letter(client, uid, said)
-                taken += done is True
-                left += done is None
+                    return
+                left += not self._letter(client, uid, said)
         if left:
             raise NotNowError(f"{left} letters could not be taken now")
-        return taken
 
-    def _letter(self, client: IMAPClient, uid: int, said: dict[bytes, Any]) -> bool | None:
-        """Takes one. False: there was nothing to do; None: it could not be taken now."""
+    def _letter(self, client: IMAPClient, uid: int, said: dict[bytes, Any]) -> bool:
+        """Takes one; False if it could not be taken now."""
         size, at = int(said.get(b"RFC822.SIZE", 0)), said.get(b"INTERNALDATE") or datetime.now(UTC)
         too_big = size > self._largest
         if too_big and FLAGGED in said.get(b"FLAGS", ()):
-            return False
+            return True
         data = _piece(client, uid, 0, HEAD) if too_big else self._whole(client, uid)
         if data is None:
-            return False  # somebody else has taken it away
+            return True  # somebody else has taken it away
         try:
             if too_big:
                 self._taker.too_big(data, size, at)
@@ -200,7 +199,7 @@ class Mailbox:
                 self._taker.take(data, at)
         except (OSError, DBAPIError) as error:
             log.warning("a letter is left for later: %s", error)
-            return None
+            return False
         except Exception:
             log.exception("a letter of %d bytes cannot be read", size)
             return self._give_up(client, uid, data[:HEAD], at)
@@ -210,12 +209,12 @@ class Mailbox:
             self._put_aside(client, uid, TAKEN)
         return True
 
-    def _give_up(self, client: IMAPClient, uid: int, head: bytes, at: datetime) -> bool | None:
+    def _give_up(self, client: IMAPClient, uid: int, head: bytes, at: datetime) -> bool:
         """A person looks at what no machine can read."""
         try:
             self._taker.unreadable(head, self._beside[UNREADABLE], at)
         except (OSError, DBAPIError):
-            return None
+            return False
         self._put_aside(client, uid, UNREADABLE)
         return True
 
@@ -243,6 +242,12 @@ class Mailbox:
         except IMAPClientError as error:  # no room, or no right to: it is known, should it be found again
             log.error("a letter cannot be put into %s: %s", self._beside[name], error)
             self._left.add(uid)
+
+
+def _has_told(client: IMAPClient) -> bool:
+    """Whether the server has told of letters since this was asked last. A server tells once, in the answer to whatever
+    it is asked, and only imaplib keeps that."""
+    return bool(client._imap.response("EXISTS")[1] != [None])
 
 
 def _folders(client: IMAPClient) -> dict[str, str]:

@@ -56,6 +56,7 @@ mail_driver = maildir
 mail_path = ~/Maildir
 mailbox_list_layout = fs
 auth_allow_cleartext = yes
+auth_failure_delay = 0
 {idle}
 namespace inbox {{
   inbox = yes

@@ -131,7 +131,8 @@ def test_what_could_not_be_taken_is_named_with_why(city: City) -> None:
     receive(city, refused=refused, too_many=2)
     [answer] = answers(city)
     for line in ("– win.exe: це не фото", "– b.png: у фото забагато точок, приймаємо щонайбільше 50",
-                 "– v.pdf: файл більший за 25", "– c.jpg: фото не відкривається", "– e: файл порожній", "– ще файлів: 2"):  # fmt: skip
+                 "– v.pdf: файл більший за 25", "– c.jpg: фото не відкривається",
+                 "– e: файл порожній", "– ще файлів: 2"):  # fmt: skip
         assert line in answer
     receive(city, id="<2@x>", refused=refused * 50, language="en")
     assert "more files: 240" in answers(city)[1]

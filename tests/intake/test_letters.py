@@ -328,8 +328,8 @@ def well_formed() -> bytes:
 
 WHOLE = well_formed()
 PIECES = [b"\r\n", b"--", b"=?utf-8?b?", b"?=", b"\0", b"\xff\xfe", b"Content-Type: ",
-          b"multipart/mixed; boundary=\"", b"message/rfc822", b"\"", b";", b"*0*=", b"<", b"(", b"charset=utf-16", b"base64",
-          b"\xed\xa0\x80"]  # fmt: skip
+          b"multipart/mixed; boundary=\"", b"message/rfc822", b"\"", b";", b"*0*=", b"<", b"(", b"charset=utf-16",
+          b"base64", b"\xed\xa0\x80"]  # fmt: skip
 
 
 @settings(max_examples=300, deadline=None)
