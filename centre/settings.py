@@ -185,6 +185,7 @@ class Settings(BaseSettings):
     portal_address: PublicAddress = ""  # as residents reach it: "https://1551.city.ua"
     file_hourly: int = Field(default=20, ge=1)  # appeals from one address; more are looked at by a person first
     file_daily: int = Field(default=10, ge=1)  # from one telephone or e-mail address
+    file_sms_daily: int = Field(default=1000, ge=0)  # from all together, that may be told of by SMS
 
     # ── webhooks out, to departments' own systems ──
     webhook_private: bool = False  # addresses within the city's own networks, and plain HTTP, may be told too

@@ -17,6 +17,7 @@ from crm.errors import NotFound
 from crm.filing import Filing
 from crm.messages import Held, Incoming, State
 from crm.schema import appeal, message
+from crm.telling import WRITTEN, Way
 
 HOUR, DAY = dt.timedelta(hours=1), dt.timedelta(days=1)
 ALIKE = 3  # the same words from more places than so many in a day are somebody's campaign: a person looks
@@ -26,10 +27,12 @@ _LINK = re.compile(r"https?://|www\.", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How many a person may file: from one address an hour, from one telephone or e-mail address a day."""
+    """How many a person may file: from one address an hour, from one telephone or e-mail address a day. ``sms_daily``:
+    how many of all together may have us send SMS to a number that nobody has shown to be his."""
 
     hourly: int
     daily: int
+    sms_daily: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +146,11 @@ def _against(conn: Connection, its: Filing, source: str, secret: str, limits: Li
     by_person = max((rates.count(conn, rates.key(secret, "filer", contact), now, DAY)
                      for contact in (its.phone, its.email) if contact), default=0)  # fmt: skip
     alike = rates.count(conn, rates.key(secret, "words", " ".join(its.text.split()).casefold()), now, DAY)
+    # What no letter can tell him goes by SMS too.
+    may_sound = bool(its.phone) and its.tell_by in WRITTEN
+    by_sms = rates.count(conn, rates.key(secret, "told", Way.SMS), now, DAY) if may_sound else 0
     if len(_LINK.findall(its.text)) >= LINKS:
         return Held.ADVERT
-    if from_there > limits.hourly or by_person > limits.daily or alike > ALIKE:
+    if from_there > limits.hourly or by_person > limits.daily or alike > ALIKE or by_sms > limits.sms_daily:
         return Held.RATE
     return None

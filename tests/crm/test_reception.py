@@ -16,7 +16,7 @@ from crm.notices import Way
 from crm.reception import Became, Limits, Received
 from tests.crm.conftest import City
 
-LIMITS = Limits(hourly=3, daily=2)
+LIMITS = Limits(hourly=3, daily=2, sms_daily=4)
 
 
 def a_filing(city: City, **changed: object) -> Filing:
@@ -98,6 +98,22 @@ def test_too_many_are_left_to_a_person_and_an_hour_later_it_goes_on(city: City) 
 def test_one_telephone_files_so_many_a_day_from_wherever(city: City) -> None:
     reasons = [received(city, a_filing(city, text=f"Холодно {n}"), str(n), f"203.0.113.{n}").reason for n in range(3)]
     assert reasons == [None, None, Held.RATE]
+
+
+def test_forms_make_us_send_so_many_sms_a_day_to_whomever_and_from_wherever(city: City) -> None:
+    """Nobody has shown that the number is his, and each one is paid for."""
+    def one(n: int, **changed: object) -> Held | None:
+        its = a_filing(city, phone=f"+38067111{n:04}", name=f"Хтось {n}", text=f"Холодно {n}", **changed)
+        return received(city, its, str(n), f"203.0.113.{n}").reason
+
+    assert [one(n, tell_by=Way.SMS) for n in range(6)] == [None] * 4 + [Held.RATE] * 2
+    sent = select(func.count()).select_from(schema.notice).where(schema.notice.c.way == "sms")
+    assert city.conn.scalar(sent) == 4
+    assert [one(7), one(8, tell_by=Way.PHONE)] == [None] * 2
+    assert one(9, tell_by=Way.EMAIL, email="none@nowhere.example") is Held.RATE  # or the next way would be an SMS
+    assert received(city, a_filing(city, phone="", email="o@city.ua", tell_by=Way.EMAIL), "e", "::1").reason is None
+    city.now += timedelta(days=1)
+    assert one(10, tell_by=Way.SMS) is None
 
 
 def test_who_sent_what_was_held_hears_of_his_own_appeal_and_of_no_other(city: City) -> None:

@@ -72,7 +72,7 @@ class Portal:
             its = Filing(channel="web", name=NAME, subject_id=self.city.subjects["Опалення"], text=text, phone=tell_to,
                          building_id=self.city.buildings["Бандери 10"], flat="41", tell_by=Way.SMS)  # fmt: skip
             taken = reception.receive(conn, its, external_id=f"file-{text}", source="a test", secret=SECRET,
-                                      limits=Limits(100, 100), now=self.now)  # fmt: skip
+                                      limits=Limits(100, 100, 100), now=self.now)  # fmt: skip
             assert taken.appeal is not None
             return appeals.get(conn, taken.appeal.id)
 

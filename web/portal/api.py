@@ -313,7 +313,8 @@ def create(ask: Asked, key: ApiKey, mark: Mark, sent: Body) -> Response:
         who = programs.key_of(conn, key or "")
     stored = programs.store(parts, who, sent.form.files if sent.form else (), ask.now)
     filing = _filing(t, its, who, files=stored)
-    limits = Limits(parts.settings.file_hourly, parts.settings.file_daily)
+    bounds = parts.settings
+    limits = Limits(bounds.file_hourly, bounds.file_daily, bounds.file_sms_daily)
     try:
         with parts.db.write() as conn:
             if its.incident_id is not None and its.incident_id not in [

@@ -162,7 +162,7 @@ def _receive(conn: Connection, visit: Visit, its: Filing) -> Received:
     settings = visit.parts.settings
     return reception.receive(
         conn, its, external_id=once_of(visit.form), source=source_of(visit.request), secret=visit.parts.secret,
-        limits=Limits(settings.file_hourly, settings.file_daily), now=visit.now,
+        limits=Limits(settings.file_hourly, settings.file_daily, settings.file_sms_daily), now=visit.now,
         suspect=bool(visit.form[TRAP]))  # fmt: skip
 
 

@@ -319,7 +319,8 @@ def create(ask: Ask) -> Response:
     its = replace(said.filing, channel=key.channel, language=ask.texts.language, files=files)
     device = form["device_id"] or form["account_id"]
     # One program files for many people: what it says of whose telephone it is, it is believed, within its own number.
-    limits = Limits(parts.settings.file_hourly if device else key.hourly_cap, parts.settings.file_daily)
+    bounds = parts.settings
+    limits = Limits(bounds.file_hourly if device else key.hourly_cap, bounds.file_daily, bounds.file_sms_daily)
     with parts.db.write() as conn:
         taken = programs.receive(conn, parts, key, its, marks=_marks(ask, [file.sha256 for file in files]),
                                  source=f"key {key.id} {device}", limits=limits, now=ask.now,
