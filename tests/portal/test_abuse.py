@@ -10,15 +10,20 @@ from collections import namedtuple
 from datetime import timedelta
 
 import anyio
+import httpx
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from crm import attachments, stages
+from crm import attachments, public_figures, stages
 from tests.pictures import JPEG, PDF
 from tests.portal.conftest import FILED, Portal
+from tests.portal.programs import Office
+from tests.portal.programs import http as http
+from tests.portal.programs import office as office
+from tests.portal.test_api import API, headers, said
 from tests.portal.test_filing import opened
 from web import forms
-from web.portal import follow
+from web.portal import follow, public
 
 
 @pytest.fixture
@@ -93,3 +98,53 @@ async def test_forms_with_files_have_so_much_room_together(portal: Portal, monke
         page = await resident.fill(page, "/file", [("акт.pdf", PDF)], **{**FILED, "consent": ""})
         assert "✓ акт.pdf" in page.text
     assert forms.ROOM.held == 0
+
+
+async def test_a_key_brings_no_more_files_than_its_appeals_can_have(office: Office, http: httpx.AsyncClient) -> None:
+    """Also those of which no appeal comes: a key that is built into an app is nobody's secret."""
+    key, folder = office.key(cap=1), office.settings.attachments
+    answers = []
+    for n in range(4):
+        files = [("photos", (f"{i}.pdf", PDF + bytes([n, i]))) for i in range(3)]
+        fields = {name: str(value) for name, value in said(office, text=f"Холодно {n}").items()}
+        answers.append(await http.post(f"{API}/appeals", data=fields, files=files, headers=headers(key)))
+    assert [each.status_code for each in answers] == [201, 429, 429, 429]
+    assert int(answers[-1].headers["Retry-After"]) > 0
+    assert len(list(folder.glob("??/*"))) <= 5
+
+
+async def test_programs_with_photos_wait_for_each_other_and_others_do_not(
+    office: Office, http: httpx.AsyncClient
+) -> None:
+    slow, key = office.app.state.parts.slow, office.key()
+    fields = {name: str(value) for name, value in said(office).items()}
+    for one in range(slow.total_tokens):
+        await slow.acquire_on_behalf_of(one)
+    async with anyio.create_task_group() as group:
+        answers = []
+
+        async def send() -> None:
+            answers.append(await http.post(f"{API}/appeals", data=fields, files=[("photos", ("a.pdf", PDF))],
+                                           headers=headers(key)))  # fmt: skip
+
+        group.start_soon(send)
+        while not slow.statistics().tasks_waiting:
+            await anyio.sleep(0.01)
+        assert (await http.post(f"{API}/appeals", json=said(office), headers=headers(key))).status_code == 201
+        assert answers == []
+        slow.release_on_behalf_of(0)
+    assert answers[0].status_code == 201
+
+
+async def test_many_lists_do_not_have_the_figures_made_anew(portal: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list is quick to make, and anybody can think out as many as he likes; a year of figures is not quick."""
+    monkeypatch.setattr(public.Made, "MOST", 16)
+    made, month = [], public_figures.month
+    monkeypatch.setattr(public_figures, "month", lambda *args: made.append(args) or month(*args))
+    resident = await portal.resident()
+    await resident.open("/figures")
+    known = len(made)
+    for n in range(1, 20):
+        await resident.open(f"/appeals?after={n}")
+    await resident.open("/figures")
+    assert (known, len(made)) == (12, 12)

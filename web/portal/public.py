@@ -82,11 +82,15 @@ class Made:
             turn.release()
 
 
-_MADE: WeakKeyDictionary[Database, Made] = WeakKeyDictionary()  # of each database that this process has open
+# Of each database that this process has open. Anybody can think out as many lists as he likes: they take no room from
+# what takes long to make.
+_MADE: WeakKeyDictionary[Database, Made] = WeakKeyDictionary()
+_LISTS: WeakKeyDictionary[Database, Made] = WeakKeyDictionary()
 
 
-def _made(visit: Visit, key: Hashable, lasts: timedelta, make: Callable[[], T]) -> T:
-    return _MADE.setdefault(visit.db, Made()).get(key, lasts, visit.now, make)
+def _made(visit: Visit, key: Hashable, lasts: timedelta, make: Callable[[], T],
+          among: WeakKeyDictionary[Database, Made] = _MADE) -> T:  # fmt: skip
+    return among.setdefault(visit.db, Made()).get(key, lasts, visit.now, make)
 
 
 # ── the appeals ──────────────────────────────────────────────────────────────────────────────
@@ -172,8 +176,9 @@ def _day(query: Form, name: str) -> date | None:
 def listed(visit: Visit) -> Response:
     """A part of the list."""
     wanted, choices = Wanted.read(visit.query, day_of(visit.now)), _choices(visit)
-    key = ("list", wanted.after, wanted.period, *sorted(wanted.said.items()))
-    found = [] if visit.query.problems else _made(visit, key, SOON, lambda: wanted.found(visit, choices, LISTED))
+    key = (wanted.after, wanted.period, *sorted(wanted.said.items()))
+    found = [] if visit.query.problems else _made(
+        visit, key, SOON, lambda: wanted.found(visit, choices, LISTED), among=_LISTS)  # fmt: skip
     status = HTTPStatus.UNPROCESSABLE_ENTITY if visit.query.problems else HTTPStatus.OK
     return visit.page("portal/public/list.html", status=status, form=visit.query, wanted=wanted, choices=choices,
                       stages=tuple(STAGES), found=found[:LISTED], next=wanted.next(found, LISTED))  # fmt: skip
