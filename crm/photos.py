@@ -93,8 +93,10 @@ def _degrees(value: object, towards: object, plus: str, minus: str, most: int) -
 
 def _drawn(image: Image.Image, as_png: bool, at: tuple[float, float] | None) -> Photo:
     image.draft("RGB", (LONGEST_SIDE, LONGEST_SIDE))
-    seen = image if image.mode in ("RGB", "L") and not image.has_transparency_data else _plain(image)
-    seen.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
+    if image.mode not in ("RGB", "L", "RGBA", "LA", "CMYK"):
+        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    image.thumbnail((LONGEST_SIDE, LONGEST_SIDE))  # before anything else is made of it: large, it is so but once
+    seen = image if image.mode in ("RGB", "L") else _plain(image)
     ImageOps.exif_transpose(seen, in_place=True)
     seen.info.clear()  # or remarks and colour profiles would be written again
     out = io.BytesIO()
@@ -104,8 +106,7 @@ def _drawn(image: Image.Image, as_png: bool, at: tuple[float, float] | None) -> 
 
 def _plain(image: Image.Image) -> Image.Image:
     """In colours, and on white where one could see through it."""
-    if not image.has_transparency_data:
+    if image.mode == "CMYK":
         return image.convert("RGB")
     seen = image.convert("RGBA")
-    white = Image.new("RGBA", seen.size, "white")
-    return Image.alpha_composite(white, seen).convert("RGB")
+    return Image.alpha_composite(Image.new("RGBA", seen.size, "white"), seen).convert("RGB")

@@ -215,6 +215,7 @@ class MailServers:
         # Dovecot would start doveconf where Debian installs it: so doveconf is what starts Dovecot.
         self._start("dovecot", [*self._doveconf, "-F", "-c", str(conf), *self._dovecot, "-F", "-c", str(conf)])
         self._greeted(self.imap_port, b"* OK")
+        self._greeted(self._lmtp_port, b"220")
 
     # ── how they are started ──
     def _configure(self) -> None:
