@@ -11,9 +11,9 @@ from typing import Any
 
 from sqlalchemy import Connection, select, update
 
-from crm import appeals, filing, messages, rates
+from crm import api_keys, appeals, filing, messages, rates
 from crm.appeals import Registered
-from crm.errors import NotFound
+from crm.errors import BadInput, NotFound
 from crm.filing import Filing
 from crm.messages import Held, Incoming, State
 from crm.schema import appeal, message
@@ -22,6 +22,7 @@ from crm.telling import WRITTEN, Way
 HOUR, DAY = dt.timedelta(hours=1), dt.timedelta(days=1)
 ALIKE = 3  # the same words from more places than so many in a day are somebody's campaign: a person looks
 LINKS = 3  # as many make it an advertisement
+FLOOD = 50  # times what an address may file an hour: more is nobody's work to read, and is refused
 _LINK = re.compile(r"https?://|www\.", re.IGNORECASE)
 
 
@@ -60,11 +61,13 @@ def receive(conn: Connection, its: Filing, *, external_id: str, source: str, sec
     days. ``suspect``: the form itself looks as if no person had filled it in. ``incomplete``: the law does not consider
     it as it is, and not for want of a name.
 
-    BadInput as ``filing.file``; a filing without a name is held, for the law does not consider it as it is.
+    BadInput as ``filing.file``, and ``filing.flood`` of an address that sends so much that no person could look at it;
+    a filing without a name is held, for the law does not consider it as it is.
     """
     if (known := taken(conn, its.channel, external_id)) is not None:
         return known
-    reason = Held.ADVERT if suspect else _against(conn, its, source, secret, limits, now)
+    against = _against(conn, its, source, secret, limits, now)
+    reason = Held.ADVERT if suspect else against
     if reason is None and its.name.strip() and not incomplete:
         return _register(conn, its, external_id, now)
     if its.building_id is None and not its.place.strip():
@@ -143,6 +146,8 @@ def _said(its: Filing) -> dict[str, str | int | float]:
 def _against(conn: Connection, its: Filing, source: str, secret: str, limits: Limits, now: dt.datetime) -> Held | None:
     """What speaks against it. Everything is counted, whatever is found first."""
     from_there = rates.count(conn, rates.key(secret, "source", source), now, HOUR)
+    if from_there > limits.hourly * FLOOD:
+        raise BadInput("filing.flood", seconds=api_keys.again_in_s(now))
     by_person = max((rates.count(conn, rates.key(secret, "filer", contact), now, DAY)
                      for contact in (its.phone, its.email) if contact), default=0)  # fmt: skip
     alike = rates.count(conn, rates.key(secret, "words", " ".join(its.text.split()).casefold()), now, DAY)

@@ -95,6 +95,22 @@ def test_too_many_are_left_to_a_person_and_an_hour_later_it_goes_on(city: City) 
     assert received(city, a_filing(city, text="Ще одне"), "later").reason is None
 
 
+def test_a_flood_from_one_address_is_not_kept_for_people_to_read(city: City) -> None:
+    """What a person is to look at must be so little that he can: who sends so much is no resident, whatever he says."""
+    def one(n: int) -> Received:
+        return received(city, a_filing(city, phone=f"+38067111{n:04}", text=f"Холодно {n}"), f"mark-{n}")
+
+    sent = LIMITS.hourly * reception.FLOOD
+    for n in range(sent):
+        one(n)
+    with pytest.raises(BadInput, match=r"filing\.flood") as refused:
+        one(sent)
+    assert 0 < refused.value.details["seconds"] <= 3600
+    assert city.conn.scalar(select(func.count()).select_from(schema.message)) == sent
+    city.now += timedelta(hours=1)
+    assert received(city, a_filing(city, text="Ще одне"), "later").reason is None
+
+
 def test_one_telephone_files_so_many_a_day_from_wherever(city: City) -> None:
     reasons = [received(city, a_filing(city, text=f"Холодно {n}"), str(n), f"203.0.113.{n}").reason for n in range(3)]
     assert reasons == [None, None, Held.RATE]

@@ -128,7 +128,7 @@ async def test_programs_with_photos_wait_for_each_other_and_others_do_not(
                                            headers=headers(key)))  # fmt: skip
 
         group.start_soon(send)
-        while not slow.statistics().tasks_waiting:
+        while not slow.statistics().tasks_waiting:  # noqa: ASYNC110  # nobody tells of it
             await anyio.sleep(0.01)
         assert (await http.post(f"{API}/appeals", json=said(office), headers=headers(key))).status_code == 201
         assert answers == []

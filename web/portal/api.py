@@ -73,7 +73,8 @@ OWN_HOURLY = 60  # what applicants at one address add and answer
 _STATUS = {
     "api_key.none": HTTPStatus.UNAUTHORIZED, "api_key.wrong": HTTPStatus.UNAUTHORIZED,
     "api_key.spent": HTTPStatus.TOO_MANY_REQUESTS, "code.guessed": HTTPStatus.TOO_MANY_REQUESTS,
-    "api.too_often": HTTPStatus.TOO_MANY_REQUESTS, "api_key.reused": HTTPStatus.CONFLICT,
+    "api.too_often": HTTPStatus.TOO_MANY_REQUESTS, "filing.flood": HTTPStatus.TOO_MANY_REQUESTS,
+    "api_key.reused": HTTPStatus.CONFLICT,
     "api.form": HTTPStatus.BAD_REQUEST, "api.unreadable": HTTPStatus.BAD_REQUEST,
     "api.content_type": HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "form.too_big": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     "database.away": HTTPStatus.SERVICE_UNAVAILABLE, "api.no_room": HTTPStatus.SERVICE_UNAVAILABLE,

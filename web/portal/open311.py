@@ -55,7 +55,8 @@ _URL = re.compile(r"https?://[!-~]+")
 _ATTRIBUTE = re.compile(r"attribute\[([^\]]*)\](?:\[\])?")
 
 # The specification has 400 for whatever cannot be done; what a program should wait for says so.
-_LATER = {"api_key.spent": HTTPStatus.TOO_MANY_REQUESTS, "database.away": HTTPStatus.SERVICE_UNAVAILABLE,
+_LATER = {"api_key.spent": HTTPStatus.TOO_MANY_REQUESTS, "filing.flood": HTTPStatus.TOO_MANY_REQUESTS,
+          "database.away": HTTPStatus.SERVICE_UNAVAILABLE,
           "api.no_room": HTTPStatus.SERVICE_UNAVAILABLE, "form.busy": HTTPStatus.SERVICE_UNAVAILABLE}  # fmt: skip
 
 
