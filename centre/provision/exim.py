@@ -1,4 +1,4 @@
-"""How an unpacked Exim is started: before it does anything it asks for its own user, whom this machine does not have."""
+"""How an unpacked Exim is started: it first asks for its own user, whom this machine does not have."""
 
 from __future__ import annotations
 

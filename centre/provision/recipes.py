@@ -57,7 +57,7 @@ CHROMIUM = Recipe(
     launcher=chromium.launcher,
 )
 
-# Mail servers, for tests and the demo (``centre.outside.mail``): letters are handed in to the one, and lie at the other.
+# Mail servers, for tests and the demo (``centre.outside.mail``): one takes letters, the other keeps them.
 EXIM = Recipe(
     name="exim",
     program="sbin/exim4",
