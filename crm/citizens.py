@@ -79,6 +79,8 @@ _FIRST_USED = Statement(
     .where(citizen_phone.c.e164 == bindparam("e164"), citizen_phone.c.wrong.is_(False))
     .order_by(citizen_phone.c.last_used_at).limit(1)
 )  # fmt: skip
+_BARRED = Statement(
+    select(citizen_phone.c.id).where(citizen_phone.c.e164 == bindparam("e164"), citizen_phone.c.do_not_call).limit(1))
 _PRIVILEGED = Statement(
     select(citizen.c.id).join(citizen_phone)
     .where(citizen_phone.c.e164 == bindparam("e164"), citizen_phone.c.wrong.is_(False), citizen.c.privilege != "")
@@ -132,12 +134,16 @@ def add(conn: Connection, *, now: dt.datetime, name: str, phones: Sequence[str] 
         flat: str = "", language: str = "uk", auto_confirm: bool = False, privilege: str = "", email: str = "",
         proven: bool = True) -> int:  # fmt: skip
     """The new citizen's id. ``phones``: E.164, as parse_phone gives them. ``proven``: False where anybody may have
-    written them: he comes after all who are known there. BadInput as ``update``."""
+    written them: he comes after all who are known there, and a number that is not to be called stays so. BadInput as
+    ``update``."""
     values = _checked(conn, name=name, building_id=building_id, flat=flat, language=language, privilege=privilege,
                       email=email)  # fmt: skip
     citizen_id = insert_row(conn, citizen, {**values, "auto_confirm": auto_confirm, "created_at": now})
     for e164 in phones:
+        barred = not proven and _BARRED.value(conn, {"e164": e164}) is not None
         add_phone(conn, citizen_id, e164, now if proven else _before_others(conn, e164, now))
+        if barred:
+            _change_phone(conn, citizen_id, e164, do_not_call=True)
     if values["email"]:
         add_address(conn, citizen_id, "email", values["email"], now)
     return citizen_id

@@ -58,6 +58,15 @@ def test_a_number_is_not_spoken_to_in_the_language_of_who_wrote_it_into_a_form(c
     assert citizens.by_phone(city.conn, "+380671112233")[0].id == known
 
 
+def test_who_is_not_to_be_called_is_not_called_because_a_form_names_his_number(city: City) -> None:
+    known = citizens.add(city.conn, now=city.now, name="Олена Шевчук", phones=["+380671112233"])
+    citizens.do_not_call(city.conn, known, "+380671112233")
+    city.now += timedelta(hours=1)
+    received(city, a_filing(city, name="Хтось Інший", auto_confirm=True))
+    there = [phone for one in citizens.by_phone(city.conn, "+380671112233") for phone in one.phones]
+    assert [phone.do_not_call for phone in there] == [True, True]
+
+
 def test_an_address_with_another_telephone_is_nobody_we_know(city: City) -> None:
     """Or else his calls would go to whoever filed it."""
     known = citizens.add(city.conn, now=city.now, name="Олена Шевчук", phones=["+380671112233"], email="o@city.ua")
