@@ -19,6 +19,9 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 import pyotp
 
+# Of an idle connection: the centre lets go of it after five seconds, and one of us must do so first.
+LIMITS = httpx.Limits(keepalive_expiry=2.0)
+
 
 class PageError(AssertionError):
     """The page is not what the person expected; the message has its beginning."""
@@ -183,7 +186,7 @@ class Browser:
 
     def __init__(self, base: str) -> None:
         self._base = base
-        self._client = httpx.AsyncClient(base_url=base, follow_redirects=True, timeout=20)
+        self._client = httpx.AsyncClient(base_url=base, follow_redirects=True, timeout=20, limits=LIMITS)
 
     async def open(self, path: str) -> Page:
         return self._page(await self._client.get(path))

@@ -22,6 +22,7 @@ import httpx
 
 from centre import accounts, certificates
 from centre.__main__ import prepare
+from centre.demo.browser import LIMITS
 from centre.outside.facebook import Facebook
 from centre.outside.mail import LOOPBACK, MailServers
 from centre.outside.twilio import FakeTwilio
@@ -154,7 +155,7 @@ class Outside(AbstractContextManager["Outside"]):
         self.mail = MailServers([MAILBOX, *mailboxes])
         self.twilio = FakeTwilio(*TWILIO, self.portal)
         self.facebook = Facebook(post=self._post)
-        self.http = httpx.Client(timeout=20)
+        self.http = httpx.Client(timeout=20, limits=LIMITS)
         self.settings: dict[str, object] = {"portal_port": port, "portal_address": self.portal}
         self._open = ExitStack()
 

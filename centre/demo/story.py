@@ -167,12 +167,12 @@ class _Story:
             beside = await phones.enter_async_context(asyncio.TaskGroup())
             written = beside.create_task(self._act(
                 "written", self.written.play(specialist, feedback, administrator), LONGEST_STORY))  # fmt: skip
+            executors = beside.create_task(self._hire_executors())
             may_write = asyncio.Event()
             at_work = _background(*(o.work(self.by_number, self.inquirer, may_write) for o in operators))
             async with at_work, asyncio.TaskGroup() as acts:
                 acts.create_task(self._act("calls", self._calls(len(numbers), watcher, may_write)))
                 acts.create_task(self._act("asking", self._ask()))
-            executors = beside.create_task(self._hire_executors())
             await operators[-1].leave()
             await feedback.sit(numbers[-1])
             official = Worker(stage, stage.hire("official", Role.OFFICIAL, "Заступник голови"))
@@ -345,13 +345,15 @@ class _Story:
             self.say(f"{who.name} was called back about № {who.told.result()[0]} and pressed «solved».")
 
     async def _hire_executors(self) -> list[Executor]:
-        """One at each department that has anything to do."""
+        """One at each department that has anything to do, once everybody has his number."""
         stage = self.stage
-        await self.written.registered.wait()
+        everybody: list[Applicant] = [*self.residents, *self.written.writers.values()]
+        await asyncio.gather(*(asyncio.shield(who.told) for who in everybody))
         with stage.db.read() as conn:
             names = [d.name for d in departments.departments(conn) if appeals.for_department(conn, d.id, 1)]
-        executors = [Executor(stage, stage.hire(f"executor{at}", Role.EXECUTOR, f"Виконавець: {name}", name))
-                     for at, name in enumerate(names)]  # fmt: skip
+        # Making a password takes time, and those on the line must not wait for it.
+        executors = [Executor(stage, await asyncio.to_thread(
+            stage.hire, f"executor{at}", Role.EXECUTOR, f"Виконавець: {name}", name)) for at, name in enumerate(names)]
         await asyncio.gather(*(executor.sign_in() for executor in executors))
         return executors
 

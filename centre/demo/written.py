@@ -34,7 +34,7 @@ from urllib.parse import urlsplit
 import httpx
 from PIL import Image
 
-from centre.demo.browser import Browser, Page, PageError
+from centre.demo.browser import LIMITS, Browser, Page, PageError
 from centre.demo.people import Administrator, Feedback, Specialist, StoryError, Writer
 from centre.demo.stage import MAILBOX, Outside, Stage
 from centre.outside.facebook import Message
@@ -51,16 +51,15 @@ IS_SOLVED, PAGE_ASKS, CLOSED = "Чи справді питання виріше�
 
 
 class Written:
-    """``play`` is the whole act. ``registered``: all of them have a number; ``returned``: who says «not solved» has
-    been told that it went back. ``executed`` is to be set once the departments have reported."""
+    """``play`` is the whole act. ``returned``: who says «not solved» has been told that it went back. ``executed`` is
+    to be set once the departments have reported."""
 
     def __init__(self, stage: Stage, outside: Outside, writers: dict[str, Writer], say: Callable[[str], None]) -> None:
         self.stage, self.outside, self.say = stage, outside, say
         self.writers = writers
         self.not_solved = writers["facebook"]
-        self.registered, self.executed, self.returned = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self.executed, self.returned = asyncio.Event(), asyncio.Event()
         self._one_at_a_time = asyncio.Lock()  # the specialist is one person
-        self._numbers = 0
 
     async def play(self, specialist: Specialist, feedback: Feedback, administrator: Administrator) -> None:
         """``specialist`` makes appeals of messages, ``feedback`` tells whom nobody can write to, ``administrator`` lets
@@ -269,7 +268,8 @@ class Written:
     # ── by programs ──
     async def _open311(self, who: Writer, administrator: Administrator) -> None:
         key = await administrator.make_key("Застосунок «Ями Києва»", "open311")
-        async with httpx.AsyncClient(base_url=f"{self.outside.portal}/open311/v2", timeout=20) as program:
+        async with httpx.AsyncClient(base_url=f"{self.outside.portal}/open311/v2", timeout=20,
+                                     limits=LIMITS) as program:  # fmt: skip
             offered = (await program.get("/services.json")).json()
             code = next(each["service_code"] for each in offered if each["service_name"] == who.subject)
             given, family = who.name.split()
@@ -297,7 +297,7 @@ class Written:
     async def _mobile(self, who: Writer, administrator: Administrator) -> None:
         key = await administrator.make_key("Міський застосунок", "mobile")
         async with httpx.AsyncClient(base_url=f"{self.outside.portal}/api/v1", headers={"X-API-Key": key},
-                                     timeout=20) as app:  # fmt: skip
+                                     timeout=20, limits=LIMITS) as app:  # fmt: skip
             offered = (await app.get("/subjects")).json()["subjects"]
             places = (await app.get("/addresses", params={"q": who.address})).json()["addresses"]
             subject = next(each["id"] for each in offered if each["name"] == who.subject)
@@ -345,9 +345,6 @@ class Written:
     def _told(self, who: Writer, told: tuple[str, str], how: str) -> None:
         who.told.set_result(told)
         self.say(f"{who.name} {how}: № {told[0]}.")
-        self._numbers += 1
-        if self._numbers == len(self.writers):
-            self.registered.set()
 
     def _closed(self, who: Writer, how: str) -> None:
         self.say(f"{who.name} {how}: № {who.told.result()[0]} is closed.")
