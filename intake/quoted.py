@@ -44,7 +44,7 @@ _DEVICE = re.compile(
 def own_words(text: str, subject: str = "") -> str:
     """``text``: of a letter, lines ended by "\\n". ``subject``: says whether the letter is passed on."""
     lines = text.split("\n")
-    kept = _without_signature(_without_quote(lines[:LOOKED_AT], _PASSED_ON.match(subject) is not None))
+    kept = _without_advertisement(_without_quote(lines[:LOOKED_AT], _PASSED_ON.match(subject) is not None))
     return "\n".join([*kept, *lines[LOOKED_AT:]]).strip() or text.strip()
 
 
@@ -99,9 +99,10 @@ def _is_head(lines: list[str], at: int) -> bool:
     return sum(_HEAD.match(line[:LONGEST_LINE]) is not None for line in lines[at + 1 : at + 7]) >= 2
 
 
-def _without_signature(lines: list[str]) -> list[str]:
-    at = next((at for at, line in enumerate(lines) if _SIGNATURE.match(line)), len(lines))
-    kept = lines[:at]
+def _without_advertisement(lines: list[str]) -> list[str]:
+    """Who signs says his name there, his telephone and where he lives: only the mark before it goes, and what the
+    program says of itself."""
+    kept = ["" if _SIGNATURE.match(line) else line for line in lines]
     while kept and (not kept[-1].strip() or _DEVICE.match(kept[-1][:LONGEST_LINE])):
         kept.pop()
     return kept

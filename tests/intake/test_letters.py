@@ -98,7 +98,7 @@ def test_it_is_answered_in_its_language(text: str, language: str) -> None:
     (b"Content-Type: text/plain\r\nContent-Transfer-Encoding: base64\r\n\r\n0IfQtt!!\r\nCw0Lo=\r\nX", "Їжак"),
     (b"Content-Transfer-Encoding: quoted-printable\r\n\r\n=D0=87=D0=B6=D0=B0=D0=BA=\r\n=ZZ", "Їжак=ZZ"),
     ("Content-Type: text/plain; format=flowed; delsp=yes\r\n\r\nЇж \r\nак\r\n\r\nx".encode(), "Їжак\n\nx"),
-    (b"Content-Type: text/plain; format=flowed\r\n\r\nOne \r\ntwo\r\n-- \r\nMe", "One two"),
+    (b"Content-Type: text/plain; format=flowed\r\n\r\nOne \r\ntwo\r\n-- \r\nMe", "One two\n\nMe"),
     (b"Content-Type: multipart/mixed\r\n\r\nno boundary", "no boundary"),
     (b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nopen end", "open end"),
     (b"Content-Type: multipart/mixed; boundary=b\n\n--b\n\nx\n--bb\ny\n--b--\nafter", "x\n--bb\ny"),
@@ -148,16 +148,21 @@ CUT = [
     "________________________________\nFrom: 1551 <1551@city.test>\nSent: Monday\nTo: Maria\nSubject: x\n\nВаше",
     "Від: 1551 <1551@city.test>\nНадіслано: 23 листопада 2026 р. 10:00\nКому: Марія\nТема: x\n\nВаше",
     "От: 1551 <1551@city.test>\nОтправлено: 23 ноября\nКому: Мария\nТема: x\n\nВаше",
-    "-- \nМарія\n+380441234567", "Надіслано з iPhone", "Sent from my Galaxy", "Отправлено из мобильной Почты Mail.ru",
+    "Надіслано з iPhone", "Sent from my Galaxy", "Отправлено из мобильной Почты Mail.ru",
     "Get Outlook for Android",
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("rest", CUT)
-def test_what_he_answers_and_his_signature_are_cut(rest: str) -> None:
+def test_what_he_answers_and_what_his_program_adds_are_cut(rest: str) -> None:
     words = "Є вода, дякую.\n\nАле ліфт стоїть."
     assert quoted.own_words(f"{words}\n\n{rest}") == words
     assert quoted.own_words(rest).strip() == rest.strip(), "nothing else would be left"
+
+
+def test_who_signs_has_said_who_he_is() -> None:
+    signed = "Ліфт стоїть.\n\n-- \nМарія Коваль\nХрещатик 22, кв. 3\n+380441234567\n\nНадіслано з iPhone"
+    assert quoted.own_words(signed) == "Ліфт стоїть.\n\n\nМарія Коваль\nХрещатик 22, кв. 3\n+380441234567"
 
 
 @pytest.mark.parametrize("text", [
