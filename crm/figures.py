@@ -143,12 +143,13 @@ def _registered_in(period: Period) -> ColumnElement[bool]:
     return and_(appeal.c.registered_at >= period.start, appeal.c.registered_at < period.end)
 
 
+_ALL = true()
 _COUNTS = [func.count().filter(condition) for condition in COHORT.values()]
 
 
-def cube(conn: Connection, period: Period) -> Cube:
-    """The whole cohort in one query over the period's part of an index."""
-    found = select(*_COLUMNS, *_COUNTS).where(_registered_in(period)).group_by(*_COLUMNS)
+def cube(conn: Connection, period: Period, among: ColumnElement[bool] = _ALL) -> Cube:
+    """The whole cohort in one query over the period's part of an index; ``among``: only these appeals of it."""
+    found = select(*_COLUMNS, *_COUNTS).where(_registered_in(period), among).group_by(*_COLUMNS)
     return Cube({tuple(row[:4]): tuple(row[4:]) for row in conn.execute(found)})
 
 
@@ -157,11 +158,13 @@ def registered(conn: Connection, period: Period) -> int:
     return int(conn.execute(select(func.count(appeal.c.registered_at)).where(_registered_in(period))).scalar_one())
 
 
-def hours(conn: Connection, period: Period, dimension: str) -> dict[Key, Counter[int]]:
-    """Of the cohort: how many were first reported executed after so many whole hours, by a dimension."""
+def hours(conn: Connection, period: Period, dimension: str,
+          among: ColumnElement[bool] = _ALL) -> dict[Key, Counter[int]]:  # fmt: skip
+    """Of the cohort: how many were first reported executed after so many whole hours, by a dimension. ``among``: as of
+    ``cube``."""
     column = _COLUMNS[DIMENSIONS.index(dimension)]
     took = ((epoch(appeal.c.first_executed_at) - epoch(appeal.c.registered_at)) // HOUR).label("took")
-    found = (select(column, took, func.count()).where(_registered_in(period), COHORT["executed"])
+    found = (select(column, took, func.count()).where(_registered_in(period), among, COHORT["executed"])
              .group_by(column, literal_column("took")))  # fmt: skip
     histograms: dict[Key, Counter[int]] = {}
     for key, whole_hours, count in conn.execute(found):

@@ -94,7 +94,7 @@ def requests(conn: Connection, *, numbers: Collection[int] = (), subject_ids: Co
     for: a month of 75,000 appeals some 30 ms. Who lets strangers ask says ``since``.
     """
     a = appeal.c
-    found = select(a.id, a.registered_at).where(_may_be_shown())
+    found = select(a.id, a.registered_at).where(may_be_shown())
     states = set(STAGES[stage]) if stage else set(State)
     if is_open is not None:
         states &= OPEN if is_open else life.ENDED
@@ -121,7 +121,9 @@ def request(conn: Connection, number: int) -> PublicAppeal | None:
     return next(iter(requests(conn, numbers=[number], limit=1)), None)
 
 
-def _may_be_shown() -> ColumnElement[bool]:
+def may_be_shown() -> ColumnElement[bool]:
+    """Which appeals everybody may see, and are counted in what is published: what is left out of the one and not of the
+    other could be worked out by subtraction."""
     a = appeal.c
     erased_at = select(citizen.c.erased_at).where(citizen.c.id == a.citizen_id).scalar_subquery()
     return and_(a.kind != Kind.COMPLAINT.value, a.against_id.is_(None), erased_at.is_(None))

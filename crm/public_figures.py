@@ -1,7 +1,7 @@
 """The figures of a month that everybody may see: by subject and by district, where its appeals stand now.
 
-What is small is left out, and as much beside it that nobody works it out, of the two tables together
-(``suppression.publish_both``). The share and the days are made of nothing but what is shown, or of as many as may be.
+They count what the public list has (``public.may_be_shown``) and nothing else. What is small is left out, and as much
+beside it that nobody works it out, of the two tables together (``suppression.publish_both``). The share and the days are made of nothing but what is shown, or of as many as may be.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from crm import figures, suppression
+from crm import figures, public, suppression
 from crm.figures import Key, Tally
 from crm.periods import Period
 from crm.suppression import LEAST, Published
@@ -55,18 +55,19 @@ class Month:
 
 
 def month(conn: Connection, period: Period, top: Callable[[int], int | None]) -> Month:
-    """The appeals registered in a whole month, as they stand now. ``top``: a subject's topmost.
+    """The public appeals registered in a whole month, as they stand now. ``top``: a subject's topmost.
 
     ValueError for another period: two that differ by a day would tell of that day.
     """
     if not period.is_month:
         raise ValueError("not a month")
-    cube = figures.cube(conn, period)
+    shown = public.may_be_shown()
+    cube = figures.cube(conn, period, shown)
     of_subjects = cube.by("subject", name=top)
     of_districts = {key: tally for (key,), tally in cube.by("district").items()}
-    for subject, hours in figures.hours(conn, period, "subject").items():
+    for subject, hours in figures.hours(conn, period, "subject", shown).items():
         of_subjects[top(int(subject or 0))].hours += hours
-    for district, hours in figures.hours(conn, period, "district").items():
+    for district, hours in figures.hours(conn, period, "district", shown).items():
         of_districts[district].hours += hours
     subjects, districts = suppression.publish_both(_cells(of_subjects), _cells(of_districts))
     whole = Line(subjects.total, _named(subjects.columns),

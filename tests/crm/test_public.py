@@ -7,7 +7,7 @@ import datetime as dt
 import pytest
 from sqlalchemy import event, text, update
 
-from crm import addresses, appeals, public, public_figures
+from crm import addresses, appeals, citizens, public, public_figures
 from crm.confirmation_rules import Result
 from crm.figures import COHORT
 from crm.law import Kind
@@ -173,6 +173,22 @@ def test_of_few_neither_a_number_nor_a_share_nor_days_are_told(city: City) -> No
     city.say(its, Result.SOLVED)
     whole = a_month(city).whole
     assert (whole.registered, whole.standing["confirmed"], whole.share, whole.days) == (LEAST + 1, None, None, None)
+
+
+def test_what_the_list_leaves_out_is_in_no_figure(city: City) -> None:
+    """Else whoever counts the list would know how many complaints there are, and about what."""
+    for _ in range(LEAST + 1):
+        city.registered()
+    erased = citizens.add(city.conn, now=city.now, name="Іван Мельник")
+    for made in (city.registered(kind=Kind.COMPLAINT), city.registered(kind=Kind.COMPLAINT, against_id=city.roads),
+                 *(city.registered(erased) for _ in range(LEAST))):  # fmt: skip
+        city.execute(made.id)
+    city.conn.execute(update(citizen).where(citizen.c.id == erased).values(erased_at=city.now))
+    made = a_month(city)
+    assert len(numbers(city)) == LEAST + 1
+    for line in (made.whole, *made.subjects.values(), *made.districts.values()):
+        assert (line.registered, line.standing["in_work"], line.standing["awaiting"]) == (LEAST + 1, LEAST + 1, 0)
+        assert line.days is None
 
 
 def test_an_empty_month_is_noughts_and_no_other_period_is_published(city: City) -> None:
