@@ -1,7 +1,8 @@
 """The figures of a month that everybody may see: by subject and by district, where its appeals stand now.
 
-They count what the public list has (``public.may_be_shown``) and nothing else. What is small is left out, and as much
-beside it that nobody works it out, of the two tables together (``suppression.publish_both``). The share and the days are made of nothing but what is shown, or of as many as may be.
+They count what the public list has (``public.may_be_shown``), and nothing else. What is small is left out, and as much
+beside it that nobody works it out, of the two tables together (``suppression.publish_both``). The share and the days
+are made of nothing but what is shown, or of as many as may be.
 """
 
 from __future__ import annotations
