@@ -84,12 +84,7 @@ def of(conn: Connection, key: str) -> Key | None:
 def spend(conn: Connection, key: Key, secret: str, now: dt.datetime) -> None:
     """Counts one appeal more. BadInput ``api_key.spent`` beyond the key's own number an hour (of the clock's)."""
     if rates.count(conn, rates.key(secret, "key", str(key.id)), now, HOUR) > key.hourly_cap:
-        raise BadInput("api_key.spent", seconds=again_in_s(now))
-
-
-def again_in_s(now: dt.datetime) -> int:
-    """Seconds until it may again."""
-    return 3600 - int(now.timestamp()) % 3600
+        raise BadInput("api_key.spent", seconds=rates.again_in_s(now, HOUR))
 
 
 def _digest(key: str) -> str:

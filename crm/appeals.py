@@ -556,7 +556,7 @@ def by_number_and_code(conn: Connection, number: str, code: str, now: dt.datetim
     """The appeal for a caller who keyed in its number and code; None if either is wrong.
 
     Counts failures (so it needs a writing connection) and says None for ever after CODE_TRIES in a
-    row: an operator can still be asked. Anything may be given: what is not digits is simply wrong.
+    row on the telephone: an operator can still be asked. Anything may be given: what is not digits is simply wrong.
     """
     if not re.fullmatch(r"[0-9]{8,9}", number) or not re.fullmatch(r"[0-9]{4}", code):
         return None
@@ -571,6 +571,16 @@ def by_number_and_code(conn: Connection, number: str, code: str, now: dt.datetim
     if failures or not right:
         conn.execute(update(appeal).where(its).values(code_failures=0 if right else failures + 1))
     return found if right else None
+
+
+def by_code(conn: Connection, number: int, code: str) -> Appeal | None:
+    """The appeal for who asks in writing and knows its code; None if number or code is wrong, or its applicant was
+    erased. Nothing is counted: how often somebody may try is the caller's to see to."""
+    found = by_number(conn, number)
+    if found is None or not hmac.compare_digest(found.code.encode(), code.encode("utf-8", "replace")):
+        return None
+    erased = select(citizen.c.id).where(citizen.c.id == found.citizen_id, citizen.c.erased_at.is_not(None))
+    return None if conn.execute(erased).first() else found
 
 
 def history(conn: Connection, appeal_id: int) -> list[Event]:

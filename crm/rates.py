@@ -8,7 +8,7 @@ import hashlib
 import hmac
 from typing import Any
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from crm.schema import rate_count
@@ -30,10 +30,16 @@ def count(conn: Connection, key: str, now: dt.datetime, span: dt.timedelta) -> i
     return int(conn.execute(counted).scalar_one())
 
 
-def so_far(conn: Connection, key: str, now: dt.datetime, span: dt.timedelta) -> int:
-    """How many were counted in this span."""
+def take_back(conn: Connection, key: str, now: dt.datetime, span: dt.timedelta) -> None:
+    """What was counted last is none of them."""
     its = (rate_count.c.key == key, rate_count.c.since == _began(now, span))
-    return conn.execute(select(rate_count.c.count).where(*its)).scalar() or 0
+    conn.execute(update(rate_count).where(*its).values(count=rate_count.c.count - 1))
+
+
+def again_in_s(now: dt.datetime, span: dt.timedelta) -> int:
+    """Seconds until it is counted anew."""
+    seconds = int(span.total_seconds())
+    return seconds - int(now.timestamp()) % seconds
 
 
 def _began(now: dt.datetime, span: dt.timedelta) -> dt.datetime:

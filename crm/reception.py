@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select, update
 
-from crm import api_keys, appeals, filing, messages, rates
+from crm import appeals, filing, messages, rates
 from crm.appeals import Registered
 from crm.errors import BadInput, NotFound
 from crm.filing import Filing
@@ -147,7 +147,7 @@ def _against(conn: Connection, its: Filing, source: str, secret: str, limits: Li
     """What speaks against it. Everything is counted, whatever is found first."""
     from_there = rates.count(conn, rates.key(secret, "source", source), now, HOUR)
     if from_there > limits.hourly * FLOOD:
-        raise BadInput("filing.flood", seconds=api_keys.again_in_s(now))
+        raise BadInput("filing.flood", seconds=rates.again_in_s(now, HOUR))
     by_person = max((rates.count(conn, rates.key(secret, "filer", contact), now, DAY)
                      for contact in (its.phone, its.email) if contact), default=0)  # fmt: skip
     alike = rates.count(conn, rates.key(secret, "words", " ".join(its.text.split()).casefold()), now, DAY)

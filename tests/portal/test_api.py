@@ -327,9 +327,12 @@ async def test_who_guesses_codes_is_stopped_by_the_appeal_and_by_his_address(
     assert answers[0].json() == answers[1].json(), "whether there is such a number is not told"
     for _ in range(9):
         await http.post(f"{API}/appeals/status", json=wrong)
-    assert problem(await http.post(f"{API}/appeals/status", json=own(its)), 404) == "api.appeal"
-    for _ in range(30):
-        answer = await http.post(f"{API}/appeals/status", json=unknown)
+    answer = await http.post(f"{API}/appeals/status", json=own(its))
+    assert problem(answer, 429) == "code.tried"
+    office.clock.later(seconds=int(answer.headers["Retry-After"]))
+    assert (await http.post(f"{API}/appeals/status", json=own(its))).status_code == 200
+    for number in range(31):
+        answer = await http.post(f"{API}/appeals/status", json={**unknown, "number": 26999000 + number})
     assert problem(answer, 429) == "code.guessed"
     office.clock.later(hours=1)
     assert problem(await http.post(f"{API}/appeals/status", json=unknown), 404) == "api.appeal"

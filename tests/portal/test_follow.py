@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,7 +15,7 @@ from crm.life import Action, State
 from crm.stages import Awaited, Step
 from tests.pictures import JPEG, PDF
 from tests.portal.conftest import Portal
-from web.portal import programs
+from web.portal import strangers
 from web.texts import texts
 
 
@@ -46,7 +46,9 @@ async def test_a_wrong_code_says_the_same_whatever_is_wrong(portal: Portal) -> N
     assert "не збігаються" in told.pop()
 
 
-async def test_after_ten_wrong_codes_the_right_one_opens_nothing(portal: Portal) -> None:
+async def test_after_ten_wrong_codes_the_right_one_opens_nothing_that_day(portal: Portal) -> None:
+    """Numbers are public: a stranger may not shut an appeal to its applicant for ever."""
+    portal.now = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
     its = portal.file()
     wrong = f"{(int(its.code) + 1) % 10_000:04}"
     for attempt in range(appeals.CODE_TRIES):
@@ -54,14 +56,36 @@ async def test_after_ten_wrong_codes_the_right_one_opens_nothing(portal: Portal)
         await resident.fill(await resident.open("/follow"), "/follow", number=str(its.number), code=wrong)
     resident = await portal.resident("203.0.113.99")
     page = await resident.fill(await resident.open("/follow"), "/follow", number=str(its.number), code=its.code)
-    assert page.status == 422
+    assert (page.status, "25.11, 02:00" in page.text) == (429, True)
     assert (await resident.open(portal.address(its))).status == 200  # who has its address is nobody who guesses
+    with portal.db.write() as conn:
+        assert appeals.by_number_and_code(conn, str(its.number), its.code, portal.now), "on the telephone it opens"
+    portal.now = datetime(2026, 11, 25, 0, 0, 1, tzinfo=UTC)
+    page = await resident.fill(await resident.open("/follow"), "/follow", number=str(its.number), code=its.code)
+    assert page.url.endswith(portal.address(its))
+
+
+async def test_what_the_telephone_has_locked_opens_in_writing_and_a_right_code_is_no_wrong_one(portal: Portal) -> None:
+    its = portal.file()
+    with portal.db.write() as conn:
+        for _ in range(appeals.CODE_TRIES):
+            appeals.by_number_and_code(conn, str(its.number), f"{(int(its.code) + 1) % 10_000:04}", portal.now)
+        assert appeals.by_number_and_code(conn, str(its.number), its.code, portal.now) is None
+    resident = await portal.resident()
+    for _ in range(appeals.CODE_TRIES + 1):
+        page = await resident.open("/follow")
+        page = await resident.fill(page, "/follow", number=str(its.number), code=its.code)
+        assert page.url.endswith(portal.address(its))
+    with portal.db.write() as conn:
+        conn.execute(schema.citizen.update().values(erased_at=portal.now))
+    page = await resident.fill(await resident.open("/follow"), "/follow", number=str(its.number), code=its.code)
+    assert page.status == 422, "whoever was erased has no appeal any more"
 
 
 async def test_who_guesses_at_many_appeals_is_stopped_and_others_are_not(
     portal: Portal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(programs, "WRONG_CODES", 3)
+    monkeypatch.setattr(strangers, "WRONG_CODES", 3)
     its, resident = portal.file(), await portal.resident("203.0.113.7")
     page = await resident.open("/follow")
     for number in range(3):

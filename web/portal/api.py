@@ -28,11 +28,9 @@ from starlette.routing import BaseRoute, Mount
 
 from crm import (
     addresses,
-    api_keys,
     attachments,
     confirmations,
     departments,
-    incidents,
     messages,
     phones,
     public,
@@ -57,7 +55,7 @@ from crm.reception import HOUR, Limits
 from web import forms, security
 from web.forms import Form
 from web.portal import api_shapes as shapes
-from web.portal import programs
+from web.portal import known, programs, strangers
 from web.portal.api_shapes import Id, NewAppeal, Stage
 from web.portal.follow import SEEN
 from web.texts import Texts, texts
@@ -73,7 +71,8 @@ OWN_HOURLY = 60  # what applicants at one address add and answer
 _STATUS = {
     "api_key.none": HTTPStatus.UNAUTHORIZED, "api_key.wrong": HTTPStatus.UNAUTHORIZED,
     "api_key.spent": HTTPStatus.TOO_MANY_REQUESTS, "code.guessed": HTTPStatus.TOO_MANY_REQUESTS,
-    "api.too_often": HTTPStatus.TOO_MANY_REQUESTS, "filing.flood": HTTPStatus.TOO_MANY_REQUESTS,
+    "code.tried": HTTPStatus.TOO_MANY_REQUESTS, "api.too_often": HTTPStatus.TOO_MANY_REQUESTS,
+    "filing.flood": HTTPStatus.TOO_MANY_REQUESTS,
     "api_key.reused": HTTPStatus.CONFLICT,
     "api.form": HTTPStatus.BAD_REQUEST, "api.unreadable": HTTPStatus.BAD_REQUEST,
     "api.content_type": HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "form.too_big": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
@@ -99,7 +98,7 @@ class Ask:
 
     @property
     def source(self) -> str:
-        return programs.source_of(self.request)
+        return strangers.source_of(self.request)
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,16 +286,11 @@ def suggest(ask: Asked, q: Annotated[str, Query(min_length=2, max_length=120, de
 def at_building(ask: Asked, id: Annotated[Id, Path()]) -> shapes.AtBuilding:
     """A building, with the failures that are known there: whoever suffers from one need only join it."""
     with ask.parts.db.read() as conn:
-        building, known = addresses.find_building(conn, id), _known(conn, id)
+        building, declared = addresses.find_building(conn, id), known.incidents_at(conn, id)
     return shapes.AtBuilding(building=_building(ask.texts, building), incidents=[shapes.Incident(
         id=each.id, subject_id=each.subject_id, subject=ask.texts.either(each.subject_uk, each.subject_en),
         cause=each.cause, since=each.opened_at or each.proposed_at, expected_at=each.expected_at)
-        for each in known])  # fmt: skip
-
-
-def _known(conn: Connection, building_id: int) -> list[incidents.Incident]:
-    """Those that a person has declared."""
-    return [each for each in incidents.at(conn, building_id) if each.state is incidents.State.OPEN]
+        for each in declared])  # fmt: skip
 
 
 def _building(t: Texts, its: BuildingLine) -> shapes.Building:
@@ -319,7 +313,7 @@ def create(ask: Asked, key: ApiKey, mark: Mark, sent: Body) -> Response:
     try:
         with parts.db.write() as conn:
             if its.incident_id is not None and its.incident_id not in [
-                    each.id for each in _known(conn, its.building_id or 0)]:
+                    each.id for each in known.incidents_at(conn, its.building_id or 0)]:
                 raise _unfit(t, "incident_id", NotFound("incident.unknown"))
             taken = programs.receive(conn, parts, who, filing, marks=[mark], source=ask.source, limits=limits,
                                      now=ask.now)  # fmt: skip
@@ -327,7 +321,7 @@ def create(ask: Asked, key: ApiKey, mark: Mark, sent: Body) -> Response:
         raise BadInput(error.id) from None
     if taken.appeal is None:
         said = "georeport.nameless" if taken.reason is Reason.NAMELESS else "georeport.held"
-        return _json(shapes.Held(token=programs.token(parts, taken.message_id), message=t(said)), 202)
+        return _json(shapes.Held(token=strangers.token(parts, taken.message_id), message=t(said)), 202)
     poke_line(parts, "appeals")
     return _json(_made(parts, taken.appeal), 201)
 
@@ -360,7 +354,7 @@ def held(ask: Asked, sent: Body) -> shapes.Became:
     """What has become of an appeal that was held."""
     its = _parsed(shapes.Token, sent, ask.texts)
     with ask.parts.db.read() as conn:
-        now = programs.became(conn, ask.parts, its.token)
+        now = strangers.became(conn, ask.parts, its.token)
     return shapes.Became(waits=now.waits, appeal=_made(ask.parts, now.appeal) if now.appeal else None)
 
 
@@ -368,7 +362,7 @@ def held(ask: Asked, sent: Body) -> shapes.Became:
 def _own(ask: Ask, its: shapes.Own) -> Appeal:
     """NotFound ``api.appeal`` where number or code is wrong; which of them is not said."""
     with ask.parts.db.write() as conn:  # what was tried in vain is kept: nothing is raised in here
-        found = programs.by_code(conn, ask.parts, its.number, its.code, ask.source, ask.now)
+        found = strangers.by_code(conn, ask.parts, its.number, its.code, ask.source, ask.now)
     if found is None:
         raise NotFound("api.appeal")
     return found
@@ -448,7 +442,7 @@ def _known_own(ask: Ask, key: str | None, its: shapes.Own) -> tuple[Key, Appeal]
 def _spend(conn: Connection, ask: Ask) -> None:
     """BadInput ``api.too_often``."""
     if rates.count(conn, rates.key(ask.parts.secret, "own", ask.source), ask.now, HOUR) > OWN_HOURLY:
-        raise BadInput("api.too_often", seconds=api_keys.again_in_s(ask.now))
+        raise BadInput("api.too_often", seconds=rates.again_in_s(ask.now, HOUR))
 
 
 # ── what everybody may see ──

@@ -23,7 +23,7 @@ from web.places import building_of
 from web.portal import kept, known
 from web.portal.kept import Kept
 from web.portal.known import Known
-from web.portal.programs import source_of, token
+from web.portal.strangers import source_of, token
 from web.texts import LANGUAGES, texts
 from web.visit import LANGUAGE, Visit
 

@@ -36,7 +36,7 @@ from web.forms import Form
 from web.portal import kept
 from web.portal.file import once_of
 from web.portal.kept import Kept
-from web.portal.programs import became, by_code, source_of
+from web.portal.strangers import became, by_code, source_of
 from web.visit import Visit
 
 NOTE_MOST = 4000

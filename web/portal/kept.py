@@ -21,7 +21,7 @@ from crm.errors import BadInput, CentreError
 from crm.reception import HOUR
 from web import security
 from web.forms import Form
-from web.portal.programs import source_of
+from web.portal.strangers import source_of
 from web.visit import Parts, Visit
 
 LASTS = timedelta(hours=12)  # since the form came last: well before ``attachments.sweep`` takes what no row names

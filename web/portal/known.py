@@ -37,6 +37,11 @@ class Known:
         return set(self.mark.split()) <= set(seen.split())
 
 
+def incidents_at(conn: Connection, building_id: int) -> list[Incident]:
+    """The failures of the building and its networks that a person has declared."""
+    return [one for one in incidents.at(conn, building_id) if one.state is incidents.State.OPEN]
+
+
 def at(conn: Connection, building: BuildingLine | None, subject_id: int | None, now: datetime) -> Known:
     """With no building, what is said of the subject alone."""
     chain = rulebook.current(conn).routing.chains.get(subject_id, ()) if subject_id else ()
@@ -44,7 +49,7 @@ def at(conn: Connection, building: BuildingLine | None, subject_id: int | None, 
     if building is None:
         return Known([], [], [], articles)
     return Known(
-        [one for one in incidents.at(conn, building.id) if one.state is incidents.State.OPEN],
+        incidents_at(conn, building.id),
         [one for one in programmes.of_building(conn, building.id)
          if one.ahead(now) and one.programme.subject_id in (None, *chain)],
         [one for one in knowledge.bulletins_at(conn, building.id, now)

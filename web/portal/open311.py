@@ -35,7 +35,7 @@ from crm.reception import HOUR, Limits, Received
 from web import forms
 from web.forms import Form
 from web.places import SUGGESTIONS
-from web.portal import programs, sparks
+from web.portal import programs, sparks, strangers
 from web.portal.sparks import Value
 from web.texts import LANGUAGES, Texts, texts
 from web.visit import Parts, poke_line
@@ -464,7 +464,7 @@ def _marks(ask: Ask, files: Sequence[str]) -> list[str]:
 def _taken(ask: Ask, taken: Received) -> Value:
     if taken.appeal is None:
         why = "georeport.nameless" if taken.reason is Held.NAMELESS else "georeport.held"
-        return {"token": programs.token(ask.parts, taken.message_id), "service_notice": ask.texts(why),
+        return {"token": strangers.token(ask.parts, taken.message_id), "service_notice": ask.texts(why),
                 "account_id": None}  # fmt: skip
     its = taken.appeal
     return {"service_request_id": str(its.number), "service_notice": ask.texts(
@@ -475,7 +475,7 @@ def _taken(ask: Ask, taken: Received) -> Value:
 def token(ask: Ask) -> Response:
     """The number of what was held, once it is an appeal; until then there is none."""
     with ask.parts.db.read() as conn:
-        its = programs.became(conn, ask.parts, ask.part("token"))
+        its = strangers.became(conn, ask.parts, ask.part("token"))
     if its.appeal is None and not its.waits:
         raise NotFound("open311.ended")
     return ask.answer("service_requests", [{"service_request_id": str(its.appeal.number) if its.appeal else None,

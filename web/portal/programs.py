@@ -1,5 +1,5 @@
-"""What other programs send, whatever protocol they speak: who they are, from where, in which language they are
-answered; and how what they file is taken, once."""
+"""What other programs send, whatever protocol they speak: who they are, in which language they are answered; and how
+what they file is taken, once."""
 
 from __future__ import annotations
 
@@ -15,12 +15,10 @@ from starlette.requests import Request
 
 from crm import api_keys, appeals, attachments, rates, reception, texts
 from crm.api_keys import Key
-from crm.appeals import Appeal
 from crm.attachments import Stored
-from crm.errors import BadInput, CentreError, NotAllowed, NotFound
+from crm.errors import BadInput, CentreError, NotAllowed
 from crm.filing import Filing
-from crm.guessing import Place
-from crm.reception import HOUR, Became, Limits, Received
+from crm.reception import HOUR, Limits, Received
 from web import forms, security
 from web.forms import Form
 from web.texts import LANGUAGES
@@ -29,7 +27,6 @@ from web.visit import Parts
 log = logging.getLogger(__name__)
 
 IDEMPOTENCY_KEY = r"^[A-Za-z0-9_-]{16,64}$"  # an UUID, say: nobody may guess another's
-WRONG_CODES = 30  # an hour, from one address: a person mistypes, a machine guesses
 _BEYOND_ASCII = re.compile(rb"[\x80-\xff]")  # programs do not always escape what they should
 _TAG = re.compile(r"\s*([A-Za-z]{2})(?:-[A-Za-z0-9-]+)?\s*(?:;\s*q=([01](?:\.[0-9]{1,3})?))?\s*")
 
@@ -39,11 +36,6 @@ def language_of(request: Request) -> str:
     tags = [_TAG.fullmatch(part) for part in request.headers.get("accept-language", "")[:200].split(",")]
     wanted = [(float(tag[2] or 1), tag[1].lower()) for tag in tags if tag and tag[1].lower() in LANGUAGES]
     return max(wanted, key=lambda one: one[0], default=(0, LANGUAGES[0]))[1]
-
-
-def source_of(request: Request) -> str:
-    """The address that it comes from; of IPv6 the network."""
-    return Place(request.client.host if request.client else "").key
 
 
 async def form_of(request: Request) -> Form:
@@ -70,7 +62,7 @@ def store(parts: Parts, key: Key, files: Sequence[UploadFile], now: datetime) ->
     with parts.db.write() as conn:
         for _ in files:
             if rates.count(conn, rates.key(parts.secret, "key files", str(key.id)), now, HOUR) > _files_hourly(key):
-                raise BadInput("api_key.spent", seconds=api_keys.again_in_s(now))
+                raise BadInput("api_key.spent", seconds=rates.again_in_s(now, HOUR))
     try:
         return [attachments.store(parts.settings.attachments, file.filename or "", file.file) for file in files]
     except OSError as error:
@@ -113,30 +105,3 @@ def digest(content: Iterable[tuple[str, str]]) -> str:
     """Of all that was sent, in whatever order."""
     said = "\0".join(f"{name}\0{value}" for name, value in sorted(content))
     return hashlib.sha256(said.encode("utf-8", "replace")).hexdigest()
-
-
-# ── what was held ──
-def token(parts: Parts, message_id: int) -> str:
-    """By which whoever sent it asks what has become of it; nobody can make another's."""
-    return f"{message_id}-{security.seal(parts.secret, 'held', str(message_id))[:32]}"
-
-
-def became(conn: Connection, parts: Parts, token_: str) -> Became:
-    """What has become of it. NotFound ``message.unknown``."""
-    id = forms.whole(token_.partition("-")[0])
-    if id is None or not security.same(token(parts, id), token_[:100]):
-        raise NotFound("message.unknown")
-    return reception.became(conn, id)
-
-
-# ── what is an applicant's own ──
-def by_code(conn: Connection, parts: Parts, number: int, code: str, source: str, now: datetime) -> Appeal | None:
-    """The appeal that whoever knows its number and code asks about; None if either is wrong, which is counted. BadInput
-    ``code.guessed`` for an address from which too many were."""
-    mark = rates.key(parts.secret, "code", source)
-    if rates.so_far(conn, mark, now, HOUR) >= WRONG_CODES:
-        raise BadInput("code.guessed", seconds=api_keys.again_in_s(now))
-    found = appeals.by_number_and_code(conn, str(number), code, now)
-    if found is None:
-        rates.count(conn, mark, now, HOUR)
-    return found
