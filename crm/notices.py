@@ -188,11 +188,11 @@ def _to_applicant(conn: Connection, kind: Kind, key: str, appeal_id: int, citize
     ``answered_at``: the channel by which his word came, if it is of that."""
     reach = reach or _reach(conn, appeal_id)
     step = next_way(kind, reach, {}, _stopped(conn, reach))
-    if kind is Kind.EXECUTED and step.way is Way.PHONE:  # he is about to be called, or nobody can reach him at all
+    if kind is Kind.EXECUTED and step.way not in WRITTEN:  # he is about to be called, or nobody can reach him at all
         return
     if step.way in telling.WAKES and step.way == answered_at:  # that conversation has thanked him already
         return
-    if step.way is not None or values:
+    if step.way is not None or step.nobody or values:
         insert_or_ignore(conn, notice, {
             "key": f"{kind.value}:{key}", "kind": kind.value, "audience": Audience.CITIZEN.value,
             "appeal_id": appeal_id, "citizen_id": citizen_id, "created_at": now, **_taking(step, data, now),
@@ -204,7 +204,8 @@ def _taking(step: Step, data: Mapping[str, Any], now: dt.datetime) -> dict[str, 
     closed = {way.value: why for way, why in step.closed.items()}
     kept = {name: value for name, value in data.items() if name not in ("closed", "began", "body")}
     return {"way": (step.way or Way.NONE).value, "address": step.address, "due_at": now if step.address else NEVER,
-            "data": {**kept, **({"closed": closed} if closed else {})}}  # fmt: skip
+            "data": {**kept, **({"closed": closed} if closed else {})},
+            **({"state": "void", "error": step.nobody} if step.nobody else {})}  # fmt: skip
 
 
 def is_written_to(conn: Connection, appeal_id: int) -> bool:
@@ -229,13 +230,20 @@ def close_way(conn: Connection, notice_id: int, why: str, now: dt.datetime) -> N
                         **_taking(step, row.data, now)})  # fmt: skip
 
 
+_no_phone = ~exists().where(citizen.c.id == _n.citizen_id, _phone.is_not(None))
+_UNREACHABLE = update(notice).values(state="void", way=Way.NONE.value, error=telling.NO_PHONE).where(
+    _n.state == "due", _n.due_at == NEVER, _n.way == Way.PHONE.value, _n.audience == Audience.CITIZEN.value,
+    _n.appeal_id.is_not(None), _no_phone)  # fmt: skip
+
 SETTLED = 200  # notices that are looked at in one go
 SETTLE_AGAIN = dt.timedelta(hours=1)
 
 
 def settle(conn: Connection, now: dt.datetime, there: Collection[Way]) -> int:
     """Gives what is due by a way that nothing serves another one of those that are ``there``; how many. Where there is
-    none it stays: a person may tell it, until the way is set up."""
+    none it stays: a person may tell it, until the way is set up. What a person was to tell who has no number of his any
+    more is over."""
+    conn.execute(_UNREACHABLE)
     waits = and_(_n.state == "due", _n.due_at <= now, _n.audience == Audience.CITIZEN.value, _n.appeal_id.is_not(None),
                  _n.way.not_in([way.value for way in there]))  # fmt: skip
     moved = 0
@@ -246,6 +254,9 @@ def settle(conn: Connection, now: dt.datetime, there: Collection[Way]) -> int:
         step = next_way(Kind(row.kind), reach, closed | dict.fromkeys(WRITTEN - set(there), "off"), stops)
         if step.way not in there:
             step = next_way(Kind(row.kind), reach, closed, stops)
+            if step.nobody:
+                conn.execute(_PUT, {"of": row.id, **_taking(step, row.data, now)})
+                continue
             again = {"due_at": NEVER if step.way is Way.PHONE else now + SETTLE_AGAIN}
             conn.execute(_PUT, {"of": row.id, **({"way": step.way.value, "address": step.address} if step.way else {}),
                                 **again})  # fmt: skip
@@ -343,7 +354,7 @@ _TO_TELL: Select[Any] = (
            citizen.c.language, _n.data, func.coalesce(words_of, ""), _n.created_at, appeal.c.code, _n.address)
     .select_from(notice.join(citizen, _n.citizen_id == citizen.c.id).join(appeal, _n.appeal_id == appeal.c.id)
                  .join(subject, appeal.c.subject_id == subject.c.id))
-    .where(_n.state == "due", _n.audience == Audience.CITIZEN.value,
+    .where(_n.state == "due", _n.audience == Audience.CITIZEN.value, _phone.is_not(None),
            or_(_n.kind.in_([kind.value for kind in MUST_HEAR]),
                and_(_n.kind == Kind.EXECUTED.value, ~_called,
                     appeal.c.state.in_([state.value for state in telling.HOLDS[Kind.EXECUTED]]))))
@@ -358,7 +369,7 @@ _OF_APPEAL: Select[Any] = (
 
 def to_tell(conn: Connection, *, there: Collection[Way], limit: int = 100) -> list[ToTell]:
     """What applicants must be told by a person, oldest first: what has no other way, or none of those that are
-    ``there``."""
+    ``there``; of those who have a telephone."""
     rows = conn.execute(_TO_TELL.where(_n.way.not_in([way.value for way in there])).limit(limit))
     return [ToTell(row[0], Kind(row[1]), Way(row[2]), *row[3:]) for row in rows]
 

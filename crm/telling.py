@@ -56,6 +56,7 @@ class Way(StrEnum):
     NOTHING = "nothing"  # he looks on the site himself
 
 
+NO_PHONE = "no_phone"  # a person would have to call him, and knows no number
 WRITTEN = frozenset({Way.EMAIL, Way.SMS, Way.FACEBOOK})
 WAKES = frozenset({Way.SMS, Way.FACEBOOK})  # a telephone sounds; a letter waits for its reader
 
@@ -99,11 +100,12 @@ class Reach:
 @dataclass(frozen=True, slots=True)
 class Step:
     """What comes next of a notice. ``way``: PHONE for a person; None if nobody tells it. ``closed``: every way that is
-    closed to it, and why: "stopped", or what was said of it."""
+    closed to it, and why: "stopped", or what was said of it. ``nobody``: why nobody tells what he must hear."""
 
     way: Way | None
     address: str = ""
     closed: Mapping[Way, str] = field(default_factory=dict)
+    nobody: str = ""
 
 
 def ways(reach: Reach) -> list[tuple[Way, str]]:
@@ -127,7 +129,9 @@ def next_way(kind: Kind, reach: Reach, closed: Mapping[Way, str], stopped: Colle
             shut.setdefault(way, "stopped")
         if way not in shut:
             return Step(way, address, shut)
-    return Step(Way.PHONE if needs_person(kind, reach) else None, "", shut)
+    if not needs_person(kind, reach):
+        return Step(None, "", shut)
+    return Step(Way.PHONE, "", shut) if reach.phone else Step(None, "", shut, NO_PHONE)
 
 
 def needs_person(kind: Kind, reach: Reach) -> bool:

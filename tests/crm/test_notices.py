@@ -278,6 +278,28 @@ def test_a_courtesy_that_cannot_be_written_is_not_worth_a_call(city: City) -> No
     assert to_him(city, made) == [(Kind.REASSIGNED, Way.NONE, "void")]
 
 
+def test_nobody_is_to_call_who_has_no_telephone(city: City) -> None:
+    """And the appeal's page says why he was not told."""
+    alone = citizens.add(city.conn, now=city.now, name="Іван Мельник", email=EMAIL)
+    written = city.registered(alone, tell_by="email", tell_to=EMAIL)
+    act(city, written, Action.EXPLAIN)
+    assert notices.to_tell(city.conn, there=()) == [], "it waits until letters can be sent"
+    notices.close_way(city.conn, notice_of(city, written, Kind.EXPLAINED), "550 немає", city.now)
+    unreachable = citizens.add(city.conn, now=city.now, name="Петро Бойко")
+    from_nowhere = city.registered(unreachable)
+    act(city, from_nowhere, Action.EXPLAIN)
+    city.execute(city.registered(unreachable).id)
+    called = city.registered()
+    act(city, called, Action.EXPLAIN)
+    assert [one.number for one in notices.to_tell(city.conn, there=EVERY)] == [called.number]
+    citizens.mark_wrong_number(city.conn, city.citizen, PHONE)
+    notices.settle(city.conn, city.now, EVERY)
+    assert notices.to_tell(city.conn, there=EVERY) == []
+    for made in (written, from_nowhere, called):
+        assert to_him(city, made) == [(Kind.EXPLAINED, Way.NONE, "void")]
+        assert notices.of_appeal(city.conn, made.id)[-1].error == "no_phone"
+
+
 def test_he_wants_nothing_more_there_and_then_he_does_again(city: City) -> None:
     notices.stop(city.conn, Way.SMS, PHONE, city.now)
     notices.stop(city.conn, Way.SMS, PHONE, city.now)

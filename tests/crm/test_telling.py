@@ -42,7 +42,9 @@ def test_each_way_is_taken_once_and_then_a_person_or_nobody(kind: Kind, reach: R
     assert taken == [way for way, _ in telling.ways(reach) if way not in stopped]
     assert set(step.closed) == {way for way, _ in telling.ways(reach)}, "it is said why a person must tell it"
     asked_anyway = kind is Kind.EXECUTED and not reach.called
-    assert (step.way is Way.PHONE) == ((kind in MUST_HEAR or asked_anyway) and reach.chosen is not Way.NOTHING)
+    by_person = (kind in MUST_HEAR or asked_anyway) and reach.chosen is not Way.NOTHING
+    assert (step.way is Way.PHONE) == (by_person and bool(reach.phone)), "nobody calls who has no telephone"
+    assert (step.nobody == telling.NO_PHONE) == (by_person and not reach.phone)
 
 
 CLOCKS_SET = [dt.datetime(2026, 10, 25, 1, tzinfo=dt.UTC), dt.datetime(2027, 3, 28, 1, tzinfo=dt.UTC)]

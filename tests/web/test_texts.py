@@ -82,7 +82,7 @@ BUILT: dict[str, tuple[str, ...]] = {
     "announcement.said_": ("solved", "not_solved"),
     "notice.kind.": tuple(notices.Kind), "notice.state.": ("due", "call", "sending", "sent", "told", "void"),
     "notice.way.": (*notices.WRITTEN, notices.Way.PHONE), "notice.delivered.": ("delivered", *notices.BAD),
-    "notice.why.": ("stopped", "undelivered", "failed", "off", "window", "bad_address", "no_address"),
+    "notice.why.": ("stopped", "undelivered", "failed", "off", "window", "bad_address", "no_address", "no_phone"),
     "appeals.near_": ("citizen", "building"), "law.privilege.": ("none", *Privilege),
     "result.": tuple(Result), "reached.": tuple(Reached), "outcome.": tuple(Outcome),
     "end_cause.": tuple(EndCause), "skill.": tuple(Skill),
