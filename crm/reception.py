@@ -20,7 +20,8 @@ from crm.schema import appeal, message
 from crm.telling import WRITTEN, Way
 
 HOUR, DAY = dt.timedelta(hours=1), dt.timedelta(days=1)
-ALIKE = 3  # the same words from more places than so many in a day are somebody's campaign: a person looks
+ALIKE = 3  # the same words of one place, or LONG ones of any, more often than so in a day: a person looks
+LONG = 200  # letters: nobody writes as many alike by himself; "no water" a whole district does
 LINKS = 3  # as many make it an advertisement
 FLOOD = 50  # times what an address may file an hour: more is nobody's work to read, and is refused
 _LINK = re.compile(r"https?://|www\.", re.IGNORECASE)
@@ -150,7 +151,7 @@ def _against(conn: Connection, its: Filing, source: str, secret: str, limits: Li
         raise BadInput("filing.flood", seconds=rates.again_in_s(now, HOUR))
     by_person = max((rates.count(conn, rates.key(secret, "filer", contact), now, DAY)
                      for contact in (its.phone, its.email) if contact), default=0)  # fmt: skip
-    alike = rates.count(conn, rates.key(secret, "words", " ".join(its.text.split()).casefold()), now, DAY)
+    alike = rates.count(conn, rates.key(secret, "words", _likeness(its)), now, DAY)
     # What no letter can tell him goes by SMS too.
     may_sound = bool(its.phone) and its.tell_by in WRITTEN
     by_sms = rates.count(conn, rates.key(secret, "told", Way.SMS), now, DAY) if may_sound else 0
@@ -159,3 +160,15 @@ def _against(conn: Connection, its: Filing, source: str, secret: str, limits: Li
     if from_there > limits.hourly or by_person > limits.daily or alike > ALIKE or by_sms > limits.sms_daily:
         return Held.RATE
     return None
+
+
+def _likeness(its: Filing) -> str:
+    """What two filings have in common that are the same."""
+    words = _folded(its.text)
+    if len(words) >= LONG:
+        return words
+    return f"{its.building_id or _folded(its.place)}\0{words}"
+
+
+def _folded(text: str) -> str:
+    return " ".join(text.split()).casefold()

@@ -125,6 +125,25 @@ def test_one_telephone_files_so_many_a_day_from_wherever(city: City) -> None:
     assert reasons == [None, None, Held.RATE]
 
 
+@pytest.mark.parametrize(("text", "where", "held"), [
+    ("Немає води", "elsewhere", False), ("Немає води", "here", True), ("Немає  ВОДИ", "here", True),
+    ("Вимагаємо! " * 30, "elsewhere", True),
+])  # fmt: skip
+def test_an_outage_is_no_campaign(city: City, text: str, where: str, held: bool) -> None:
+    """Many who write "no water" in a few words, each of his own place, are heard; the same of one place, or whole pages
+    alike, somebody hands round."""
+    def one(n: int) -> Held | None:
+        place: dict[str, object] = {"building_id": None, "place": f"двір {n if where == 'elsewhere' else 0}"}
+        its = a_filing(city, phone=f"+38067111{n:04}", text=text if n else text.lower(), **place)
+        return received(city, its, str(n), f"203.0.113.{n}").reason
+
+    assert [one(n) for n in range(5)] == [None] * 3 + [Held.RATE if held else None] * 2
+    at_home = [received(city, a_filing(city, phone=f"+38067222{n:04}", text=text, building_id=building),
+                        f"home-{n}", f"198.51.100.{n}").reason
+               for n, building in enumerate((city.building, city.other_building))]  # fmt: skip
+    assert at_home == [Held.RATE if held and where == "elsewhere" else None] * 2
+
+
 def test_forms_make_us_send_so_many_sms_a_day_to_whomever_and_from_wherever(city: City) -> None:
     """Nobody has shown that the number is his, and each one is paid for."""
     def one(n: int, **changed: object) -> Held | None:
