@@ -12,8 +12,8 @@
    with a photo, and the centre calls every resident back, each of the merged ones too: a machine by consent, a person
    otherwise. One says "not solved": the appeal goes back, is executed again, and he is called again.
 5. Beside all that, eight more come by every other way, one by each (``centre.demo.written``): the portal, mail, SMS, a
-   voice left by telephone, Facebook, Open311, the app, a reception. Their appeals are executed with the others, and
-   each says by his own way that it is solved; one says "not solved" first.
+   voice left by telephone, Facebook, Open311, the app, a reception. Their appeals are executed with the others. Each
+   says by his own way, or called back where there is none, that it is solved; one says "not solved" first.
 6. An analyst reads the report of it. One resident is given all that is kept of him, and asks to be forgotten: he is,
    and the report stays as it was. What is on record is held against what was done.
 """
