@@ -254,7 +254,10 @@ class Exchange(Callee):
                 for first in heard:
                     at = waiting.pop(first)
                     dialled = {int(number): name for _, name, _, number in map(str.split, self._calls())}
-                    yield dialled[at + 1], self._row[at]
+                    if at + 1 in dialled:
+                        yield dialled[at + 1], self._row[at]
+                    else:  # somebody's who had this port before, and is not told yet that it is over
+                        waiting[asyncio.ensure_future(self._row[at].more())] = at
         finally:
             for task in waiting:
                 task.cancel()
