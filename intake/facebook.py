@@ -378,7 +378,7 @@ class Files:
         if its.state is remote_files.State.DUE:
             try:
                 stored = attachments.store(self._folder, its.name, io.BytesIO(self._body(client, its.path)))
-            except (BadInput, httpx.HTTPError, httpx.InvalidURL) as error:
+            except (BadInput, httpx.HTTPError, httpx.InvalidURL, OSError) as error:  # OSError: the disk takes no more
                 log.warning("a file was not fetched: %s", error)
                 self._failed(its, error, now)
                 return False
@@ -390,7 +390,7 @@ class Files:
 
     def _failed(self, its: RemoteFile, error: Exception, now: dt.datetime) -> None:
         with self._db.write() as conn:
-            if isinstance(error, httpx.HTTPError) and remote_files.failed(conn, its, str(error), now):
+            if isinstance(error, httpx.HTTPError | OSError) and remote_files.failed(conn, its, str(error), now):
                 return
             language = conversations.language(conn, its.message_id)
             remote_files.lost(conn, its, str(error), self._say("file_lost", language, name=its.name))

@@ -61,8 +61,8 @@ class Files:
                             fetched += self._fetch(http, each)
                         else:
                             self._delete(http, each)
-                    except httpx.HTTPError as error:
-                        self._failed(each, type(error).__name__)
+                    except (httpx.HTTPError, OSError) as error:  # a disk that takes no more holds up nothing else
+                        self._failed(each, str(error) or type(error).__name__)
         return fetched
 
     def _fetch(self, http: httpx.Client, its: RemoteFile) -> bool:

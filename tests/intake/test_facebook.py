@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,7 @@ from sqlalchemy import select
 from centre.outside.facebook import Facebook
 from centre.texts import sentence
 from centre.words import Words
-from crm import appeals, conversations, filing, inbox, messages, outbox, remote_files, schema, tokens
+from crm import appeals, attachments, conversations, filing, inbox, messages, outbox, remote_files, schema, tokens
 from crm.filing import Filing
 from crm.life import State
 from crm.notices import Way
@@ -420,6 +421,26 @@ def test_a_photo_that_is_not_there_yet_is_asked_for_again(page: Page) -> None:
     files = Files(page.db, page.folder, say, also=page.api.split("/")[2])
     assert files.fetch(page.now) == 0
     page.fake.files["1.jpg"] = picture()
+    assert files.fetch(page.now) == 0, "not at once"
+    page.later(minutes=1)
+    assert files.fetch(page.now) == 1
+
+
+def test_a_photo_for_which_there_is_no_room_holds_up_no_other_and_comes_later(
+        page: Page, monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    page.fake.files = {"1.jpg": picture(), "2.jpg": picture(colour="green")}
+    page.say("Яма на дорозі біля школи", photos=["1.jpg", "2.jpg"])
+    files, store = Files(page.db, page.folder, say, also=page.api.split("/")[2]), attachments.store
+
+    def full(folder: Path, name: str, *given: Any, **also: Any) -> attachments.Stored:
+        if name == "1.jpg":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return store(folder, name, *given, **also)
+
+    with monkeypatch.context() as filling:
+        filling.setattr(attachments, "store", full)
+        assert files.fetch(page.now) == 1
+    assert say("photo_lost", "uk") not in page.answers()
     assert files.fetch(page.now) == 0, "not at once"
     page.later(minutes=1)
     assert files.fetch(page.now) == 1

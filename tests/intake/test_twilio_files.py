@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import errno
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -151,6 +152,25 @@ def test_what_could_not_be_fetched_is_tried_again_after_pauses_that_grow(post: P
     post.later(hours=1)
     assert post.files().run() == 1
     assert len(post.of(message_id)) == 1
+
+
+def test_a_file_for_which_there_is_no_room_holds_up_no_other_and_comes_later(
+        post: Post, monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    message_id, store = post.mms(photo(), photo()), attachments.store
+
+    def full(folder: Path, name: str, *given: Any, **also: Any) -> Stored:
+        if name == "mms-1.jpg":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return store(folder, name, *given, **also)
+
+    with monkeypatch.context() as filling:
+        filling.setattr(attachments, "store", full)
+        assert post.files().run() == 1
+        assert [its.name for its in post.of(message_id)] == ["mms-2.jpg"]
+    assert post.files().run() == 0, "not at once"
+    post.later(minutes=1)
+    assert post.files().run() == 1
+    assert {its.name for its in post.of(message_id)} == {"mms-1.jpg", "mms-2.jpg"}
 
 
 def test_killed_before_the_commit(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
