@@ -79,7 +79,7 @@ def serve_portal(settings: Settings, secrets: Secrets) -> None:
     if settings.portal_bind.is_loopback:  # the city's own web server stands before it
         certificate = key = None
     try:
-        app = create_portal(settings, db, Client(settings.line_socket), secret=secrets.web)
+        app = create_portal(settings, db, Client(settings.line_socket), secret=secrets.web, ahead=True)
         uvicorn.Server(_config(app, settings.portal_bind, settings.portal_port, certificate, key)).run()
     finally:
         db.close()

@@ -64,6 +64,7 @@ class Parts:
     clock: Callable[[], datetime]
     handed: Handed = field(default_factory=Handed)
     templates: str = ""
+    reading: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(2))
 
     @property
     def lasting(self) -> Lasting:
@@ -80,6 +81,7 @@ class Page:
     needs: tuple[Permission, ...] | None = ()
     slow: bool = False  # hashes a password or takes photos: a few at a time, and never in the way of other pages
     files: bool = False  # its form may bring files
+    reads: bool = False  # through much, now and then: two at a time, however many ask
     owing: tuple[Owed, ...] = ()  # opens also to who has this to do first
 
 
@@ -223,7 +225,8 @@ async def answer(page: Page, parts: Parts, request: Request) -> Response:
         except BadInput as error:
             unread = error
     # A form that brings no files is as quick as any page: it does not wait for those that do.
-    limiter = parts.slow if page.slow and (not page.files or (form is not None and form.files)) else None
+    slow = page.slow and (not page.files or (form is not None and form.files))
+    limiter = parts.reading if page.reads else parts.slow if slow else None
     try:
         return await anyio.to_thread.run_sync(_answer, page, parts, request, body, form, unread, limiter=limiter)
     finally:

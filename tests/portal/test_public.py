@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import threading
+from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
+import anyio
 import httpx
 import pytest
 from sqlalchemy import String, select, update
@@ -17,7 +20,7 @@ from sqlalchemy.exc import OperationalError
 
 from centre.demo.browser import Page
 from centre.settings import Settings
-from crm import schema, visits
+from crm import public_figures, schema, visits
 from crm.life import Action
 from crm.periods import Period
 from crm.schema import appeal, visit_count
@@ -211,6 +214,33 @@ async def test_a_crowd_at_the_figures_counts_them_once(portal: Portal, monkeypat
     portal.now += timedelta(minutes=11)
     await resident.open("/figures")
     assert len(counted) == public.MONTHS + 2, "this month and the last are counted anew"
+
+
+async def test_a_crowd_before_the_figures_are_made_leaves_the_other_pages_their_threads(
+        db: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    """They are made at the start; who asks meanwhile waits, two threads at the most."""
+    began, may_end, working = threading.Event(), threading.Event(), Counter[str]()
+    real = public.public_figures.month
+
+    def slowly(*given: Any) -> public_figures.Month:
+        working["made"] += 1
+        began.set()
+        assert may_end.wait(10)
+        return real(*given)
+
+    monkeypatch.setattr(public.public_figures, "month", slowly)
+    app = create_portal(settings, db, FakeLine(), secret="s", clock=lambda: MORNING, ahead=True)
+    async with app.router.lifespan_context(app), httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), base_url=BASE) as client:  # fmt: skip
+        await anyio.to_thread.run_sync(began.wait, 10)
+        crowd = [asyncio.create_task(client.get("/figures")) for _ in range(60)]
+        while app.state.parts.reading.statistics().tasks_waiting < len(crowd) - 1:  # noqa: ASYNC110  # nobody tells of it
+            await asyncio.sleep(0.01)
+        assert app.state.parts.reading.statistics().borrowed_tokens == 2
+        assert (await client.get("/appeals")).status_code == 200
+        may_end.set()
+        assert {answer.status_code for answer in await asyncio.gather(*crowd)} == {200}
+    assert working["made"] == public.MONTHS
 
 
 def test_while_one_makes_it_anew_the_others_have_the_old() -> None:

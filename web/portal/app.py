@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 
 import anyio
+from sqlalchemy.exc import DBAPIError
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -28,18 +30,22 @@ from web.security import Headers
 from web.tickets import Tickets
 from web.visit import Page, Parts
 
+log = logging.getLogger(__name__)
+
 # Every page of the residents'. Nobody signs in here: what is a person's own opens by the number with its code, or by
 # the sealed address that he was sent.
 PAGES: tuple[Page, ...] = pages.PAGES + public.PAGES
 
 
 def create_portal(settings: Settings, db: Database, line: Line, *, secret: str,
-                  clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Starlette:  # fmt: skip
+                  clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+                  ahead: bool = False) -> Starlette:  # fmt: skip
     """The application, of parts that the caller made and closes. ``app.state.parts`` has them.
 
     Args:
         line: the socket of the line (``centre.bus``), which is told of what has changed.
         secret: seals numbers and signs what strangers are given; the console's.
+        ahead: the figures are made at the start, before anybody asks for them.
     """
     renderer = Renderer()
     parts = Parts(settings=settings, rules=settings.callback_rules, db=db,
@@ -60,7 +66,16 @@ def create_portal(settings: Settings, db: Database, line: Line, *, secret: str,
             async for _ in line.events():
                 pass
 
-        running = [asyncio.create_task(each) for each in (listen(), visited.keep(visits))]
+        async def make_figures() -> None:
+            """One month after another, beside at most one who asks for them already."""
+            for month in public.months_of(now := clock()):
+                try:
+                    await anyio.to_thread.run_sync(public.tell, db, month, now, limiter=parts.reading)
+                except DBAPIError as error:  # they are made when somebody asks
+                    log.warning("the figures of %s were not made: %s", month.first, error.orig)
+
+        tasks = [listen(), visited.keep(visits), *([make_figures()] if ahead else [])]
+        running = [asyncio.create_task(each) for each in tasks]
         yield
         for task in running:
             task.cancel()

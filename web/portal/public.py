@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from http import HTTPStatus
@@ -32,7 +32,7 @@ from web import visited
 from web.forms import Form
 from web.reporting import Names
 from web.tables import Cell, Table, file_of
-from web.texts import Texts
+from web.texts import LANGUAGES, Texts
 from web.visit import Page, Visit
 
 LISTED, OF_JSON, OF_CSV = 30, 1000, 5000  # appeals of a page and of a file
@@ -88,9 +88,9 @@ _MADE: WeakKeyDictionary[Database, Made] = WeakKeyDictionary()
 _LISTS: WeakKeyDictionary[Database, Made] = WeakKeyDictionary()
 
 
-def _made(visit: Visit, key: Hashable, lasts: timedelta, make: Callable[[], T],
+def _made(db: Database, now: datetime, key: Hashable, lasts: timedelta, make: Callable[[], T],
           among: WeakKeyDictionary[Database, Made] = _MADE) -> T:  # fmt: skip
-    return among.setdefault(visit.db, Made()).get(key, lasts, visit.now, make)
+    return among.setdefault(db, Made()).get(key, lasts, now, make)
 
 
 # ── the appeals ──────────────────────────────────────────────────────────────────────────────
@@ -112,7 +112,7 @@ def _choices(visit: Visit) -> Choices:
                 (each.id, t.either(each.name_uk, each.name_en), each.depth)
                 for each in tree if each.offered and each.kind != Kind.COMPLAINT.value])  # fmt: skip
 
-    return _made(visit, ("choices", t.language), SLOWLY, make)
+    return _made(visit.db, visit.now, ("choices", t.language), SLOWLY, make)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +178,7 @@ def listed(visit: Visit) -> Response:
     wanted, choices = Wanted.read(visit.query, day_of(visit.now)), _choices(visit)
     key = (wanted.after, wanted.period, *sorted(wanted.said.items()))
     found = [] if visit.query.problems else _made(
-        visit, key, SOON, lambda: wanted.found(visit, choices, LISTED), among=_LISTS)  # fmt: skip
+        visit.db, visit.now, key, SOON, lambda: wanted.found(visit, choices, LISTED), among=_LISTS)  # fmt: skip
     status = HTTPStatus.UNPROCESSABLE_ENTITY if visit.query.problems else HTTPStatus.OK
     return visit.page("portal/public/list.html", status=status, form=visit.query, wanted=wanted, choices=choices,
                       stages=tuple(STAGES), found=found[:LISTED], next=wanted.next(found, LISTED))  # fmt: skip
@@ -253,11 +253,8 @@ class Told:
 
 def figures(visit: Visit) -> Response:
     """A month by subject and by district, the months before it, the visits: a page, or a file."""
-    t, this = visit.texts, month_of(day_of(visit.now))
-    months = [this]
-    while len(months) < MONTHS:
-        months.append(months[-1].before())
-    told = {month: _told(visit, month, HARDLY if month in months[2:] else SLOWLY) for month in months}
+    t, months = visit.texts, list(months_of(visit.now))
+    told = {month: tell(visit.db, month, visit.now) for month in months}
     chosen = _chosen(visit, months, told)
     names, its = _choices(visit).names, told[chosen]
     by_month = [(_named(t, month), told[month].figures.whole) for month in months
@@ -278,14 +275,25 @@ def figures(visit: Visit) -> Response:
                       columns=(*STANDING, "share", "days"))  # fmt: skip
 
 
-def _told(visit: Visit, month: Period, lasts: timedelta) -> Told:
+def months_of(now: datetime) -> Iterator[Period]:
+    """Those whose figures are published, the latest first."""
+    month = month_of(day_of(now))
+    for _ in range(MONTHS):
+        yield month
+        month = month.before()
+
+
+def tell(db: Database, month: Period, now: datetime) -> Told:
+    """What is published of a month: made where it is not, or is old, which takes a while. A month that has been over
+    for a month hardly changes."""
     def make() -> Told:
-        with visit.db.read() as conn:
-            names = Names.read(conn, visit.texts.language)
+        with db.read() as conn:
+            names = Names.read(conn, LANGUAGES[0])
             return Told(public_figures.month(conn, month, lambda subject: names.right_below(None, subject)),
                         visits.by_page(conn, month))  # fmt: skip
 
-    return _made(visit, month, lasts, make)
+    recent = month.last >= month_of(day_of(now)).before().first
+    return _made(db, now, month, SLOWLY if recent else HARDLY, make)
 
 
 def _chosen(visit: Visit, months: Sequence[Period], told: Mapping[Period, Told]) -> Period:
@@ -337,5 +345,5 @@ PAGES: tuple[Page, ...] = (
     Page("GET", "/appeals.json", as_json, None),
     Page("GET", "/appeals.csv", as_csv, None),
     Page("GET", "/appeals/{number}", shown, None),
-    Page("GET", "/figures", figures, None),
+    Page("GET", "/figures", figures, None, reads=True),
 )
