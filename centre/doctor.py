@@ -108,7 +108,7 @@ def doctor(settings: Settings, secrets: Secrets, language: str = "en") -> list[F
         *python(sys.version_info[:3]), *disk(settings.var), *clock(datetime.now(UTC)), *hours(settings),
         *ports(settings, {*running, *_web(settings)}), *asterisk(), *database(settings), *permissions(settings),
         *certificate(settings), *audio(settings), *prompts(settings), *trunks(settings, "line" in running),
-        *restoring(settings), *mailbox(settings), *twilio(settings), *facebook(settings),
+        *restoring(settings), *portal(settings), *mailbox(settings), *twilio(settings), *facebook(settings),
     )]  # fmt: skip
 
 
@@ -330,6 +330,12 @@ def trunks(settings: Settings, running: bool) -> Iterator[Remark]:
 def restoring(settings: Settings) -> Iterator[Remark]:
     if (settings.var / UNFINISHED).exists():
         yield wrong("restore.unfinished", path=settings.var / UNFINISHED)
+
+
+def portal(settings: Settings) -> Iterator[Remark]:
+    """Whether strangers reach it without a web server before it; nothing where one must be there."""
+    if not settings.portal_bind.is_loopback:
+        yield warning("portal.bare", address=settings.portal_bind, port=settings.portal_port)
 
 
 def mailbox(settings: Settings) -> Iterator[Remark]:

@@ -289,6 +289,12 @@ def test_a_centre_whose_pages_are_opened_elsewhere_and_whose_audio_is_not_reache
     assert found(module.audio(nat)) == {"audio.nat": Level.WARNING}
 
 
+def test_a_portal_that_strangers_may_reach_with_no_web_server_before_it(settings: Settings) -> None:
+    assert found(module.portal(settings)) == {}
+    outside = settings.model_copy(update={"portal_bind": IPv4Address("192.0.2.10")})
+    assert found(module.portal(outside)) == {"portal.bare": Level.WARNING}
+
+
 def test_a_restore_that_was_cut_off(settings: Settings) -> None:
     (settings.var / UNFINISHED).touch()
     assert troubles(settings) == {"restore.unfinished": Level.WRONG}
