@@ -17,11 +17,12 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, or_, select, true, update
 
-from crm import appeals, conversations, messages, notices, texts
+from crm import appeals, confirmations, conversations, messages, notices, texts, written
 from crm.appeals import AppealLine
+from crm.confirmation_rules import Result
 from crm.edits import log_edit
 from crm.errors import BadInput, NotFound, Stale
-from crm.life import OPEN
+from crm.life import OPEN, Action
 from crm.life import State as AppealState
 from crm.messages import ALSO, INTO, JOINED, State
 from crm.notices import Kind
@@ -43,6 +44,7 @@ BY_HAND = ("visit", "tv", "paper")
 CHANNELS = (*(each for each in appeals.CHANNELS if each not in BY_HAND), *BY_HAND)
 # What somebody still has to act on, or its applicant is to be asked about.
 OPEN_TO_SENDER = OPEN | {AppealState.EXECUTED, AppealState.AWAITING, AppealState.PLANNED, AppealState.UNCONFIRMED}
+ASKED = frozenset({AppealState.AWAITING, AppealState.UNCONFIRMED})  # is it solved?
 
 # Words after which nobody should wait for his turn; a false alarm costs a glance.
 _DANGER = re.compile(
@@ -356,13 +358,16 @@ class Why(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Offer:
+    """``asked``: its applicant's word is awaited, and the message may be his: it may say it."""
+
     line: AppealLine
     why: Why
+    asked: bool = False
 
 
 def offers(conn: Connection, its: Message, people: Sequence[Person]) -> list[Offer]:
-    """The appeals that the message may belong to: what it names, what this address has written of before, what is open
-    of whoever it is from; without what it belongs to already."""
+    """The appeals that the message may belong to: what it names, what this address has written of before, what it is
+    asked about, what is open of whoever it is from; without what it belongs to already."""
     found: dict[int, Why] = {}
     number = its.said.get("number")
     if isinstance(number, int) and (named := appeals.by_number(conn, number)) is not None:
@@ -374,11 +379,17 @@ def offers(conn: Connection, its: Message, people: Sequence[Person]) -> list[Off
             .order_by(_m.received_at.desc()).limit(OFFERS_MOST))  # fmt: skip
         for row in before:
             found.setdefault(row.appeal_id, Why.BEFORE)
+    asked_here = {each.number for each in written.awaiting(conn, its.address)}
+    for one in asked_here:
+        if (awaited := appeals.by_number(conn, one)) is not None:
+            found.setdefault(awaited.id, Why.OPEN)
     for person in people:
         for line in appeals.search(conn, citizen_id=person.citizen.id, states=tuple(OPEN_TO_SENDER), limit=OFFERS_MOST):
             found.setdefault(line.id, Why.OPEN)
     ids = [id for id in found if id not in its.appeals][:OFFERS_MOST]
-    return [Offer(line, found[line.id]) for line in appeals.lines(conn, ids)]
+    his = {person.citizen.id for person in people}  # a stranger may name any number: they are public
+    return [Offer(line, found[line.id], line.state in ASKED and (line.number in asked_here or line.citizen_id in his))
+            for line in appeals.lines(conn, ids)]  # fmt: skip
 
 
 def others(conn: Connection, its: Message) -> list[Line]:
@@ -518,6 +529,24 @@ def add_to(conn: Connection, message_id: int, number: int, by: Act) -> int:
     messages.add_to(conn, message_id, its.id, now=by.now, staff_id=by.staff_id)
     _signed(conn, message_id, by)
     return its.id
+
+
+def word(conn: Connection, message_id: int, number: int, by: Act, *, result: Result, remains: str,
+         people: Sequence[Person]) -> None:  # fmt: skip
+    """The resident's word, which a specialist has read in the message, on an appeal that is offered to it and awaits
+    one; the message belongs to that. ``remains``: what is not solved yet. ``people``: as for ``offers``. BadInput
+    ``message.no_remains``, ``message.not_asked``."""
+    row = _working(conn, message_id, by, also_done=True)
+    its = get(conn, message_id)
+    if not any(one.asked and one.line.number == number for one in offers(conn, its, people)):
+        raise BadInput("message.not_asked")
+    note = texts.text(remains, appeals.LONGEST_NOTE) if result is not Result.SOLVED else (its.text or its.title)
+    if result is not Result.SOLVED and not note:
+        raise BadInput("message.no_remains")
+    made = confirmations.answer(conn, number=number, result=result, now=by.now, staff_id=by.staff_id,
+                                note=note[:appeals.LONGEST_NOTE], written=f"{row.channel}:{row.external_id}")
+    messages.belongs(conn, message_id, made.id, now=by.now, staff_id=by.staff_id, action=Action.HEAR)
+    _signed(conn, message_id, by)
 
 
 def answer(conn: Connection, message_id: int, by: Act, *, text: str, key: str, done: bool) -> None:

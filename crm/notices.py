@@ -74,8 +74,9 @@ def follow(conn: Connection, action: Action, state: State, *, appeal_id: int, ve
                      "due_at": now})  # fmt: skip
     if citizen_id is not None and action in FOLLOWS and (action is not Action.ASSIGN or passed_on):
         said = evidence.get("until") or (until.isoformat() if until else None)
+        by_machine = "staff_id" not in evidence
         _to_applicant(conn, FOLLOWS[action], key, appeal_id, citizen_id, now, {"until": said} if said else {},
-                      answered_at=evidence.get("written", "").partition(":")[0])  # fmt: skip
+                      answered_at=evidence.get("written", "").partition(":")[0] if by_machine else "")  # fmt: skip
 
 
 def tell(conn: Connection, *, key: str, kind: Kind, audience: Audience, now: dt.datetime,
@@ -185,7 +186,7 @@ def _to_applicant(conn: Connection, kind: Kind, key: str, appeal_id: int, citize
                   data: Mapping[str, Any], reach: Reach | None = None, *, answered_at: str = "",
                   **values: Any) -> None:  # fmt: skip
     """Keeps it with the way that it takes first; nothing, if neither a machine nor a person would tell it.
-    ``answered_at``: the channel by which his word came, if it is of that."""
+    ``answered_at``: the channel in which a machine has taken his word, if it is of that."""
     reach = reach or _reach(conn, appeal_id)
     step = next_way(kind, reach, {}, _stopped(conn, reach))
     if kind is Kind.EXECUTED and step.way not in WRITTEN:  # he is about to be called, or nobody can reach him at all

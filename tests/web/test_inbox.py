@@ -12,9 +12,10 @@ from playwright.async_api import expect
 from sqlalchemy import select, update
 
 from centre.demo.browser import Page
-from crm import answer_templates, appeals, attachments, citizens, inbox, messages, schema
+from crm import answer_templates, appeals, attachments, citizens, inbox, messages, notices, schema
 from crm.attachments import Stored
 from crm.life import Action
+from crm.life import State as AppealState
 from crm.messages import Held, Incoming, State
 from crm.people import Role
 from tests.web.conftest import CALLER, Desk, Site
@@ -35,6 +36,14 @@ def come(site: Site, id: str = "1", **more: object) -> int:
         taken = messages.take(conn, replace(its, **more))  # type: ignore[arg-type]
     assert taken is not None
     return taken
+
+
+def awaiting(site: Site) -> int:
+    """The number of the caller's appeal, which is told by SMS and awaits his word."""
+    number = site.appeal(executed=True)
+    with site.db.write() as conn:
+        conn.execute(update(schema.appeal).values(tell_by="sms", tell_to=CALLER))
+    return number
 
 
 def now_of(site: Site, id: int) -> inbox.Message:
@@ -224,6 +233,49 @@ async def test_the_senders_open_appeal_is_offered_and_takes_the_message_once(sit
     assert "про нього писали раніше" in page.text
     lost = await desk.post(f"/messages/{other}", do="add", number="26999999", version="1", mark="x")
     assert (lost.status_code, "Такого звернення немає" in lost.text) == (404, True)
+
+
+@pytest.mark.parametrize(("do_", "becomes", "kept"), [
+    ("solved", AppealState.CLOSED, "Так, усе гаразд"),
+    ("not_solved", AppealState.RETURNED, "У спальні холодно"),
+])  # fmt: skip
+async def test_the_word_that_he_has_written_is_taken_by_who_reads_it_once(
+        site: Site, desk: Desk, do_: str, becomes: AppealState, kept: str) -> None:  # fmt: skip
+    number = awaiting(site)
+    id = come(site, channel="sms", external_id="SM1", address=CALLER, title="", text="Так, усе гаразд")
+    page = await desk.open(f"/messages/{id}")
+    form = next(form for form in page.forms if "remains" in form.fields)
+    assert form.fields["remains"].strip() == "Так, усе гаразд", "his own words need not be typed again"
+    if do_ == "not_solved":
+        assert (await do(desk, page, id, do_, number=str(number), remains=" ")).status == 422
+    for _ in range(2):
+        done = await do(desk, page, id, do_, number=str(number), remains="У спальні холодно")
+    assert "Це вже зроблено" in done.text
+    with site.db.read() as conn:
+        its = appeals.by_number(conn, number)
+        assert its is not None
+        (word,) = [line for line in appeals.history(conn, its.id) if line.evidence.get("result")]
+        told = [one.kind for one in notices.of_appeal(conn, its.id) if one.audience is notices.Audience.CITIZEN]
+    assert its.state is becomes
+    assert (word.note, word.evidence["result"], word.evidence["written"]) == (kept, do_, "sms:SM1")
+    assert word.staff == "Людина online"
+    assert told[-1] is (notices.Kind.CLOSED if do_ == "solved" else notices.Kind.SENT_BACK), "nobody has told him yet"
+    assert (now_of(site, id).state, now_of(site, id).appeals) == (State.DONE, [its.id])
+
+
+async def test_the_word_of_a_stranger_or_of_what_nobody_asks_is_not_taken(site: Site, desk: Desk) -> None:
+    """All numbers are public: that a letter names one says nothing of who has written it."""
+    number, unasked = awaiting(site), site.appeal()
+    id = come(site, address="stranger@example.com", name="Хтось", said={"number": number})
+    page = await desk.open(f"/messages/{id}")
+    assert f"№ {number}" in page.text
+    assert "Пише: вирішено" not in page.text
+    own = come(site, "2", channel="sms", address=CALLER)
+    for message, named in ((id, number), (own, unasked)):
+        answer = await desk.post(f"/messages/{message}", do="solved", number=str(named), version="1", mark=f"m{named}")
+        assert (answer.status_code, "не чекає на слово цього відправника" in answer.text) == (422, True)
+    with site.db.read() as conn:
+        assert [its.state for its in appeals.search(conn)] == [AppealState.ASSIGNED, AppealState.AWAITING]
 
 
 async def test_two_messages_of_one_matter_are_one(site: Site, desk: Desk) -> None:

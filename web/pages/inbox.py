@@ -30,6 +30,7 @@ from crm.addresses import BuildingLine
 from crm.appeals import AppealLine
 from crm.citizens import Citizen
 from crm.clock import KYIV
+from crm.confirmation_rules import Result
 from crm.errors import BadInput, CentreError, NotFound
 from crm.filing import Filing
 from crm.inbox import BY_HAND, CHANNELS, MOST_COUNTED, Act, Closed, Line, Message, View, Wanted
@@ -49,8 +50,9 @@ from web.tables import Cell, Table
 from web.texts import Texts, texts
 from web.visit import Visit, status_of
 
+WORDS = {"solved": Result.SOLVED, "not_solved": Result.NOT_SOLVED}
 FILTERS = ("view", "channel", "why", "from", "to")
-DO = ("claim", "release", "spam", "ordinary", "close", "reopen", "join", "add", "reply")
+DO = ("claim", "release", "spam", "ordinary", "close", "reopen", "join", "add", "reply", *WORDS)
 REPLY_MOST, NOTE_MOST, WHY_MOST = 4000, inbox.NOTE_MOST, 200
 OF_PERSON = 5  # appeals of each whom it may be from
 WAYS = (Way.EMAIL, Way.SMS, Way.FACEBOOK, Way.PHONE, Way.NOTHING)
@@ -165,6 +167,8 @@ def act(visit: Visit) -> Response:
         return _page(visit, id, problem=error, again=do)
     if do in ("add", "join"):
         visit.poke_line("appeals")
+    if do in WORDS:
+        visit.poke_line("callbacks")
     return visit.go(f"/messages/{id}?done=message_{do}")
 
 
@@ -180,6 +184,9 @@ def _asked_by(form: Form, do: str) -> dict[str, Any]:
             return {"into": form.number("into", required=True)}
         case "add":
             return {"number": form.number("number", required=True)}
+        case "solved" | "not_solved":
+            return {"number": form.number("number", required=True),
+                    "remains": form.text("remains", NOTE_MOST, required=do == "not_solved")}  # fmt: skip
         case "reply":
             return {"text": form.text("reply", REPLY_MOST, required=True), "done": not form.ticked("waits")}
     return {}
@@ -203,6 +210,9 @@ def _do(conn: Connection, visit: Visit, id: int, do: str, by: Act, said: dict[st
             inbox.join(conn, id, said["into"], by)
         case "add":
             inbox.add_to(conn, id, said["number"], by)
+        case "solved" | "not_solved":
+            people = _people(conn, inbox.get(conn, id))
+            inbox.word(conn, id, said["number"], by, result=WORDS[do], remains=said["remains"], people=people)
         case "reply":
             key = f"{id}:{visit.person.id}:{visit.form['mark']}"
             inbox.answer(conn, id, by, text=said["text"], key=key, done=said["done"])
