@@ -34,8 +34,8 @@ from centre.provision.work import ProvisionError
 from centre.settings import Secrets, Settings, settings_file
 from centre.texts import LANGUAGES, sentence, terminal_language
 from crm import store
-from intake.facebook_courier import FacebookCourier
-from intake.mailbox import trouble
+from intake.facebook.courier import FacebookCourier
+from intake.mail.mailbox import trouble
 from recordings import files
 
 GIB = 1024**3
@@ -370,7 +370,7 @@ def facebook(settings: Settings) -> Iterator[Remark]:
     said = {"page": settings.facebook_page, "address": settings.portal_address}
     courier = FacebookCourier(
         api=settings.facebook_api, page=settings.facebook_page, token=settings.facebook_token.get_secret_value(),
-        secret=settings.facebook_secret.get_secret_value(), last_heard=lambda psid: None, patience=PATIENCE)  # fmt: skip
+        secret=settings.facebook_secret.get_secret_value(), last_heard=lambda _: None, patience=PATIENCE)  # fmt: skip
     if refused := courier.check():
         yield warning("facebook.refused", reason=refused, **said)
     reason = _unreachable(settings.portal_address)

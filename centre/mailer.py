@@ -1,7 +1,7 @@
 """Sends departments and people of the centre what they must be told (``crm.letters``), many notices in a letter.
 
 A letter's content and its Message-ID are settled and committed before it is first sent, so that a second copy says that
-it is one (``intake.smtp``). What is not taken is tried again after growing pauses.
+it is one (``intake.mail.smtp``). What is not taken is tried again after growing pauses.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 import smtplib
 from datetime import datetime
-from functools import partial
 from email.message import EmailMessage
+from functools import partial
 
 from centre.texts import sentence
 from centre.words import day
@@ -19,7 +19,7 @@ from crm.letters import Line, Mail
 from crm.store import Database
 from crm.telling import Kind
 from intake.couriers import Heading
-from intake.smtp import Server, one_line, reason, refusal
+from intake.mail.smtp import Server, one_line, reason, refusal
 
 log = logging.getLogger(__name__)
 
@@ -78,8 +78,8 @@ def letter(mail: Mail, server: Server, now: datetime) -> EmailMessage:
 
 
 def _in_list(line: Line, mail: Mail) -> str:
-    said = _text("line", mail, number=line.number, subject=line.subject_en if mail.language == "en" else line.subject_uk,
-                 place=_place(line, mail), due=day(line.due_at))  # fmt: skip
+    subject = line.subject_en if mail.language == "en" else line.subject_uk
+    said = _text("line", mail, number=line.number, subject=subject, place=_place(line, mail), due=day(line.due_at))
     return f"{said}\n  {one_line(line.note)}" if line.note else said
 
 

@@ -25,13 +25,16 @@ from centre.words import Words
 from crm import clock, conversations, notices, rates, webhooks
 from crm.store import Database
 from crm.telling import Way
-from intake import facebook, letters
-from intake.arrivals import Arrivals
 from intake.couriers import Courier
-from intake.facebook_courier import FacebookCourier
-from intake.mailbox import Account, Mailbox
+from intake.facebook.courier import FacebookCourier
+from intake.facebook.fetching import Files as FacebookFiles
+from intake.facebook.incoming import CHANNEL as FACEBOOK
+from intake.facebook.talks import Talks
+from intake.mail import letters
+from intake.mail.arrivals import Arrivals
+from intake.mail.mailbox import Account, Mailbox
+from intake.mail.smtp import EmailCourier, Server
 from intake.sending import Sending
-from intake.smtp import EmailCourier, Server
 from intake.twilio.courier import SmsCourier
 from intake.twilio.fetching import Files, Missed
 from intake.webhooks import Deliverer
@@ -148,7 +151,7 @@ def facebook_courier(settings: Settings, db: Database) -> Courier:
 
     def last_heard(psid: str) -> datetime | None:
         with db.read() as conn:
-            return conversations.last_heard(conn, facebook.CHANNEL, psid)
+            return conversations.last_heard(conn, FACEBOOK, psid)
 
     return FacebookCourier(
         api=settings.facebook_api, page=settings.facebook_page, token=settings.facebook_token.get_secret_value(),
@@ -163,8 +166,8 @@ def facebook_parts(settings: Settings, secrets: Secrets, db: Database) -> list[P
     def say(key: str, language: str, /, **values: object) -> str:
         return sentence(f"facebook.{key}", language, **values)
 
-    files = facebook.Files(db, settings.attachments, say, also=urlsplit(settings.facebook_api).netloc)
-    talks = facebook.Talks(say, portal=settings.portal_address, secret=secrets.web)
+    files = FacebookFiles(db, settings.attachments, say, also=urlsplit(settings.facebook_api).netloc)
+    talks = Talks(say, portal=settings.portal_address, secret=secrets.web)
 
     def silent() -> None:
         with db.write() as conn:

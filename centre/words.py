@@ -92,7 +92,8 @@ class Words:
         facts = _facts(its, about) | {"where": where}
         subject, office = str(facts["subject"]), about.department
         while True:
-            said = sentence(f"sms.{its.kind.value}", _language(its), **facts | {"subject": subject, "department": office})
+            shortened = facts | {"subject": subject, "department": office}
+            said = sentence(f"sms.{its.kind.value}", _language(its), **shortened)
             if segments(said).count <= MOST_SEGMENTS or max(len(subject), len(office)) <= 2:
                 return said
             subject, office = _shorter(subject), _shorter(office)

@@ -28,7 +28,7 @@ from crm.life import Action
 from crm.notices import Kind
 from crm.schema import department, notice
 from crm.store import Database
-from intake.smtp import Server
+from intake.mail.smtp import Server
 from tests.crm.conftest import NOON, City, found_city
 from tests.mail_server import MailServer, mail_server
 

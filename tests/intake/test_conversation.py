@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crm.messages import Incoming
-from intake import conversation
-from intake.conversation import (
+from intake.facebook import conversation
+from intake.facebook.conversation import (
     LONGEST_CHOICE,
     MISSES,
     MOST_CHOICES,

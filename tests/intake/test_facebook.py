@@ -22,11 +22,13 @@ from crm.filing import Filing
 from crm.life import State
 from crm.notices import Way
 from crm.store import Database
-from intake import conversation, facebook
-from intake.conversation import Button, Handed
 from intake.couriers import Outgoing, Refused, Sent
-from intake.facebook import Event, Files, Talks
-from intake.facebook_courier import LONGEST, FacebookCourier, split
+from intake.facebook import conversation, fetching, incoming, talks
+from intake.facebook.conversation import Button, Handed
+from intake.facebook.courier import LONGEST, FacebookCourier, split
+from intake.facebook.fetching import Files
+from intake.facebook.incoming import CHANNEL, Event
+from intake.facebook.talks import Talks
 from intake.sending import Sending
 from tests.crm.conftest import NOON, City, found_city
 from tests.pictures import picture
@@ -76,12 +78,12 @@ class Page(Outside):
 
     def last_in_records(self, psid: str) -> datetime | None:
         with self.db.read() as conn:
-            return conversations.last_heard(conn, facebook.CHANNEL, psid)
+            return conversations.last_heard(conn, CHANNEL, psid)
 
     def came(self, *written: dict[str, Any]) -> None:
         """What was written comes to us."""
         body = {"object": "page", "entry": [{"id": self.fake.page, "messaging": [each]} for each in written]}
-        for event in facebook.events(body, self.fake.page):
+        for event in incoming.events(body, self.fake.page):
             with self.db.write() as conn:
                 self.taken.append(self.talks.take(conn, event, self.now))
 
@@ -176,8 +178,8 @@ def test_a_conversation_ends_on_a_specialists_screen_with_all_that_was_said(page
     assert page.answers()[-1] == say("handed_complete", "uk")
     assert len(page.answers()) == len(WHOLE)
     with page.db.read() as conn:
-        assert conversations.last_heard(conn, facebook.CHANNEL, PSID) == page.now
-        assert conversations.last_heard(conn, facebook.CHANNEL, OTHER) is None
+        assert conversations.last_heard(conn, CHANNEL, PSID) == page.now
+        assert conversations.last_heard(conn, CHANNEL, OTHER) is None
         assert [line.id for line in inbox.find(conn, inbox.Wanted(), limit=9)] == [row.id]
         assert inbox.find(conn, inbox.Wanted(view=inbox.View.GOING), limit=9) == []
         assert inbox.find(conn, inbox.Wanted(view=inbox.View.DONE), limit=9) == []
@@ -373,14 +375,14 @@ def test_who_has_several_says_it_on_the_page_of_the_one_he_means(page: Page) -> 
 @given(st.text(max_size=12))
 def test_only_the_word_itself_is_a_word(text: str) -> None:
     plain = text.strip().strip(".!,;: ").casefold()
-    assert (facebook.word_of(text) is None) or " ".join(plain.split()) in facebook._WORDS
+    assert (talks.word_of(text) is None) or " ".join(plain.split()) in talks._WORDS
 
 
 def test_the_buttons_say_his_word() -> None:
     for language in ("uk", "en"):
         for button in (Button.SOLVED, Button.NOT_SOLVED):
             for words in (say(f"button.{button.value}", language), sentence(f"mail.choice.{button.value}", language)):
-                result = facebook.word_of(words)
+                result = talks.word_of(words)
                 assert result is not None
                 assert result.value == button.value
     for button in Button:
@@ -461,9 +463,9 @@ def test_what_is_no_photo_is_not_kept_and_he_is_told(page: Page) -> None:
     "file:///etc/passwd", "https://[::1]/1.jpg", "https://x.fbcdn.net.evil.com/1.jpg", "//x", "https://x:y:z/",
 ])  # fmt: skip
 def test_nothing_is_fetched_from_elsewhere(url: str) -> None:
-    assert not facebook.is_theirs(url, also="127.0.0.1:1")
-    assert facebook.is_theirs("https://scontent.xx.fbcdn.net/v/1.jpg?oh=1")
-    assert facebook.is_theirs("https://cdn.fbsbx.com/v/1.pdf")
+    assert not fetching.is_theirs(url, also="127.0.0.1:1")
+    assert fetching.is_theirs("https://scontent.xx.fbcdn.net/v/1.jpg?oh=1")
+    assert fetching.is_theirs("https://cdn.fbsbx.com/v/1.pdf")
 
 
 def test_a_file_that_lies_elsewhere_is_not_asked_for(page: Page) -> None:
@@ -486,9 +488,9 @@ def test_only_messages_to_our_own_page_are_read(outside: Outside) -> None:
     comment = {"field": "feed", "value": {"item": "comment", "message": "ганьба"}}
     entry = [{"id": outside.fake.page, "messaging": [*others, mine]},
              {"id": outside.fake.page, "changes": [comment]}]  # fmt: skip
-    found = facebook.events({"object": "page", "entry": entry}, outside.fake.page)
+    found = incoming.events({"object": "page", "entry": entry}, outside.fake.page)
     assert [event.text for event in found] == ["так"]
-    assert facebook.events({"object": "instagram", "entry": entry}, outside.fake.page) == []
+    assert incoming.events({"object": "instagram", "entry": entry}, outside.fake.page) == []
 
 
 def test_numbers_may_come_as_text_and_stickers_are_no_photos(outside: Outside) -> None:
@@ -498,12 +500,12 @@ def test_numbers_may_come_as_text_and_stickers_are_no_photos(outside: Outside) -
         {"type": "image", "payload": {"url": "https://x.fbcdn.net/s.png", "sticker_id": 369239263222822}},
         {"type": "image", "payload": {"url": "https://x.fbcdn.net/1.jpg"}}, {"type": "audio", "payload": {"url": "u"}},
         {"type": "fallback", "title": "Новина", "url": "https://example.com/1"}]  # fmt: skip
-    (event,) = facebook.events({"object": "page", "entry": [{"messaging": [said]}]}, outside.fake.page)
+    (event,) = incoming.events({"object": "page", "entry": [{"messaging": [said]}]}, outside.fake.page)
     assert event.files == ("https://x.fbcdn.net/1.jpg",)
     assert event.text == "Новина\nhttps://example.com/1"
     pressed = {"sender": {"id": PSID}, "recipient": {"id": outside.fake.page}, "timestamp": 1527459824000,
                "postback": {"mid": "m_1", "title": "Почати", "payload": "GET_STARTED"}}  # fmt: skip
-    (event,) = facebook.events({"object": "page", "entry": [{"messaging": [pressed]}]}, outside.fake.page)
+    (event,) = incoming.events({"object": "page", "entry": [{"messaging": [pressed]}]}, outside.fake.page)
     assert (event.mid, event.text) == ("m_1", "")
 
 
@@ -519,7 +521,7 @@ _json = st.recursive(
 def test_whatever_is_sent_is_read_or_left(sent: object, more: dict[str, object]) -> None:
     each = {"sender": {"id": "1"}, "recipient": {"id": "2"}, "timestamp": 1, "message": {"mid": "m", **more}, **more}
     for body in (sent, {"object": "page", "entry": sent}, {"object": "page", "entry": [{"messaging": [each]}]}):
-        assert all(isinstance(event, Event) and event.mid for event in facebook.events(body, "2"))
+        assert all(isinstance(event, Event) and event.mid for event in incoming.events(body, "2"))
 
 
 # ── what goes ──

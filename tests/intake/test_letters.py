@@ -11,8 +11,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from intake import letters, quoted
-from intake.letters import Letter, parse
+from intake.mail import letters, quoted
+from intake.mail.letters import Letter, parse
 from tests.pictures import HEIC, JPEG, PDF, PNG
 
 MEGABYTE = 1024 * 1024

@@ -31,9 +31,9 @@ from crm import appeals, attachments, messages, tokens
 from crm.life import State
 from crm.schema import message, notice
 from crm.store import Database
-from intake import letters, mailbox
-from intake.arrivals import Arrivals
-from intake.mailbox import TAKEN, UNREADABLE, Account, Mailbox, Pace, Taker
+from intake.mail import letters, mailbox
+from intake.mail.arrivals import Arrivals
+from intake.mail.mailbox import TAKEN, UNREADABLE, Account, Mailbox, Pace, Taker
 from tests.crm.conftest import found_city
 from tests.killing import killed
 from tests.pictures import BANDERA, picture

@@ -28,8 +28,8 @@ from crm.notices import Kind, Way
 from crm.schema import notice
 from crm.store import Database
 from intake.couriers import Outgoing, Refused, Sent
+from intake.mail.smtp import EmailCourier, Server
 from intake.sending import Sending
-from intake.smtp import EmailCourier, Server
 from tests.crm.conftest import NOON, PHONE, City, found_city
 from tests.killing import killed
 from tests.mail_server import MailServer, mail_server

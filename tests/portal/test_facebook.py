@@ -19,7 +19,7 @@ from centre.settings import Settings
 from crm import schema
 from crm.messages import State
 from crm.store import Database
-from intake.facebook import LARGEST_BODY
+from intake.facebook.incoming import LARGEST_BODY
 from tests.crm.conftest import found_city
 from web.portal.app import create_portal
 

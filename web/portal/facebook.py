@@ -18,8 +18,9 @@ from starlette.routing import BaseRoute, Route
 
 from centre.texts import sentence
 from crm.errors import BadInput
-from intake import facebook
-from intake.facebook import Event, Talks
+from intake.facebook import incoming
+from intake.facebook.incoming import Event
+from intake.facebook.talks import Talks
 from web import security
 from web.visit import Parts
 
@@ -48,16 +49,16 @@ def routes(parts: Parts) -> list[BaseRoute]:
 
     async def came(request: Request) -> Response:
         try:
-            body = await security.body_of(request, facebook.LARGEST_BODY)
+            body = await security.body_of(request, incoming.LARGEST_BODY)
         except BadInput:
             return PlainTextResponse("too large", 413)
-        if not facebook.is_signed(secret, body, request.headers.get("x-hub-signature-256", "")):
+        if not incoming.is_signed(secret, body, request.headers.get("x-hub-signature-256", "")):
             return PlainTextResponse("forbidden", 403)
         try:
             sent = json.loads(body)
         except (ValueError, RecursionError):
             return PlainTextResponse("not JSON", 400)
-        found = facebook.events(sent, its.facebook_page)
+        found = incoming.events(sent, its.facebook_page)
         kept = await anyio.to_thread.run_sync(_take, parts, talks, found)
         return PlainTextResponse("ok") if kept else PlainTextResponse("not kept", 503)
 

@@ -9,7 +9,7 @@ from inscriptis.html_engine import Inscriptis  # type: ignore[import-untyped]
 from inscriptis.model.config import ParserConfig  # type: ignore[import-untyped]
 from lxml import etree, html  # type: ignore[import-untyped]
 
-from intake import quoted
+from intake.mail import quoted
 
 LONGEST = 400_000  # characters that are read
 _NEVER_SEEN = ("script", "style", "noscript", "template", "head", "title", "object", "embed", "iframe", "svg", "math",

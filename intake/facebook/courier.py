@@ -16,9 +16,9 @@ from typing import Any
 import httpx
 
 from crm.notices import Way
-from intake.conversation import LONGEST_CHOICE, MOST_CHOICES
 from intake.couriers import Outgoing, Refused, Sent
-from intake.facebook import WINDOW
+from intake.facebook.conversation import LONGEST_CHOICE, MOST_CHOICES
+from intake.facebook.talks import WINDOW
 
 LONGEST = 1990  # characters of a message; the platform takes fewer than 2000
 TIMEOUT_S = 20.0

@@ -50,7 +50,7 @@ class Account:
 
 
 class Taker(Protocol):
-    """``intake.arrivals.Arrivals``."""
+    """``intake.mail.arrivals.Arrivals``."""
 
     def take(self, data: bytes, received_at: datetime) -> bool: ...
 

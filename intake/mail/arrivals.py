@@ -19,8 +19,8 @@ from crm.by_letter import CHANNEL, Mailed, Refusal, Say
 from crm.errors import BadInput
 from crm.messages import Incoming
 from crm.store import Database
-from intake import letters
-from intake.letters import File, Letter
+from intake.mail import letters
+from intake.mail.letters import File, Letter
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
 from crm import texts
-from intake import hypertext, mime, quoted
-from intake.mime import Part
+from intake.mail import hypertext, mime, quoted
+from intake.mail.mime import Part
 
 LARGEST = 36 * 1024 * 1024  # bytes: as a letter, 25 MB of files are a third larger
 MOST_FILES = 20

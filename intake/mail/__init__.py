@@ -1,0 +1,1 @@
+"""E-mail: letters read, fetched from the centre's mailbox, and handed in."""
