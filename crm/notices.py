@@ -209,9 +209,11 @@ def _taking(step: Step, data: Mapping[str, Any], now: dt.datetime) -> dict[str, 
             **({"state": "void", "error": step.nobody} if step.nobody else {})}  # fmt: skip
 
 
-def is_written_to(conn: Connection, appeal_id: int) -> bool:
-    """Whether its applicant is told in writing, and so can be asked in writing."""
+def is_asked_in_writing(conn: Connection, appeal_id: int) -> bool:
+    """Whether its applicant is asked in writing: he is told in writing, or looks at the appeal's own page himself."""
     reach = _reach(conn, appeal_id)
+    if reach.chosen is Way.NOTHING:
+        return True
     return next_way(Kind.EXECUTED, reach, {}, _stopped(conn, reach)).way in WRITTEN
 
 

@@ -86,7 +86,7 @@ _DUE: Select[Any] = (
 _TALK = and_(_n.kind == Kind.REPLY.value, _n.staff_id.is_(None))
 _LEFT: Select[Any] = (
     select(_n.id, _n.tries, _n.sent_at)
-    .where(_n.state == "sending", _n.way == bindparam("by"), _n.sent_at <= bindparam("before")).order_by(_n.id).limit(1)
+    .where(_n.state == "sending", _n.way == bindparam("by"), _n.sent_at <= bindparam("before")).limit(1)  # whichever
 )  # fmt: skip
 _GOING: Select[Any] = (
     select(_n.id, _n.kind, _n.way, _n.address, _n.audience, _n.tries, _n.data, _n.mail, _n.staff_id, _n.sent_at,

@@ -42,7 +42,7 @@ def ask(conn: Connection, before: history.Standing, now: dt.datetime) -> history
     until the transaction ends: of two appeals of his that are executed at once, the second finds the first's callback.
     """
     consent = None if before.citizen_id is None else _REACHABLE.value(conn, {"citizen": before.citizen_id})
-    written = consent is None and before.citizen_id is not None and notices.is_written_to(conn, before.id)
+    written = consent is None and before.citizen_id is not None and notices.is_asked_in_writing(conn, before.id)
     awaiting = history.move(conn, before, Action.ASK, now=now, watch_at=now if written else None)
     if written:
         return awaiting

@@ -86,10 +86,20 @@ def test_a_word_in_time_ends_the_waiting(city: City) -> None:
     assert asked(city, returned.id)[-2:] == [Kind.EXECUTED, Kind.REMINDED], "of each report he is asked anew"
 
 
-@pytest.mark.parametrize(("by", "to"), [("", ""), ("nothing", ""), ("phone", PHONE)])
+@pytest.mark.parametrize(("by", "to"), [("", ""), ("phone", PHONE)])
 def test_who_can_be_asked_in_no_way_is_unconfirmed_at_once(city: City, by: str, to: str) -> None:
     without_telephone(city)
     made = executed(city, by, to)
+    assert (city.get(made).state, asked(city, made.id)) == (State.UNCONFIRMED, [])
+
+
+def test_who_looks_himself_is_waited_for_and_reminded_of_nothing(city: City) -> None:
+    without_telephone(city)
+    made = executed(city, "nothing", "")
+    assert (city.get(made).state, asked(city, made.id)) == (State.AWAITING, [])
+    for _ in range(4):
+        city.later(days=5)
+        watch(city)
     assert (city.get(made).state, asked(city, made.id)) == (State.UNCONFIRMED, [])
 
 
