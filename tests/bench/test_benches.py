@@ -31,7 +31,7 @@ def bench(name: str, *arguments: str) -> dict[str, Any]:
 
 
 def test_ivr() -> None:
-    figures = bench("ivr", "--rounds", "1", "--greeted", "3", "--short", "15")
+    figures = bench("ivr", "--rounds", "1", "--greeted", "2", "--short", "8")
     ratios = {name: figures[name] for name in ("ratio_no_agi", "ratio_bare", "ratio_panoramisk")}
     assert all(0.1 < ratio < 10 for ratio in ratios.values()), figures
     cost, servers = figures["cpu_ms_a_call"], figures["of_it_the_server"]

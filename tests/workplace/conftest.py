@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import array
 import asyncio
+import contextlib
 import json
 import math
 import os
@@ -157,6 +158,17 @@ class Seat:
 
     async def press(self, key: str) -> None:
         await self.page.keyboard.press(key)
+
+    async def answer(self) -> None:
+        """Takes the call that rings, as a person does: a key that met the card just as it came is pressed again."""
+        await self.is_("ringing")
+        body, taken = self.page.locator("body"), False
+        while not taken:
+            await self.press("F2")
+            with contextlib.suppress(AssertionError):
+                await expect(body).not_to_have_attribute("data-state", "ringing", timeout=3000)
+                taken = True
+        await self.is_("talking")
 
     async def hears(self, *voices: int) -> None:
         """Waits until these tones, and none of VOICES else, are what this browser's telephone hears."""

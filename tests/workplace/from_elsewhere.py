@@ -32,8 +32,7 @@ async def main(folder: Path, browser: str) -> None:
             await workplace.exchange.to_queue(caller)
             await seat.is_("ringing")
             caller.media.speak(tone(CITIZEN))
-            await seat.press("F2")
-            await seat.is_("talking")
+            await seat.answer()
             await hears(caller, VOICES[0])
             await seat.hears(CITIZEN)
             met = {"page": seat.page.url, **await seat.counted(), "offered": await seat.page.evaluate(OFFERED)}

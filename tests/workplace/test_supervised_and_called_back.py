@@ -47,9 +47,7 @@ async def test_a_supervisor_whispers(workplace: Workplace) -> None:
     async with workplace.exchange.caller(CALLER) as caller:
         caller.media.speak(tone(CITIZEN))
         await workplace.exchange.to_queue(caller)
-        await olena.is_("ringing")
-        await olena.press("F2")
-        await olena.is_("talking")
+        await olena.answer()
         await olena.hears(CITIZEN)
 
         await iryna.frame.get_by_text("Зміна", exact=True).click()
@@ -61,8 +59,7 @@ async def test_a_supervisor_whispers(workplace: Workplace) -> None:
         await expect(iryna.frame.get_by_text("Ваш телефон дзвонить")).to_be_visible()
         await iryna.is_("ringing")
         await expect(olena.frame.locator("#heard")).to_be_empty()
-        await iryna.press("F2")
-        await iryna.is_("talking")
+        await iryna.answer()
         await iryna.hears(OLENA, CITIZEN)
         await olena.hears(OTHER, CITIZEN)
         await hears_only(caller.media, OLENA, OTHER)

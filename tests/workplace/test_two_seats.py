@@ -121,8 +121,7 @@ async def test_a_page_that_is_reloaded_keeps_the_citizen(workplace: Workplace) -
         await workplace.exchange.to_queue(caller)
         await olena.is_("ringing")
         caller.media.speak(tone(CITIZEN))
-        await olena.press("F2")
-        await olena.is_("talking")
+        await olena.answer()
         await hears(caller, OLENA)
         card = olena.page.url
 
