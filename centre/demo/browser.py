@@ -249,5 +249,6 @@ class Browser:
     def _page(response: httpx.Response) -> Page:
         page = Page.read(response)
         if response.status_code >= 400:
-            raise PageError(f"{response.request.method} {page.url}: {response.status_code}: {page.text[:400]}")
+            said = " ".join(re.findall(r'role="alert"[^>]*>([^<]+)', page.html)) or page.text[:400]
+            raise PageError(f"{response.request.method} {page.url}: {response.status_code}: {said}")
         return page

@@ -28,6 +28,8 @@ KEYS = {"key": "1", "zero": "0", "wrong": "7", "silence": ""}
 class StoryError(AssertionError):
     """Something that the story tells did not really happen."""
 
+TRIES, PAUSE_S = 10, 3.0  # of a call that is refused just now
+
 
 @dataclass(kw_only=True)
 class Applicant:
@@ -324,8 +326,7 @@ class Feedback(Worker):
 
     async def call_back(self, name: str, asked: Awaitable[object]) -> None:
         """Places the live call to the resident of that name; ``asked``: until he has been spoken to."""
-        page = await self.browser.open("/confirmations")
-        attempt = await self._call(page, name)
+        attempt = await self._call(name)
         await asked
         number = next(m for m in re.findall(r'name="result-(\d+)"', attempt.html))
         path = urlsplit(attempt.url).path
@@ -340,11 +341,21 @@ class Feedback(Worker):
         await self.browser.submit(page, re.findall(r'action="(/notices/\d+)"', line)[0])
         return number, code
 
-    async def _call(self, page: Page, name: str) -> Page:
-        for form in page.forms:
-            if re.fullmatch(r"/confirmations/\d+/call", form.path) and _row_of(page.html, form.path, name):
+    async def _call(self, name: str) -> Page:
+        """What is refused now (the trunk is away, somebody waits) is tried again, as a person does who reads why."""
+        for left in reversed(range(TRIES)):
+            page = await self.browser.open("/confirmations")
+            form = next((form for form in page.forms if re.fullmatch(r"/confirmations/\d+/call", form.path)
+                         and _row_of(page.html, form.path, name)), None)  # fmt: skip
+            if form is None:
+                raise PageError(f"nobody called {name!r} is due on {page.url}: {page.text[:500]}")
+            try:
                 return await self.browser.submit(page, form.path)
-        raise PageError(f"nobody called {name!r} is due on {page.url}: {page.text[:500]}")
+            except PageError:
+                if not left:
+                    raise
+                await asyncio.sleep(PAUSE_S)
+        raise AssertionError
 
 
 class Analyst(Worker):
