@@ -104,9 +104,9 @@ def test(args: argparse.Namespace) -> int:
         provision.ensure(tool)
     ensure_assets()
     os.chdir(ROOT)
-    # All of them: side by side, a file's in one place, for those of a file share what takes long to start; two more at
+    # All of them: side by side, a file's in one place, for those of a file share what takes long to start; one more at
     # a time than a small machine has cores, for scenarios wait most of the time.
-    how = args.rest or ["-n", str(min((os.cpu_count() or 2) + 2, 4)), "--dist", "loadfile", "--no-loadscope-reorder"]
+    how = args.rest or ["-n", str(min((os.cpu_count() or 2) + 1, 4)), "--dist", "loadfile", "--no-loadscope-reorder"]
     os.execv(sys.executable, [sys.executable, "-m", "pytest", *how])
 
 
