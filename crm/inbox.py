@@ -114,8 +114,7 @@ class Line:
     privileged: bool
 
     def idle(self, now: dt.datetime) -> bool:
-        """Whether its holder has left it."""
-        return self.claimed_at is not None and now - self.claimed_at >= CLAIM
+        return is_idle(self.claimed_at, now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +169,12 @@ class Message:
         return danger(f"{self.title} {self.text}"[:READ])
 
     def idle(self, now: dt.datetime) -> bool:
-        """Whether its holder has left it."""
-        return self.claimed_at is not None and now - self.claimed_at >= CLAIM
+        return is_idle(self.claimed_at, now)
+
+
+def is_idle(claimed_at: dt.datetime | None, now: dt.datetime) -> bool:
+    """Whether whoever took it then has left it."""
+    return claimed_at is not None and now - claimed_at >= CLAIM
 
 
 @lru_cache(maxsize=4096)
@@ -332,7 +335,9 @@ def conversation(conn: Connection, its: Message) -> list[Said]:
     if its.id not in {row.id for row in rows}:  # an old one, of an address that has written much since
         rows = [*rows, *conn.execute(select(*columns).where(_m.id == its.id))]
     ids = [row.id for row in rows]
-    came = {id: [each for each in files(conn, ids) if each.message_id == id] for id in ids}
+    came: dict[int, list[File]] = {id: [] for id in ids}
+    for each in files(conn, ids):
+        came[each.message_id].append(each)
     parts = any(row.state == State.PART.value for row in rows)  # then what was gathered of them need not be read twice
     said = [Said(row.received_at, False, row.id, row.channel, row.title,
                  "" if parts and row.external_id.startswith(conversations.TALK) else row.text, files=came[row.id],
@@ -425,7 +430,7 @@ def claim(conn: Connection, message_id: int, by: Act, *, why: str = "", at_once:
         return
     why = texts.line(why, 200)
     if row.staff_id is not None:
-        if not at_once and row.claimed_at is not None and by.now - row.claimed_at < CLAIM:
+        if not at_once and row.claimed_at is not None and not is_idle(row.claimed_at, by.now):
             raise Stale("message.claimed")
         if not why:
             raise BadInput("message.no_why")
@@ -576,8 +581,8 @@ def _signed(conn: Connection, message_id: int, by: Act) -> None:
 
 def _held(conn: Connection, message_id: int) -> Any:
     """Its row, until the transaction ends. NotFound ``message.unknown``."""
-    row = conn.execute(select(message).where(_m.id == message_id, _WHOLE).with_for_update()).one_or_none()
-    if row is None:
+    row = messages.held(conn, message_id)
+    if row.state == State.PART.value:
         raise NotFound("message.unknown")
     return row
 

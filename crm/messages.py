@@ -115,11 +115,11 @@ def add_to(conn: Connection, message_id: int, appeal_id: int, *, now: dt.datetim
     """It belongs to an appeal that there is: its words, and those of what is joined to it, stand in the history, its
     files with the appeal, and nothing of the appeal's state changes. Added again, nothing happens. NotFound for no such
     message or appeal."""
-    row = _held(conn, message_id)
+    row = held(conn, message_id)
     if appeal_id in became(row):
         return
     standing = history.standing(conn, appeal_id)
-    for each in (row, *(_held(conn, id) for id in row.data.get(JOINED, ()))):
+    for each in (row, *(held(conn, id) for id in row.data.get(JOINED, ()))):
         said = history.evidence_of(Evidence("", staff_id=staff_id, written=f"{each.channel}:{each.external_id}"))
         standing = history.move(conn, standing, Action.HEAR, now=now, staff_id=staff_id, evidence=said,
                                 note=(each.text or each.title)[:4000])  # fmt: skip
@@ -131,7 +131,7 @@ def belongs(conn: Connection, message_id: int, appeal_id: int, *, now: dt.dateti
     """Says which appeal it has become or is of: its files are that appeal's, with those of what is joined to it, and
     nobody need look at it any more. Several may come of one: the first is its ``appeal_id``. What was registered says
     whose it is. NotFound ``message.unknown``."""
-    row = _held(conn, message_id)
+    row = held(conn, message_id)
     for stored in files_of(conn, message_id):
         attachments.add(conn, appeal_id, stored, now=now, action=action.value, staff_id=staff_id)
     values: dict[str, Any] = {"state": State.DONE.value, "done_at": row.done_at or now, "version": row.version + 1}
@@ -151,7 +151,7 @@ def became(row: Any) -> list[int]:
     return [] if row.appeal_id is None else [row.appeal_id, *row.data.get(ALSO, ())]
 
 
-def _held(conn: Connection, message_id: int) -> Any:
+def held(conn: Connection, message_id: int) -> Any:
     """Its row, until the transaction ends. NotFound ``message.unknown``."""
     row = conn.execute(select(message).where(message.c.id == message_id).with_for_update()).one_or_none()
     if row is None:

@@ -66,8 +66,7 @@ def kept(conn: Connection, its: RemoteFile, stored: Stored, now: dt.datetime) ->
     if not _changed(conn, its, state=State.KEPT.value, due_at=now, tries=0, error=""):
         return
     messages.add_files(conn, its.message_id, [stored])
-    row = conn.execute(select(message).where(message.c.id == its.message_id).with_for_update()).one()
-    for appeal_id in messages.became(row):
+    for appeal_id in messages.became(messages.held(conn, its.message_id)):
         attachments.add(conn, appeal_id, stored, now=now, action=Action.HEAR.value, staff_id=None)
 
 
@@ -89,9 +88,8 @@ def failed(conn: Connection, its: RemoteFile, error: str, now: dt.datetime) -> b
 def lost(conn: Connection, its: RemoteFile, error: str, words: str) -> None:
     """It cannot be had: ``words`` say so under what the message says, for whoever reads it."""
     if _changed(conn, its, state=State.LOST.value, error=texts.line(error[:1000], 1000)[:200]):
-        mine = message.c.id == its.message_id
-        before = conn.execute(select(message.c.text).where(mine).with_for_update()).scalar_one()
-        conn.execute(update(message).where(mine).values(text=f"{before}\n{words}".strip()))
+        before = messages.held(conn, its.message_id).text
+        conn.execute(update(message).where(message.c.id == its.message_id).values(text=f"{before}\n{words}".strip()))
 
 
 def _changed(conn: Connection, its: RemoteFile, **values: Any) -> bool:

@@ -27,7 +27,7 @@ from crm import (
     recognised,
 )
 from crm.addresses import BuildingLine
-from crm.appeals import AppealLine
+from crm.appeals import Appeal, AppealLine
 from crm.citizens import Citizen
 from crm.clock import KYIV
 from crm.confirmation_rules import Result
@@ -223,16 +223,15 @@ def _template_text(visit: Visit, id: int) -> str:
     with visit.db.read() as conn:
         its = inbox.get(conn, id)
         one = answer_templates.get(conn, visit.form.number("template") or 0)
-        people = _people(conn, its)
-        said = _answer_in(conn, its, people, one)
+        who = _certain(_people(conn, its))
+        said = _answer_in(its, who, appeals.get(conn, its.appeals[-1]) if its.appeals else None, one)
     return "\n\n".join(filter(None, (visit.form.text("reply", REPLY_MOST), said)))
 
 
-def _answer_in(conn: Connection, its: Message, people: Sequence[Person], one: answer_templates.Template) -> str:
-    who = _certain(people)
-    number = appeals.get(conn, its.appeals[-1]).number if its.appeals else None
+def _answer_in(its: Message, who: Citizen | None, about: Appeal | None, one: answer_templates.Template) -> str:
+    """``about``: the last appeal that came of it."""
     text = texts(its.language).either(one.text_uk, one.text_en)
-    return answer_templates.filled(text, name=who.name if who else its.name, number=number)
+    return answer_templates.filled(text, name=who.name if who else its.name, number=about.number if about else None)
 
 
 # ── an appeal out of it ──────────────────────────────────────────────────────────────────────
@@ -393,7 +392,7 @@ def _page(visit: Visit, id: int, *, typed: Form | None = None, problem: CentreEr
             "offers": inbox.offers(conn, its, people), "others": inbox.others(conn, its),
             "into": inbox.get(conn, its.into) if its.into else None,
             "of_people": _of_people(conn, people), "templates": [
-                (each, _answer_in(conn, its, people, each)) for each in templates],
+                (each, _answer_in(its, _certain(people), told[-1] if told else None, each)) for each in templates],
             "of_building": appeals.of_building(conn, place.id) if place else [], "building": place,
             "photo_places": _places(its, said), **appeal_form.offered(conn, filled),
         }  # fmt: skip
