@@ -67,13 +67,18 @@ def file(conn: Connection, its: Filing, *, now: dt.datetime, staff_id: int | Non
         raise BadInput("filing.no_name")
     if its.building_id is None and not its.place.strip():
         raise no_place()
-    tell_to = address_of(its)
-    citizen_id = _applicant(conn, its, name, now, staff_id)
+    address_of(its)
+    return register(conn, _applicant(conn, its, name, now, staff_id), its, now=now, staff_id=staff_id)
+
+
+def register(conn: Connection, citizen_id: int, its: Filing, *, now: dt.datetime, staff_id: int | None,
+             linkedid: str = "") -> Registered:  # fmt: skip
+    """The same of an applicant who is known to be this one. ``linkedid``: the call in which it was said."""
     made = appeals.register(
         conn, now=now, citizen_id=citizen_id, building_id=its.building_id, flat=its.flat, place=its.place,
         subject_id=its.subject_id, text=its.text, channel=its.channel, staff_id=staff_id, kind=its.kind,
         against_id=its.against_id, district_id=its.district_id, received_at=its.received_at,
-        tell_by=its.tell_by.value, tell_to=tell_to)  # fmt: skip
+        tell_by=its.tell_by.value, tell_to=address_of(its), linkedid=linkedid)  # fmt: skip
     for stored in its.files:
         attachments.add(conn, made.id, stored, now=now, action=Action.REGISTER.value, staff_id=staff_id)
     if its.message_id is not None:

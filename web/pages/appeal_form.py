@@ -15,8 +15,10 @@ from crm import addresses, departments, incidents, phones, repeats
 from crm.addresses import BuildingLine
 from crm.citizens import Citizen
 from crm.errors import BadInput
+from crm.filing import Filing
 from crm.incidents import Incident
 from crm.law import Kind, Privilege
+from crm.notices import Way
 from crm.repeats import Known, Reason
 from web.forms import Form
 from web.places import ADDRESS_MOST, SUGGESTIONS, building_of
@@ -51,6 +53,14 @@ class Written:
     @property
     def building_id(self) -> int | None:
         return self.building.id if self.building else None
+
+    def filing(self, channel: str, way: Way) -> Filing:
+        return Filing(
+            channel=channel, name=self.name, subject_id=self.subject_id, text=self.text, phone=self.phone,
+            email=self.email, building_id=self.building_id, flat=self.flat, place=self.place,
+            district_id=self.district_id, kind=self.kind, against_id=self.against_id, privilege=self.privilege,
+            auto_confirm=self.consents, tell_by=way, repeat_of=self.repeat_of, incident_id=self.incident_id,
+            apart=self.apart)  # fmt: skip
 
 
 def read(conn: Connection, form: Form, *, named: bool = True) -> Written:

@@ -14,6 +14,7 @@ from crm import (
     calls,
     citizens,
     confirmations,
+    filing,
     incidents,
     notices,
     phones,
@@ -118,20 +119,9 @@ def register(visit: Visit) -> Response:
                                  linkedid=linkedid)  # fmt: skip
                 return visit.go(f"/calls/{linkedid}?done=reported")
             citizen_id = _applicant(conn, visit, its, call)
-            made = appeals.register(
-                conn, now=visit.now, citizen_id=citizen_id, building_id=its.building_id, flat=its.flat,
-                place=its.place, subject_id=its.subject_id, text=its.text, channel="phone", staff_id=visit.person.id,
-                linkedid=linkedid, district_id=its.district_id, against_id=its.against_id, kind=its.kind,
-                tell_by=way.value, tell_to={Way.EMAIL: its.email, Way.SMS: its.phone}.get(way, ""),
-            )  # fmt: skip
+            made = filing.register(conn, citizen_id, its.filing("phone", way), now=visit.now,
+                                   staff_id=visit.person.id, linkedid=linkedid)  # fmt: skip
             calls.set_citizen(conn, linkedid, citizen_id)
-            notices.receipt(conn, appeal_id=made.id, citizen_id=citizen_id, staff_id=visit.person.id, now=visit.now)
-            if its.repeat_of is not None:
-                repeats.link(conn, made.id, its.repeat_of, now=visit.now, staff_id=visit.person.id)
-            if its.incident_id is not None:
-                incidents.join(conn, its.incident_id, made.id, now=visit.now, staff_id=visit.person.id)
-            else:
-                incidents.registered(conn, made.id, now=visit.now, staff_id=visit.person.id, apart=its.apart)
             if programme is not None:
                 programmes.answer(conn, made.id, programme, answers.told_for_record, staff_id=visit.person.id,
                                   now=visit.now)  # fmt: skip

@@ -32,7 +32,6 @@ from crm.citizens import Citizen
 from crm.clock import KYIV
 from crm.confirmation_rules import Result
 from crm.errors import BadInput, CentreError, NotFound
-from crm.filing import Filing
 from crm.inbox import BY_HAND, CHANNELS, MOST_COUNTED, Act, Closed, Line, Message, View, Wanted
 from crm.messages import Held, Incoming
 from crm.notices import Way
@@ -261,22 +260,13 @@ def register(visit: Visit) -> Response:
                 return visit.go(f"/messages/{id}?done=reported")
             inbox.working(conn, id, by)
             made = filing.file(conn, replace(
-                _filing(typed, its.channel, way), facebook=its.address if its.channel == "facebook" else "",
+                typed.filing(its.channel, way), facebook=its.address if its.channel == "facebook" else "",
                 language=its.language, received_at=its.received_at, message_id=id, citizen_id=who,
             ), now=visit.now, staff_id=visit.person.id)  # fmt: skip
     except CentreError as error:
         return _page(visit, id, typed=form, problem=error)
     visit.poke_line("appeals")
     return visit.go(f"/messages/{id}?saved={made.number}#here")
-
-
-def _filing(typed: Written, channel: str, way: Way) -> Filing:
-    return Filing(
-        channel=channel, name=typed.name, subject_id=typed.subject_id, text=typed.text, phone=typed.phone,
-        email=typed.email, building_id=typed.building_id, flat=typed.flat, place=typed.place,
-        district_id=typed.district_id, kind=typed.kind, against_id=typed.against_id, privilege=typed.privilege,
-        auto_confirm=typed.consents, tell_by=way, repeat_of=typed.repeat_of, incident_id=typed.incident_id,
-        apart=typed.apart)  # fmt: skip
 
 
 def _way(form: Form, typed: Written, facebook: bool) -> Way:
@@ -458,7 +448,7 @@ def record(visit: Visit) -> Response:
                 return visit.go("/messages?done=message_already")
             if typed is not None:
                 inbox.working(conn, id, Act(visit.person.id, visit.now, 1))
-                made = filing.file(conn, replace(_filing(typed, channel, way), received_at=received, message_id=id),
+                made = filing.file(conn, replace(typed.filing(channel, way), received_at=received, message_id=id),
                                    now=visit.now, staff_id=visit.person.id)  # fmt: skip
     except CentreError as error:
         return _hand_page(visit, form, error)
