@@ -20,7 +20,7 @@ import uvloop
 
 from centre.mailer import Mailer
 from centre.settings import Secrets, Settings
-from centre.texts import section, sentence
+from centre.texts import section
 from centre.words import Words
 from crm import clock, conversations, notices, rates, webhooks
 from crm.store import Database
@@ -163,9 +163,7 @@ def facebook_parts(settings: Settings, secrets: Secrets, db: Database) -> list[P
     if not settings.facebook_page:
         return []
 
-    def say(key: str, language: str, /, **values: object) -> str:
-        return sentence(f"facebook.{key}", language, **values)
-
+    say = section("facebook")
     files = FacebookFiles(db, settings.attachments, say, also=urlsplit(settings.facebook_api).netloc)
     talks = Talks(say, portal=settings.portal_address, secret=secrets.web)
 

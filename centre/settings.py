@@ -24,6 +24,7 @@ from crm import outgoing, promise_rules
 from crm.calls import Priority
 from crm.clock import minutes
 from crm.confirmation_rules import Rules
+from crm.rates import Limits
 from crm.telling import Way
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -273,6 +274,11 @@ class Settings(BaseSettings):
             abandoned_s=self.promise_abandoned, call_from=minutes(self.promise_from), call_to=minutes(self.promise_to),
             tries=self.promise_tries, retry_s=self.promise_retry, valid_s=self.promise_valid, ring_s=self.promise_ring,
             lines=self.promise_lines, hourly_cap=self.promise_hourly_cap)  # fmt: skip
+
+    @property
+    def filing_limits(self) -> Limits:
+        """How many a person may file by the portal and the API."""
+        return Limits(self.file_hourly, self.file_daily, self.file_sms_daily)
 
     @property
     def turns(self) -> order.Rules:

@@ -10,9 +10,10 @@ import tomllib
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from crm.errors import CentreError
+from crm.telling import Say
 
 LANGUAGES = ("uk", "en")
 
@@ -29,12 +30,6 @@ def sentence(key: str, language: str, /, **values: object) -> str:
     for name in key.split("."):
         found = found[name]
     return str(found).format(**values)
-
-
-class Say(Protocol):
-    """A sentence by its key and language, its places filled."""
-
-    def __call__(self, key: str, language: str, /, **values: object) -> str: ...
 
 
 def section(name: str) -> Say:

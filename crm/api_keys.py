@@ -16,6 +16,7 @@ from sqlalchemy import Connection, bindparam, select
 
 from crm import edits, rates, texts
 from crm.errors import BadInput, NotFound
+from crm.rates import HOUR
 from crm.schema import api_key
 from crm.store import Statement, insert_row
 
@@ -23,7 +24,6 @@ CHANNELS = ("open311", "mobile")
 NAME_MOST = 120
 MOST_HOURLY = 100_000
 SHOWN = 8  # of its letters, to tell it by
-HOUR = dt.timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from sqlalchemy import Connection, select, update
 
@@ -23,11 +22,11 @@ from crm.confirmation_rules import Result
 from crm.errors import BadInput
 from crm.life import Action, State
 from crm.messages import Held, Incoming
+from crm.rates import DAY
 from crm.schema import message
-from crm.telling import Way
+from crm.telling import Say, Way
 
 CHANNEL = "email"
-DAY = dt.timedelta(days=1)
 ANSWERS_DAILY = 5  # by a machine, to one address: more is another machine that answers ours
 ANSWERED_FOR = dt.timedelta(days=3)  # what came earlier, and is only found now, is answered by a person
 LONGEST_WORD = 300  # characters of a letter that says no more than that all is done
@@ -45,12 +44,6 @@ _BUT = re.compile(r"(?:^|\W)(?:не|ні|але|проте|однак|лише|�
 # Why a file was not taken: the sentence that says so.
 _WHY = {"attachment.empty": "empty", "attachment.kind": "kind", "attachment.broken": "broken",
         "attachment.bomb": "bomb", "attachment.too_big": "big"}  # fmt: skip
-
-
-class Say(Protocol):
-    """A sentence of the catalogue, by its key and language."""
-
-    def __call__(self, key: str, language: str, /, **values: object) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)

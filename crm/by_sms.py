@@ -11,7 +11,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
 
 from sqlalchemy import Connection, select, update
 
@@ -19,12 +18,12 @@ from crm import appeals, citizens, confirmations, messages, notices, rates, remo
 from crm.confirmation_rules import Result
 from crm.life import Action
 from crm.messages import Held, Incoming, State
+from crm.rates import DAY
 from crm.schema import message
-from crm.telling import Way
+from crm.telling import Say, Way
 from crm.written import Asked
 
 CHANNEL = "sms"
-DAY = dt.timedelta(days=1)
 ANSWERS_DAILY = 10  # by a machine, to one number: more is another machine that answers ours
 NAMED = 3  # appeals that one SMS can name
 LONGEST_WORD = 60  # characters: nothing longer is a word
@@ -56,12 +55,6 @@ class Meaning:
     answered: bool = False
     result: Result | None = None
     number: int | None = None
-
-
-class Say(Protocol):
-    """A sentence of the catalogue, by its key and language."""
-
-    def __call__(self, key: str, language: str, /, **values: object) -> str: ...
 
 
 # Words that services answer by themselves, as American networks ask of them; and ours.

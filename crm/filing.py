@@ -67,7 +67,7 @@ def file(conn: Connection, its: Filing, *, now: dt.datetime, staff_id: int | Non
         raise BadInput("filing.no_name")
     if its.building_id is None and not its.place.strip():
         raise no_place()
-    address_of(its)
+    address_of(its)  # said before anybody is written down
     return register(conn, _applicant(conn, its, name, now, staff_id), its, now=now, staff_id=staff_id)
 
 

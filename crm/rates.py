@@ -6,6 +6,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import hmac
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, delete, update
@@ -13,7 +14,18 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from crm.schema import rate_count
 
-KEPT = dt.timedelta(days=2)
+HOUR, DAY = dt.timedelta(hours=1), dt.timedelta(days=1)
+KEPT = 2 * DAY
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many a person may file: from one address an hour, from one telephone or e-mail address a day. ``sms_daily``:
+    how many of all together may have us send SMS to a number that nobody has shown to be his."""
+
+    hourly: int
+    daily: int
+    sms_daily: int
 
 
 def key(secret: str, what: str, whose: str) -> str:

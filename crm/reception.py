@@ -16,25 +16,15 @@ from crm.appeals import Registered
 from crm.errors import BadInput, NotFound
 from crm.filing import Filing
 from crm.messages import Held, Incoming, State
+from crm.rates import DAY, HOUR, Limits
 from crm.schema import appeal, message
 from crm.telling import WRITTEN, Way
 
-HOUR, DAY = dt.timedelta(hours=1), dt.timedelta(days=1)
 ALIKE = 3  # the same words of one place, or LONG ones of any, more often than so in a day: a person looks
 LONG = 200  # letters: nobody writes as many alike by himself; "no water" a whole district does
 LINKS = 3  # as many make it an advertisement
 FLOOD = 50  # times what an address may file an hour: more is nobody's work to read, and is refused
 _LINK = re.compile(r"https?://|www\.", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How many a person may file: from one address an hour, from one telephone or e-mail address a day. ``sms_daily``:
-    how many of all together may have us send SMS to a number that nobody has shown to be his."""
-
-    hourly: int
-    daily: int
-    sms_daily: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import datetime as dt
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Protocol
 
 from crm import clock
 from crm.life import Action, State
@@ -83,6 +84,12 @@ HOLDS: dict[Kind, frozenset[State]] = {
     Kind.EXECUTED: frozenset({State.AWAITING, State.UNCONFIRMED}), Kind.REMINDED: frozenset({State.AWAITING}),
     Kind.CONFIRM: frozenset({State.UNCONFIRMED}), Kind.CLOSED: frozenset({State.CLOSED}),
 }  # fmt: skip
+
+
+class Say(Protocol):
+    """A sentence of the catalogue by its key and language, its places filled."""
+
+    def __call__(self, key: str, language: str, /, **values: object) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)

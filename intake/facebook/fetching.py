@@ -16,8 +16,9 @@ from crm import attachments, conversations, remote_files
 from crm.errors import BadInput
 from crm.remote_files import RemoteFile
 from crm.store import Database
+from crm.telling import Say
 from intake.facebook.incoming import CHANNEL
-from intake.facebook.talks import Sentences, reply
+from intake.facebook.talks import reply
 
 TIMEOUT_S = 20.0
 # Where the platform keeps what people send.
@@ -30,7 +31,7 @@ class Files:
     """Fetches photos and documents, each once, from the platform's own hosts alone. ``folder``: of attachments.
     ``also``: another host, with its port, that they may lie at: the platform's own API."""
 
-    def __init__(self, db: Database, folder: Path, say: Sentences, *, also: str = "") -> None:
+    def __init__(self, db: Database, folder: Path, say: Say, *, also: str = "") -> None:
         self._db, self._folder, self._say, self._also = db, folder, say, also
 
     def fetch(self, now: dt.datetime) -> int:

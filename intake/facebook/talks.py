@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import urlsplit
 
 from sqlalchemy import Connection
@@ -22,7 +22,7 @@ from crm.conversations import Conversation
 from crm.departments import Subject
 from crm.life import Action
 from crm.messages import State
-from crm.notices import Way
+from crm.telling import Say, Way
 from intake.facebook import conversation
 from intake.facebook.conversation import Button, Choice, Handed, Heard, Step, Turn
 from intake.facebook.incoming import CHANNEL, Event
@@ -32,12 +32,6 @@ SILENCE = dt.timedelta(minutes=30)  # after which a person goes on
 AFTERWARDS = dt.timedelta(days=1)  # in which what he adds belongs to the appeal that was made
 NEARNESS = 0.3  # of a subject's name to his words, to be offered
 MOST_ASKED = 5  # appeals that are listed to who must say which one he means
-
-
-class Sentences(Protocol):
-    """The catalogue: the sentence of this key in this language, with its places filled."""
-
-    def __call__(self, key: str, language: str, /, **values: object) -> str: ...
 
 
 _WORDS = {"1": Result.SOLVED, "вирішено": Result.SOLVED, "solved": Result.SOLVED,
@@ -52,7 +46,7 @@ def word_of(text: str) -> Result | None:
 class Talks:
     """``say``: the sentences. ``portal``: its address, where an appeal has its own page by a seal of ``secret``."""
 
-    def __init__(self, say: Sentences, *, portal: str, secret: str) -> None:
+    def __init__(self, say: Say, *, portal: str, secret: str) -> None:
         self._say, self._portal, self._secret = say, portal, secret
 
     def take(self, conn: Connection, event: Event, now: dt.datetime) -> bool:
@@ -185,7 +179,7 @@ def _to_be_told(psid: str) -> dict[str, Any]:
 class _City:
     """``conversation.City`` out of the records, as they are in this transaction."""
 
-    def __init__(self, conn: Connection, language: str, say: Sentences) -> None:
+    def __init__(self, conn: Connection, language: str, say: Say) -> None:
         self._conn, self._language, self._say = conn, language, say
 
     @cached_property

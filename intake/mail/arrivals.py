@@ -15,10 +15,11 @@ from pathlib import Path
 
 from crm import attachments, by_letter, messages, texts
 from crm.attachments import Stored
-from crm.by_letter import CHANNEL, Mailed, Refusal, Say
+from crm.by_letter import CHANNEL, Mailed, Refusal
 from crm.errors import BadInput
 from crm.messages import Incoming
 from crm.store import Database
+from crm.telling import Say
 from intake.mail import letters
 from intake.mail.letters import File, Letter
 

@@ -15,11 +15,12 @@ import httpx
 from sqlalchemy import select
 
 from crm import attachments, by_sms, remote_files
-from crm.by_sms import Say, Texted
+from crm.by_sms import Texted
 from crm.errors import BadInput
 from crm.remote_files import RemoteFile, State
 from crm.schema import message
 from crm.store import Database
+from crm.telling import Say
 from intake.twilio.courier import client
 from intake.twilio.incoming import MOST_FILES, caller, media_name, root
 

@@ -13,7 +13,8 @@ from crm.errors import BadInput, NotFound
 from crm.filing import Filing
 from crm.messages import Held
 from crm.notices import Way
-from crm.reception import Became, Limits, Received
+from crm.rates import Limits
+from crm.reception import Became, Received
 from tests.crm.conftest import City
 
 LIMITS = Limits(hourly=3, daily=2, sms_daily=4)

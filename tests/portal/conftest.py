@@ -19,7 +19,7 @@ from crm.appeals import Appeal
 from crm.filing import Filing
 from crm.life import Action
 from crm.notices import Way
-from crm.reception import Limits
+from crm.rates import Limits
 from crm.store import Database
 from tests.web.conftest import City, Desk, FakeLine, build_city
 from web.portal.app import create_portal

@@ -51,7 +51,7 @@ from crm.life import Action, State
 from crm.messages import Held as Reason
 from crm.messages import Incoming
 from crm.notices import Way
-from crm.reception import HOUR, Limits
+from crm.rates import HOUR
 from web import forms, security
 from web.forms import Form
 from web.portal import api_shapes as shapes
@@ -308,15 +308,13 @@ def create(ask: Asked, key: ApiKey, mark: Mark, sent: Body) -> Response:
         who = programs.key_of(conn, key or "")
     stored = programs.store(parts, who, sent.form.files if sent.form else (), ask.now)
     filing = _filing(t, its, who, files=stored)
-    bounds = parts.settings
-    limits = Limits(bounds.file_hourly, bounds.file_daily, bounds.file_sms_daily)
     try:
         with parts.db.write() as conn:
             if its.incident_id is not None and its.incident_id not in [
                     each.id for each in known.incidents_at(conn, its.building_id or 0)]:
                 raise _unfit(t, "incident_id", NotFound("incident.unknown"))
-            taken = programs.receive(conn, parts, who, filing, marks=[mark], source=ask.source, limits=limits,
-                                     now=ask.now)  # fmt: skip
+            taken = programs.receive(conn, parts, who, filing, marks=[mark], source=ask.source,
+                                     limits=parts.settings.filing_limits, now=ask.now)  # fmt: skip
     except NotFound as error:  # what it names, not what it is
         raise BadInput(error.id) from None
     if taken.appeal is None:

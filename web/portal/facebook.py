@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from centre.texts import sentence
+from centre.texts import section
 from crm.errors import BadInput
 from intake.facebook import incoming
 from intake.facebook.incoming import Event
@@ -27,18 +27,13 @@ from web.visit import Parts
 log = logging.getLogger(__name__)
 
 
-def say(key: str, language: str, /, **values: object) -> str:
-    """What is answered to who has written."""
-    return sentence(f"facebook.{key}", language, **values)
-
-
 def routes(parts: Parts) -> list[BaseRoute]:
     """Its address; none without a page."""
     its = parts.settings
     if not its.facebook_page:
         return []
     secret, word = its.facebook_secret.get_secret_value(), its.facebook_verify.get_secret_value()
-    talks = Talks(say, portal=its.portal_address, secret=parts.secret)
+    talks = Talks(section("facebook"), portal=its.portal_address, secret=parts.secret)
 
     async def verify(request: Request) -> Response:
         """That the address is ours, asked when it is entered at Facebook."""

@@ -16,7 +16,7 @@ from crm.addresses import BuildingLine
 from crm.errors import BadInput, CentreError
 from crm.filing import Filing
 from crm.notices import Way
-from crm.reception import Limits, Received
+from crm.reception import Received
 from web import forms
 from web.forms import Form
 from web.places import building_of
@@ -159,10 +159,9 @@ def _contacts(form: Form, *, needed: bool) -> tuple[str, str]:
 
 
 def _receive(conn: Connection, visit: Visit, its: Filing) -> Received:
-    settings = visit.parts.settings
     return reception.receive(
         conn, its, external_id=once_of(visit.form), source=source_of(visit.request), secret=visit.parts.secret,
-        limits=Limits(settings.file_hourly, settings.file_daily, settings.file_sms_daily), now=visit.now,
+        limits=visit.parts.settings.filing_limits, now=visit.now,
         suspect=bool(visit.form[TRAP]))  # fmt: skip
 
 

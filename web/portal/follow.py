@@ -29,7 +29,7 @@ from crm.confirmation_rules import Result
 from crm.errors import BadInput, CentreError, IllegalAction, NotFound
 from crm.life import Action, State
 from crm.messages import Incoming
-from crm.reception import HOUR
+from crm.rates import HOUR
 from crm.stages import Stage
 from web import forms
 from web.forms import Form

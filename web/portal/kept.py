@@ -18,7 +18,7 @@ from starlette.responses import Response
 from crm import attachments, rates
 from crm.attachments import Stored
 from crm.errors import BadInput, CentreError
-from crm.reception import HOUR
+from crm.rates import HOUR
 from web import security
 from web.forms import Form
 from web.portal.strangers import source_of

@@ -31,7 +31,8 @@ from crm.filing import Filing
 from crm.messages import Held
 from crm.notices import Way
 from crm.public import PublicAppeal
-from crm.reception import HOUR, Limits, Received
+from crm.rates import HOUR
+from crm.reception import Received
 from web import forms
 from web.forms import Form
 from web.places import SUGGESTIONS
@@ -320,8 +321,9 @@ def create(ask: Ask) -> Response:
     its = replace(said.filing, channel=key.channel, language=ask.texts.language, files=files)
     device = form["device_id"] or form["account_id"]
     # One program files for many people: what it says of whose telephone it is, it is believed, within its own number.
-    bounds = parts.settings
-    limits = Limits(bounds.file_hourly if device else key.hourly_cap, bounds.file_daily, bounds.file_sms_daily)
+    limits = parts.settings.filing_limits
+    if not device:
+        limits = replace(limits, hourly=key.hourly_cap)
     with parts.db.write() as conn:
         taken = programs.receive(conn, parts, key, its, marks=_marks(ask, [file.sha256 for file in files]),
                                  source=f"key {key.id} {device}", limits=limits, now=ask.now,

@@ -18,7 +18,8 @@ from crm.api_keys import Key
 from crm.attachments import Stored
 from crm.errors import BadInput, CentreError, NotAllowed
 from crm.filing import Filing
-from crm.reception import HOUR, Limits, Received
+from crm.rates import HOUR, Limits
+from crm.reception import Received
 from web import forms, security
 from web.forms import Form
 from web.texts import LANGUAGES

@@ -14,7 +14,8 @@ from crm.appeals import CODE_TRIES, Appeal
 from crm.clock import KYIV
 from crm.errors import BadInput, NotFound
 from crm.guessing import Place
-from crm.reception import DAY, HOUR, Became
+from crm.rates import DAY, HOUR
+from crm.reception import Became
 from web import forms, security
 from web.visit import Parts
 
