@@ -21,12 +21,14 @@ import anyio.from_thread
 import anyio.to_thread
 from sqlalchemy.exc import DBAPIError
 from starlette.requests import HTTPConnection, Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 
 from centre.settings import Settings
-from crm import people, sign_in
+from crm import attachments, people, sign_in
+from crm.attachments import Attachment
 from crm.confirmation_rules import Rules
 from crm.errors import BadInput, CentreError, IllegalAction, NotAllowed, NotFound, Stale
+from crm.inbox import File
 from crm.people import Owed, Permission, Staff
 from crm.sign_in import Lasting, OpenSession, Session
 from crm.store import Database
@@ -173,6 +175,15 @@ class Visit:
     def again(self, template: str, **values: object) -> Response:
         """The form once more, with what was typed and with what is wrong."""
         return self.page(template, status=HTTPStatus.UNPROCESSABLE_ENTITY, **values)
+
+    def stored(self, its: Attachment | File, shown: frozenset[str] = attachments.IMAGES) -> Response:
+        """A file that was put on the disk (``crm.attachments``): one of the kinds ``shown`` to be looked at, any other
+        only to be saved: nothing of it is run here. NotFound ``attachment.missing``."""
+        path = attachments.place(self.parts.settings.attachments, its.sha256)
+        if not path.is_file():
+            raise NotFound("attachment.missing")
+        return FileResponse(path, media_type=its.media_type, filename=its.name,
+                            content_disposition_type="inline" if its.media_type in shown else "attachment")  # fmt: skip
 
     def go(self, address: str) -> Response:
         """After a form was taken: see there."""

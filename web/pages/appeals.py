@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Any
 
 from sqlalchemy import Connection
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 
 from crm import (
     addresses,
@@ -254,18 +254,14 @@ def _correction(conn: Connection, visit: Visit) -> Correction | None:
 
 
 def attachment(visit: Visit) -> Response:
-    """A file of an appeal that this person may see. A picture is shown, a document is only given to be saved: nothing
-    of it is run here."""
+    """A file of an appeal that this person may see."""
     with visit.db.read() as conn:
         one = attachments.get(conn, visit.number("id"))
         if visit.person.department_id not in (None, appeals.get(conn, one.appeal_id).department_id):
             raise NotFound("attachment.unknown")
-    path = attachments.place(visit.parts.settings.attachments, one.sha256)
-    if not path.is_file():
-        raise NotFound("attachment.missing")
+    answer = visit.stored(one)
     visit.looked_at(("attachment", one.id))
-    shown = "inline" if one.media_type in attachments.IMAGES else "attachment"
-    return FileResponse(path, media_type=one.media_type, filename=one.name, content_disposition_type=shown)
+    return answer
 
 
 def possible(person: Staff, appeal: Appeal) -> tuple[Action, ...]:

@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import Any
 
 from sqlalchemy import Connection
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 
 from crm import (
     addresses,
@@ -31,7 +31,7 @@ from crm.appeals import Appeal, AppealLine
 from crm.citizens import Citizen
 from crm.clock import KYIV
 from crm.confirmation_rules import Result
-from crm.errors import BadInput, CentreError, NotFound
+from crm.errors import BadInput, CentreError
 from crm.inbox import BY_HAND, CHANNELS, MOST_COUNTED, Act, Closed, Line, Message, View, Wanted
 from crm.messages import Held, Incoming
 from crm.notices import Way
@@ -129,13 +129,9 @@ def file(visit: Visit) -> Response:
     """A file of a message: a picture is shown, a voice is played, a document is only given to be saved."""
     with visit.db.read() as conn:
         one = inbox.file(conn, visit.number("id"))
-    path = attachments.place(visit.parts.settings.attachments, one.sha256)
-    if not path.is_file():
-        raise NotFound("attachment.missing")
+    answer = visit.stored(one, attachments.IMAGES | attachments.AUDIO)
     visit.looked_at(("message_file", one.id), why=f"message {one.message_id}")
-    shown = one.media_type in attachments.IMAGES or one.media_type.startswith("audio/")
-    return FileResponse(path, media_type=one.media_type, filename=one.name,
-                        content_disposition_type="inline" if shown else "attachment")  # fmt: skip
+    return answer
 
 
 def still(visit: Visit) -> Response:

@@ -57,7 +57,6 @@ from web.forms import Form
 from web.portal import api_shapes as shapes
 from web.portal import known, programs, strangers
 from web.portal.api_shapes import Id, NewAppeal, Stage
-from web.portal.follow import SEEN
 from web.texts import Texts, texts
 from web.visit import Parts, poke_line
 
@@ -375,8 +374,7 @@ def status(ask: Asked, sent: Body) -> shapes.Status:
 def _stand(ask: Ask, its: Appeal) -> shapes.Status:
     with ask.parts.db.read() as conn:
         its = records.get(conn, its.id)
-        names = {each.id: each.name for each in departments.departments(conn)}
-        steps = stages.timeline(its, records.history(conn, its.id), names, attachments.of_appeal(conn, its.id))
+        steps = strangers.steps(conn, its)
     awaited, by = stages.awaited(its)
     return shapes.Status(
         number=its.number, subject_id=its.subject_id, subject=ask.texts.either(its.subject_uk, its.subject_en),
@@ -402,12 +400,8 @@ def add(ask: Asked, key: ApiKey, mark: Mark, sent: Body) -> shapes.Status:
     stored = programs.store(parts, who, files, ask.now)
     with parts.db.write() as conn:
         _spend(conn, ask)
-        message_id = messages.take(conn, Incoming(
-            channel=who.channel, external_id=stages.mark(its.number, f"{who.id}:{mark}"), address="",
-            text=forms.clean(said.text), received_at=ask.now, language=ask.texts.language, files=stored,
-            said={"number": its.number}))  # fmt: skip
-        if message_id is not None and its.state in SEEN:
-            messages.add_to(conn, message_id, its.id, now=ask.now, staff_id=None)
+        strangers.add_words(conn, its, channel=who.channel, once=f"{who.id}:{mark}", text=forms.clean(said.text),
+                            language=ask.texts.language, files=stored, now=ask.now)  # fmt: skip
     return _stand(ask, its)
 
 

@@ -7,28 +7,24 @@ from http import HTTPStatus
 from typing import Any
 
 from sqlalchemy import Connection
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 
 from crm import (
     addresses,
     appeals,
     attachments,
     confirmations,
-    departments,
     history,
     incidents,
     life,
-    messages,
     rates,
     stages,
     tokens,
 )
 from crm.appeals import Appeal
-from crm.attachments import Attachment
 from crm.confirmation_rules import Result
 from crm.errors import BadInput, CentreError, IllegalAction, NotFound
-from crm.life import Action, State
-from crm.messages import Incoming
+from crm.life import Action
 from crm.rates import HOUR
 from crm.stages import Stage
 from web import forms
@@ -36,14 +32,12 @@ from web.forms import Form
 from web.portal import kept
 from web.portal.file import once_of
 from web.portal.kept import Kept
-from web.portal.strangers import became, by_code, source_of
+from web.portal.strangers import add_words, became, by_code, source_of, steps
 from web.visit import Visit
 
 NOTE_MOST = 4000
 WORDS = frozenset({Result.SOLVED, Result.NOT_SOLVED})
 ADDED_HOURLY = 20  # to one appeal
-# While nobody in the city has it any more, what is added must be seen by a person, who decides what comes of it.
-SEEN = life.OPEN | {State.EXECUTED, State.AWAITING, State.UNCONFIRMED}
 
 
 # ── by number and code ──
@@ -99,20 +93,12 @@ def receipt(visit: Visit) -> Response:
 
 
 def attachment(visit: Visit) -> Response:
-    """A file that stands on the page. A picture is shown, a document is only given to be saved."""
+    """A file that stands on the page."""
     shown = [each for stage in _own(visit).told for each in stage.files]
     one = next((each for each in shown if each.id == visit.number("id")), None)
     if one is None:
         raise NotFound("attachment.unknown")
-    return _file(visit, one)
-
-
-def _file(visit: Visit, one: Attachment) -> Response:
-    path = attachments.place(visit.parts.settings.attachments, one.sha256)
-    if not path.is_file():
-        raise NotFound("attachment.missing")
-    shown = "inline" if one.media_type in attachments.IMAGES else "attachment"
-    return FileResponse(path, media_type=one.media_type, filename=one.name, content_disposition_type=shown)
+    return visit.stored(one)
 
 
 # ── what he has to say ──
@@ -131,16 +117,11 @@ def _add(visit: Visit, files: Kept) -> Response:
         form.wrong("files", BadInput("portal.files_refused"))
     if form.problems:
         return _page(visit, own, files, doing="add")
-    mark = stages.mark(own.its.number, once_of(form))
-    at_once = own.its.state in SEEN
     try:
         with visit.db.write() as conn:
             _count(conn, visit, own.its)
-            message_id = messages.take(conn, Incoming(
-                channel="web", external_id=mark, address="", text=text, files=files.files, received_at=visit.now,
-                language=visit.texts.language, said={"number": own.its.number}))  # fmt: skip
-            if message_id is not None and at_once:
-                messages.add_to(conn, message_id, own.its.id, now=visit.now, staff_id=None)
+            at_once = add_words(conn, own.its, channel="web", once=once_of(form), text=text, files=files.files,
+                                language=visit.texts.language, now=visit.now)  # fmt: skip
     except CentreError as error:
         return _page(visit, own, files, error, doing="add")
     visit.poke_line("appeals")
@@ -208,8 +189,7 @@ def _own(visit: Visit) -> Own:
         its = appeals.by_number(conn, number) if number is not None else None
         if its is None:
             raise NotFound("page.unknown")
-        names = {each.id: each.name for each in departments.departments(conn)}
-        told = stages.timeline(its, appeals.history(conn, its.id), names, attachments.of_appeal(conn, its.id))
+        told = steps(conn, its)
         where = addresses.find_building(conn, its.building_id) if its.building_id else None
         incident = incidents.get(conn, its.incident_id) if its.incident_id else None
     return Own(its, where.street if where else "", where.number if where else "", told, *stages.awaited(its), incident)

@@ -4,18 +4,23 @@ his, an appeal by its code, what was held by the token that he was given."""
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 from starlette.requests import Request
 
-from crm import appeals, rates, reception
+from crm import appeals, attachments, departments, life, messages, rates, reception, stages
 from crm.appeals import CODE_TRIES, Appeal
+from crm.attachments import Stored
 from crm.clock import KYIV
 from crm.errors import BadInput, NotFound
 from crm.guessing import Place
+from crm.life import State
+from crm.messages import Incoming
 from crm.rates import DAY, HOUR
 from crm.reception import Became
+from crm.stages import Stage
 from web import forms, security
 from web.visit import Parts
 
@@ -51,6 +56,28 @@ def by_code(conn: Connection, parts: Parts, number: int, code: str, source: str,
 
 
 _MAY_BE_ONE = re.compile(r"[0-9]{8,9} [0-9]{4}")
+
+
+# While nobody in the city has it any more, what is added must be seen by a person, who decides what comes of it.
+SEEN = life.OPEN | {State.EXECUTED, State.AWAITING, State.UNCONFIRMED}
+
+
+def steps(conn: Connection, its: Appeal) -> list[Stage]:
+    """How far his appeal has come."""
+    names = {each.id: each.name for each in departments.departments(conn)}
+    return stages.timeline(its, appeals.history(conn, its.id), names, attachments.of_appeal(conn, its.id))
+
+
+def add_words(conn: Connection, its: Appeal, *, channel: str, once: str, text: str, language: str,
+              files: Sequence[Stored], now: datetime) -> bool:  # fmt: skip
+    """More words and files of his, once for each ``once``; whether they stand with the appeal at once (SEEN)."""
+    message_id = messages.take(conn, Incoming(
+        channel=channel, external_id=stages.mark(its.number, once), address="", text=text, files=files,
+        received_at=now, language=language, said={"number": its.number}))  # fmt: skip
+    at_once = its.state in SEEN
+    if message_id is not None and at_once:
+        messages.add_to(conn, message_id, its.id, now=now, staff_id=None)
+    return at_once
 
 
 # ── what was held ──
