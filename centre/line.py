@@ -9,15 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import signal
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import Future
 from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Any
-
-import uvloop
 
 from call_queue import events as ev
 from call_queue import live, order, reconcile, recorder
@@ -39,6 +36,7 @@ from call_queue.room import WaitingRoom
 from call_queue.seats import Seats
 from call_queue.surging import Surging
 from call_queue.tracker import Tracker
+from centre import child
 from centre.bus import Message, Publisher
 from centre.settings import Secrets, Settings
 from crm import (
@@ -90,17 +88,10 @@ log = logging.getLogger(__name__)
 
 def run(settings: Settings, secrets: Secrets) -> int:
     """Until SIGTERM or SIGINT; the process's exit code."""
-    os.umask(0o077)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s line %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells of each request
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_run(settings, secrets))
+    return child.run("line", partial(_run, settings, secrets))
 
 
-async def _run(settings: Settings, secrets: Secrets) -> int:
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+async def _run(settings: Settings, secrets: Secrets, stop: asyncio.Event) -> int:
     db = Database(settings.database_url)
     writer = Writer(db)
     try:

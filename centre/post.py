@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from urllib.parse import urlsplit
 
-import uvloop
-
+from centre import child
 from centre.mailer import Mailer
 from centre.settings import Secrets, Settings
 from centre.texts import section
@@ -176,18 +174,10 @@ def facebook_parts(settings: Settings, secrets: Secrets, db: Database) -> list[P
 
 def run(settings: Settings, secrets: Secrets) -> int:
     """Until SIGTERM or SIGINT; the process's exit code."""
-    os.umask(0o077)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s post %(levelname)s %(name)s: %(message)s")
-    for client in ("httpx", "twilio.http_client"):  # they tell of each request, to whom and what
-        logging.getLogger(client).setLevel(logging.WARNING)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_run(settings, secrets))
+    return child.run("post", partial(_run, settings, secrets))
 
 
-async def _run(settings: Settings, secrets: Secrets) -> int:
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+async def _run(settings: Settings, secrets: Secrets, stop: asyncio.Event) -> int:
     db = Database(settings.database_url)
     try:
         found = parts(settings, secrets, db)
