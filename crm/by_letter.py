@@ -8,7 +8,6 @@ never answered.
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -202,5 +201,4 @@ def _answer(conn: Connection, text: str, to: str, message_id: int, external_id: 
             secret: str) -> None:  # fmt: skip
     """Nothing where there is nothing to say, or once too much has been answered to this address today."""
     if text and rates.count(conn, rates.key(secret, "letter-answer", to), now, DAY) <= ANSWERS_DAILY:
-        key = hashlib.sha256(external_id.encode()).hexdigest()[:32]  # a Message-ID may be longer than a key
-        notices.reply(conn, message_id=message_id, key=f"{CHANNEL}:{key}", text=text, now=now)
+        notices.reply(conn, message_id=message_id, key=f"{CHANNEL}:{external_id}", text=text, now=now)

@@ -14,9 +14,9 @@ from sqlalchemy import Connection, Select, and_, bindparam, func, or_, select, u
 
 from crm import texts
 from crm.life import OPEN, TO_ACT
-from crm.notices import OFFICE, Audience, words_of
+from crm.notices import OFFICE, Audience, over, words_of
 from crm.schema import appeal, building, department, notice, staff, street, subject
-from crm.telling import HOLDS, Kind, Way, pause_s
+from crm.telling import Kind, Way, pause_s
 
 MOST = 200  # notices that one letter carries; the next ones come in another
 GATHERED = 2000  # notices that are looked at in one go
@@ -65,9 +65,7 @@ _OVER = select(_n.id).join(appeal, _n.appeal_id == appeal.c.id).where(or_(
         and_(_n.kind.in_([Kind.ASSIGNED.value, Kind.RETURNED.value]), appeal.c.department_id != _n.department_id),
         and_(_n.kind.in_([Kind.WARNING.value, Kind.OVERDUE.value]),
              appeal.c.state.not_in([state.value for state in OPEN])))),
-    and_(_n.state == "due", _n.way == Way.PHONE.value, or_(*(
-        and_(_n.kind == kind.value, appeal.c.state.not_in([state.value for state in states]))
-        for kind, states in HOLDS.items()))),
+    and_(_n.state == "due", _n.way == Way.PHONE.value, over),
 )).limit(bindparam("limit"))  # fmt: skip
 _LOOSE = (select(_n.id, _n.audience, _n.department_id, _n.staff_id, _n.created_at, _email.label("email"))
           .select_from(OFFICE).where(_DUE, _n.mail == "", _OURS)
@@ -138,7 +136,7 @@ def failed(conn: Connection, mail: Mail, error: str, now: dt.datetime) -> None:
     tries = mail.tries + 1
     again = now + dt.timedelta(seconds=pause_s(tries))
     conn.execute(_OF_MAIL, {"of": mail.id, "state": "void" if tries >= LAST_TRY else "due", "tries": tries,
-                            "error": texts.line(error[:1000], 1000)[:200], "due_at": again})  # fmt: skip
+                            "error": texts.remark(error), "due_at": again})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ gather many (``crm.letters``); residents one by one, each by his own way (``crm.
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -134,6 +135,7 @@ def reply(conn: Connection, *, message_id: int, text: str, key: str, now: dt.dat
     """Keeps an answer to a message, to be sent back the way it came; False if one with this ``key`` was kept before.
     ``choices``: answers that are offered, where the way can show them. BadInput ``message.no_way`` where there is no
     way back; NotFound ``message.unknown``."""
+    named = hashlib.sha256(key.encode()).hexdigest()[:40]  # a service's own names are of any length
     row = conn.execute(select(message.c.channel, message.c.address, message.c.citizen_id, message.c.appeal_id)
                        .where(message.c.id == message_id)).one_or_none()  # fmt: skip
     if row is None:
@@ -141,7 +143,7 @@ def reply(conn: Connection, *, message_id: int, text: str, key: str, now: dt.dat
     if (way := way_back(row.channel, row.address)) is None:
         raise BadInput("message.no_way")
     return insert_or_ignore(conn, notice, {
-        "key": f"{Kind.REPLY.value}:{key}"[:80], "kind": Kind.REPLY.value, "audience": Audience.SENDER.value,
+        "key": f"{Kind.REPLY.value}:{named}", "kind": Kind.REPLY.value, "audience": Audience.SENDER.value,
         "message_id": message_id, "citizen_id": row.citizen_id, "appeal_id": row.appeal_id, "staff_id": staff_id,
         "way": way.value, "address": row.address, "created_at": now, "due_at": now,
         "data": {"text": texts.text(text, 4000), **({"choices": list(choices)} if choices else {})}})  # fmt: skip
@@ -221,7 +223,7 @@ def close_way(conn: Connection, notice_id: int, why: str, now: dt.datetime) -> N
     """The way by which it went, or was to go, is closed to it: it takes the next one, goes to a person, or is over. An
     answer to a message has no other way. ``why``: "stopped", what was reported, or the service's words."""
     row = conn.execute(_HELD.where(_n.id == notice_id)).one()
-    why = texts.line(why[:1000], 1000)[:200]
+    why = texts.remark(why)
     if row.audience != Audience.CITIZEN or row.appeal_id is None:
         conn.execute(_PUT, {"of": notice_id, "state": "void", "error": why})
         return
@@ -352,6 +354,9 @@ words_of = (select(appeal_event.c.note).where(
           for kind, action in [*((kind, action) for action, kind in TO_OFFICE.items()),
                                *((kind, action) for kind, actions in telling.WORDS_OF.items() for action in actions)])),
 ).order_by(appeal_event.c.id.desc()).limit(1).scalar_subquery())  # fmt: skip
+# What a notice asks or says of its appeal holds no longer.
+over = or_(*(and_(_n.kind == kind.value, appeal.c.state.not_in([state.value for state in states]))
+             for kind, states in telling.HOLDS.items()))  # fmt: skip
 _TO_TELL: Select[Any] = (
     select(_n.id, _n.kind, _n.way, appeal.c.number, subject.c.name_uk, subject.c.name_en, citizen.c.id, citizen.c.name,
            citizen.c.language, _n.data, func.coalesce(words_of, ""), _n.created_at, appeal.c.code, _n.address)

@@ -14,9 +14,9 @@ from typing import Any, Protocol
 from sqlalchemy import Connection, Select, and_, bindparam, func, or_, select, update
 
 from crm import notices, texts
-from crm.notices import EARLY, Audience, words_of
+from crm.notices import EARLY, Audience, over, words_of
 from crm.schema import appeal, citizen, department, message, notice, stopped, subject, taken
-from crm.telling import HOLDS, WAKES, Kind, Way, pause_s
+from crm.telling import WAKES, Kind, Way, pause_s
 
 PATIENCE = dt.timedelta(minutes=2)  # longer than anything that carries takes to send one
 LAST_TRY = 48  # then the way is closed to it
@@ -70,14 +70,12 @@ class Words(Protocol):
 
 
 _n = notice.c
-_OVER = or_(*(and_(_n.kind == kind.value, appeal.c.state.not_in([state.value for state in states]))
-              for kind, states in HOLDS.items()))  # fmt: skip
 # An answer to a word that stops is still given; nothing that was written later is.
 _STOPPED = select(stopped.c.at).where(
     stopped.c.way == _n.way, stopped.c.address == _n.address,
     or_(_n.kind != Kind.REPLY.value, stopped.c.at < _n.created_at)).exists()  # fmt: skip
 _DUE: Select[Any] = (
-    select(_n.id, _n.tries, _n.data, _OVER.label("over"), _STOPPED.label("stopped"))
+    select(_n.id, _n.tries, _n.data, over.label("over"), _STOPPED.label("stopped"))
     .select_from(notice.join(appeal, _n.appeal_id == appeal.c.id, isouter=True))
     .where(_n.state == "due", _n.due_at <= bindparam("now"), _n.way == bindparam("by"))
     .order_by(_n.due_at, _n.id).limit(1)
@@ -189,9 +187,8 @@ def later(conn: Connection, its: Going, error: str, now: dt.datetime, *, surely:
     if its.tries >= LAST_TRY:
         notices.close_way(conn, its.id, error, now)
         return
-    said = texts.line(error[:1000], 1000)[:200]
     pause = dt.timedelta(seconds=pause_s(its.tries))
-    conn.execute(_PUT, {"of": its.id, "error": said, **(
+    conn.execute(_PUT, {"of": its.id, "error": texts.remark(error), **(
         {"state": "due", "due_at": now + pause, "sent_at": None} if surely else {"sent_at": now + pause - PATIENCE})})
 
 

@@ -81,13 +81,13 @@ def failed(conn: Connection, its: RemoteFile, error: str, now: dt.datetime) -> b
     if tries >= LAST_TRY:
         return False
     again = now + dt.timedelta(seconds=pause_s(tries))
-    _changed(conn, its, tries=tries, error=texts.line(error[:1000], 1000)[:200], due_at=again)
+    _changed(conn, its, tries=tries, error=texts.remark(error), due_at=again)
     return True
 
 
 def lost(conn: Connection, its: RemoteFile, error: str, words: str) -> None:
     """It cannot be had: ``words`` say so under what the message says, for whoever reads it."""
-    if _changed(conn, its, state=State.LOST.value, error=texts.line(error[:1000], 1000)[:200]):
+    if _changed(conn, its, state=State.LOST.value, error=texts.remark(error)):
         before = messages.held(conn, its.message_id).text
         conn.execute(update(message).where(message.c.id == its.message_id).values(text=f"{before}\n{words}".strip()))
 

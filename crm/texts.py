@@ -27,6 +27,11 @@ def text(value: str, longest: int) -> str:
     return _bounded("\n".join(part.rstrip() for part in _clean(value).splitlines()).strip(), longest)
 
 
+def remark(value: str) -> str:
+    """What somebody, or something, says of a failure, as it is kept beside it: a line of 200 characters at most."""
+    return line(value[:1000], 1000)[:200]
+
+
 def linkedid(value: str) -> str:
     """A call's id as Asterisk makes them. BadInput "linkedid.malformed" for anything else."""
     if not _LINKEDID.fullmatch(value):

@@ -293,7 +293,7 @@ def failed(conn: Connection, its: Delivery, error: str, now: dt.datetime, *, awa
     was refused, which may last."""
     tries = its.tries + 1
     conn.execute(update(delivery).where(_d.id == its.id, _d.state == "due").values(
-        tries=tries, error=texts.line(error[:1000], 1000)[:200],
+        tries=tries, error=texts.remark(error),
         due_at=now + dt.timedelta(seconds=pause_s(tries, away=away))))  # fmt: skip
 
 

@@ -5,7 +5,6 @@ gathers one (``conversation``), or words for the specialist who has it.
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -159,8 +158,7 @@ class Talks:
 
 def reply(conn: Connection, id: int, key: str, text: str, now: dt.datetime, choices: Sequence[str] = ()) -> None:
     """An answer to a message or a conversation, once for each ``key``."""
-    digest = hashlib.sha256(key.encode()).hexdigest()[:32]
-    notices.reply(conn, message_id=id, text=text, key=f"{CHANNEL}:{digest}", now=now, choices=choices)
+    notices.reply(conn, message_id=id, text=text, key=f"{CHANNEL}:{key}", now=now, choices=choices)
 
 
 def _expect(conn: Connection, message_id: int, urls: Sequence[str], now: dt.datetime) -> None:
