@@ -96,8 +96,7 @@ def begin(conn: Connection, channel: str, external_id: str, address: str, langua
 def keep(conn: Connection, conversation_id: int, *, text: str, called: str, data: Mapping[str, Any],
          over: bool) -> None:  # fmt: skip
     """How far it has come, so that a specialist who takes it now has all of it; ``over``: it is his. ``called``: his
-    name. ``data``: of the
-    keys of ``messages.Incoming.said``, and while it goes on, what is its own."""
+    name. ``data``: of the keys of ``messages.Incoming.said``, and while it goes on, what is its own."""
     _change(conn, conversation_id, text=_words(text), name=texts.line(called[:200], 200), data=dict(data),
             state=(State.NEW if over else State.GATHERING).value)  # fmt: skip
 

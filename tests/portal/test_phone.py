@@ -96,6 +96,12 @@ async def test_on_a_telephone_from_the_photo_to_solved(served: Portal, browser: 
     await fits(page)
     await page.get_by_role("main").get_by_role("link", name="Подати звернення").tap()
 
+    await page.get_by_label("Опишіть своїми словами").fill("Чуже")  # who had the telephone before
+    await page.reload()
+    await page.get_by_role("button", name="Стерти й почати спочатку").tap()
+    await expect(page.get_by_label("Опишіть своїми словами")).to_have_value("")
+    await expect(page.get_by_text("Ми повернули те, що ви писали")).to_be_hidden()
+
     subject = page.locator("input").and_(page.get_by_label("Про що звернення"))  # the script's, once it is there
     await subject.fill("опал")
     await page.get_by_role("listbox", name="Знайдені теми").get_by_role("option", name="Опалення").tap()

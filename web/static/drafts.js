@@ -55,6 +55,13 @@ document.addEventListener("input", ({ target }) => {
   if (target.form?.matches("[data-keep]") && !target.form.contains(target) && target.type !== "search") keep(target.form);
 });
 
+for (const button of document.querySelectorAll("[data-forget]")) {
+  button.addEventListener("click", () => {
+    kept().forEach((key) => localStorage.removeItem(key));
+    document.querySelector("form[data-keep]").reset();
+    location.reload();
+  });
+}
 document.getElementById("sign-out")?.addEventListener("submit", () => {
   for (const key of kept()) if (key.startsWith(WHOSE)) localStorage.removeItem(key);
 });

@@ -89,17 +89,10 @@ for (const form of all("form[data-known]")) {
 }
 
 // ── a draft that came back, and may be somebody else's who had this telephone ──
-const KEPT = "typed ";
-const drafts = () => Object.keys(localStorage).filter((key) => key.startsWith(KEPT));
 for (const note of all(".restored")) {
   const form = document.querySelector("form[data-keep]");
   // A form that the server has sent back is no draft.
   note.hidden = Boolean(form.dataset.keep) || !form.dataset.typed;
-  note.querySelector("[data-forget]").addEventListener("click", () => {
-    drafts().forEach((key) => localStorage.removeItem(key));
-    form.reset();
-    location.reload();
-  });
 }
 
 // ── a press is answered at once, for photos take their time ──
