@@ -69,10 +69,10 @@ def web(args: argparse.Namespace) -> int:
 
 
 def portal(args: argparse.Namespace) -> int:
-    from web.server import serve_portal
+    from web.portal.server import serve
 
     settings = configuration.load()
-    serve_portal(settings, configuration.load_secrets(settings))
+    serve(settings, configuration.load_secrets(settings))
     return 0
 
 

@@ -1,11 +1,9 @@
-"""The web's two processes, the console and the portal: an application on uvicorn, with the database and the line's
-socket it works with."""
+"""The console's process: the application on uvicorn, with the database and the line's socket it works with."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import socket
 import ssl
 from datetime import UTC, datetime
@@ -21,12 +19,10 @@ from centre.settings import Secrets, Settings
 from crm.store import Database
 from web import sip_proxy
 from web.app import create_app
-from web.portal.app import create_portal
 
 log = logging.getLogger(__name__)
 
 LOOK_S = 3600.0  # how often the certificate is looked at
-BEHIND = 10  # the portal's niceness: callers come first
 STOPPING = 5  # seconds that answers being written may take when the server is told to stop
 
 
@@ -65,27 +61,14 @@ def serve(settings: Settings, secrets: Secrets) -> None:
     try:
         app = create_app(settings, db, Client(settings.line_socket), secret=secrets.web)
         its = certificates.ready(settings, datetime.now(UTC))
-        _Server(_config(app, settings.web_bind, settings.web_port, its.certificate if its else None,
+        _Server(config(app, settings.web_bind, settings.web_port, its.certificate if its else None,
                         its.key if its else None), settings).run()  # fmt: skip
     finally:
         db.close()
 
 
-def serve_portal(settings: Settings, secrets: Secrets) -> None:
-    """Serves the portal until SIGINT or SIGTERM, after everything else that this machine has to do."""
-    os.nice(BEHIND)
-    db = Database(settings.database_url)
-    certificate, key = settings.web_certificate, settings.web_key
-    if settings.portal_bind.is_loopback:  # the city's own web server stands before it
-        certificate = key = None
-    try:
-        app = create_portal(settings, db, Client(settings.line_socket), secret=secrets.web, ahead=True)
-        uvicorn.Server(_config(app, settings.portal_bind, settings.portal_port, certificate, key)).run()
-    finally:
-        db.close()
-
-
-def _config(app: Starlette, host: IPv4Address, port: int, certificate: Path | None, key: Path | None) -> uvicorn.Config:
+def config(app: Starlette, host: IPv4Address, port: int, certificate: Path | None, key: Path | None) -> uvicorn.Config:
+    """How an application of ours is served."""
     return uvicorn.Config(
         app, host=str(host), port=port, ssl_certfile=certificate, ssl_keyfile=key, loop="uvloop", http="httptools",
         ws="websockets-sansio", ws_max_size=sip_proxy.MOST, ws_per_message_deflate=False, access_log=False,
